@@ -1,0 +1,31 @@
+import { parseAdapterCommitment, quantizeModule, readAdapterSecret, readPeftAdapter } from '../src/adapter/index.js';
+import { MAX_COMMITMENT_BYTES } from '../src/adapter/limits.js';
+import type { AdapterCommitment, AdapterSecret, QuantizedModule } from '../src/adapter/index.js';
+import { readFileBounded } from '../src/files.js';
+import type { Terminal } from './terminal.js';
+
+/** Largest proof file read: one proof for each of 65,535 modules. */
+const MAX_PROOF_BYTES = 128 * 2 ** 20;
+
+/** Reads adapter.zkl.json. */
+export async function loadCommitment(path: string): Promise<AdapterCommitment> {
+  const bytes = await readFileBounded(path, MAX_COMMITMENT_BYTES, 'adapter commitment');
+  return parseAdapterCommitment(new TextDecoder().decode(bytes));
+}
+
+/** Reads a PEFT adapter and quantises it. */
+export async function loadQuantizedAdapter(dir: string): Promise<QuantizedModule[]> {
+  return (await readPeftAdapter(dir)).modules.map(quantizeModule);
+}
+
+/** Reads adapter.secret and warns when others may read it. */
+export async function loadSecret(path: string, terminal: Terminal): Promise<AdapterSecret> {
+  const { secret, exposed } = await readAdapterSecret(path);
+  if (exposed) terminal.note(`warning: ${path} is readable by others: run chmod 600 on it`);
+  return secret;
+}
+
+/** Reads a proof file's bytes. */
+export function loadProof(path: string): Promise<Uint8Array> {
+  return readFileBounded(path, MAX_PROOF_BYTES, 'proof');
+}

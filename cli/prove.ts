@@ -1,0 +1,95 @@
+import { Command } from 'commander';
+import { loadEngine } from '../src/algebra/index.js';
+import { openParameters } from '../src/circuit/index.js';
+import { ZkLoraError } from '../src/errors.js';
+import { writeFileAtomic } from '../src/files.js';
+import { openSessionRecord } from '../src/inference/index.js';
+import { proveSession, verifyProof } from '../src/protocol/index.js';
+import { runs } from './command.js';
+import { EXIT_OK } from './exitCodes.js';
+import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
+import { formatBytes, formatSeconds } from './terminal.js';
+
+interface Options {
+  adapter: string;
+  commitment: string;
+  secret: string;
+  session: string;
+  parameters: string;
+  out: string;
+  perModule?: boolean;
+  overwrite?: boolean;
+}
+
+/** `zklora prove` */
+export function proveCommand(): Command {
+  const command = new Command('prove')
+    .description('prove that every delta of a session was computed with the committed weights')
+    .requiredOption('--adapter <dir>', 'PEFT adapter folder')
+    .requiredOption('--commitment <file>', 'adapter.zkl.json')
+    .requiredOption('--secret <file>', 'adapter.secret')
+    .requiredOption('--session <dir>', 'record of the session')
+    .requiredOption('--parameters <dir>', 'parameter set')
+    .requiredOption('--out <file>', 'where the proof goes')
+    .option('--per-module', 'one proof for each module instead of one for the whole adapter')
+    .option('--overwrite', 'replace an existing proof')
+    .addHelpText(
+      'after',
+      '\nExample:\n  zklora prove --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --session ./session --parameters ./params --out proof.zkl',
+    );
+  return runs<Options>(command, async (options, terminal) => {
+    terminal.progress('reading adapter and session');
+    const adapter = await loadCommitment(options.commitment);
+    const secret = await loadSecret(options.secret, terminal);
+    const modules = await loadQuantizedAdapter(options.adapter);
+    const parameters = await openParameters(options.parameters);
+    const session = await openSessionRecord(options.session);
+    const engine = await loadEngine();
+    try {
+      const started = performance.now();
+      const proof = await proveSession({
+        engine,
+        parameters,
+        adapter,
+        modules,
+        secret,
+        session,
+        mode: options.perModule ? 'per-module' : 'aggregated',
+        onProgress: ({ stage, proof, proofs }) =>
+          terminal.progress(`proving: ${stage}`, ...(proofs > 1 ? [proof + 1, proofs] : [])),
+      });
+      const seconds = (performance.now() - started) / 1000;
+      terminal.progress('checking the proof');
+      const verdict = await verifyProof({
+        engine,
+        parameters: parameters.set,
+        verificationKeys: parameters.vkey,
+        adapter,
+        session,
+        proof,
+        allowDevelopmentParameters: true,
+      });
+      if (!verdict.valid) {
+        throw new ZkLoraError(
+          'SECRET_MISMATCH',
+          `the proof made does not verify (${verdict.message}): these weights or this secret are not the registered ones`,
+        );
+      }
+      await writeFileAtomic(options.out, proof, { overwrite: options.overwrite === true });
+      terminal.result(
+        `proof of ${verdict.modules.length} modules over ${verdict.tokens} token rows: ${options.out}, ${formatBytes(proof.length)}, ${formatSeconds(seconds)}`,
+        {
+          proof: options.out,
+          proofBytes: proof.length,
+          proofs: verdict.proofs,
+          modules: verdict.modules.length,
+          tokens: verdict.tokens,
+          proveSeconds: seconds,
+        },
+      );
+      return EXIT_OK;
+    } finally {
+      await engine.terminate();
+    }
+  });
+}

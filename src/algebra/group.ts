@@ -1,0 +1,126 @@
+import type { Engine } from './engine.js';
+import { G1_BYTES, type G1Point, type G2Point } from './points.js';
+import { Fr } from './scalar.js';
+import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
+
+/** Below this size a sum of single multiplications beats the bucket method with its task overhead. */
+const SMALL_MSM = 8;
+
+/** Affine point that may be the identity (all zero bytes), 64 bytes in ffjavascript's form. */
+export type G1Sum = Uint8Array;
+
+/** Generator of G1. */
+export function g1Generator(engine: Engine): G1Point {
+  return engine.curve.G1.gAffine as G1Point;
+}
+
+/** Generator of G2. */
+export function g2Generator(engine: Engine): G2Point {
+  return engine.curve.G2.gAffine as G2Point;
+}
+
+/** Whether a sum is the identity. */
+export function isIdentity(engine: Engine, point: G1Sum): boolean {
+  return engine.curve.G1.isZero(point);
+}
+
+/** Joins points into one buffer of bases, 64 bytes each. */
+export function joinPoints(points: readonly G1Sum[]): Uint8Array {
+  const bases = new Uint8Array(points.length * G1_BYTES);
+  points.forEach((point, i) => {
+    bases.set(point, i * G1_BYTES);
+  });
+  return bases;
+}
+
+/** `sum_i scalars[i] * bases[i]`, affine. */
+export async function multiScalarMultiply(
+  engine: Engine,
+  bases: Uint8Array,
+  scalars: FieldVector,
+): Promise<G1Sum> {
+  const { G1 } = engine.curve;
+  const count = vectorLength(scalars);
+  if (count >= SMALL_MSM) {
+    return G1.toAffine(await G1.multiExpAffine(bases, vectorToBytes(engine, scalars)));
+  }
+  let sum = G1.zero;
+  for (let i = 0; i < count; i++) {
+    const base = bases.slice(i * G1_BYTES, (i + 1) * G1_BYTES);
+    sum = G1.add(sum, G1.timesFr(G1.toJacobian(base), scalars.slice(i * 32, (i + 1) * 32)));
+  }
+  return G1.toAffine(sum);
+}
+
+/** `low[i] * scalar + high[i]` for two buffers of equally many affine points. */
+export async function foldBases(
+  engine: Engine,
+  low: Uint8Array,
+  high: Uint8Array,
+  scalar: bigint,
+): Promise<Uint8Array> {
+  const { G1 } = engine.curve;
+  const factors = vectorFromScalars(engine, [scalar, 1n]);
+  const sums = await G1.batchApplyKey(low, factors.slice(0, 32), factors.slice(32), 'affine', 'jacobian');
+  const jacobianBytes = (G1_BYTES * 3) / 2;
+  for (let i = 0; i * G1_BYTES < high.byteLength; i++) {
+    const scaled = sums.slice(i * jacobianBytes, (i + 1) * jacobianBytes);
+    sums.set(G1.add(scaled, high.slice(i * G1_BYTES, (i + 1) * G1_BYTES)), i * jacobianBytes);
+  }
+  return G1.batchToAffine(sums);
+}
+
+/**
+ * A product of pairings e(P, Q) where each P is a linear combination of G1 points; terms with the same Q share
+ * one pairing, and each P is one multi-scalar multiplication.
+ */
+export class PairingProduct {
+  readonly #terms = new Map<string, { g2: G2Point; bases: G1Sum[]; scalars: bigint[] }>();
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Multiplies the product by e(scalar * point, g2). */
+  add(g2: G2Point, scalar: bigint, point: G1Sum): void {
+    const term = this.#termOf(g2);
+    term.bases.push(point);
+    term.scalars.push(Fr.create(scalar));
+  }
+
+  /** Multiplies the product by e(sum_i scalars[i] * bases[i], g2); `bases` holds 64 bytes a point. */
+  addMany(g2: G2Point, scalars: readonly bigint[], bases: Uint8Array): void {
+    const term = this.#termOf(g2);
+    scalars.forEach((scalar, i) => {
+      term.bases.push(bases.subarray(i * G1_BYTES, (i + 1) * G1_BYTES));
+      term.scalars.push(scalar);
+    });
+  }
+
+  /** Whether the whole product is one. */
+  async isOne(): Promise<boolean> {
+    const { curve } = this.#engine;
+    const pairs: Uint8Array[] = [];
+    for (const { g2, bases, scalars } of this.#terms.values()) {
+      const point = await multiScalarMultiply(
+        this.#engine,
+        joinPoints(bases),
+        vectorFromScalars(this.#engine, scalars),
+      );
+      // e(identity, Q) = 1
+      if (!curve.G1.isZero(point)) pairs.push(point, g2);
+    }
+    return pairs.length === 0 || curve.pairingEq(...pairs);
+  }
+
+  #termOf(g2: G2Point) {
+    const key = g2.join();
+    let term = this.#terms.get(key);
+    if (!term) {
+      term = { g2, bases: [], scalars: [] };
+      this.#terms.set(key, term);
+    }
+    return term;
+  }
+}

@@ -1,0 +1,186 @@
+import { bn254 } from '@noble/curves/bn254.js';
+import { bytesToNumberBE, numberToBytesBE } from '@noble/curves/utils.js';
+import { concatBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { Q } from './scalar.js';
+
+/** Affine G1 point that passed every check: x | y, Montgomery, little-endian, 64 bytes (ffjavascript's form). */
+export type G1Point = Uint8Array & { readonly __group: 'G1' };
+
+/** Affine G2 point that passed every check, 128 bytes in ffjavascript's form. */
+export type G2Point = Uint8Array & { readonly __group: 'G2' };
+
+export const G1_BYTES = 64;
+export const G2_BYTES = 128;
+export const G1_COMPRESSED_BYTES = 32;
+export const G2_COMPRESSED_BYTES = 64;
+
+const FIELD_BYTES = 32;
+
+// Top two bits of a compressed point: 10 the smaller y, 11 the larger one. 00 and 01 are never valid.
+const FLAG_MASK = 0xc0;
+const FLAG_SMALL_Y = 0x80;
+const FLAG_LARGE_Y = 0xc0;
+
+const { Fp, Fp2 } = bn254.fields;
+type Fp2Element = ReturnType<typeof Fp2.create>;
+
+/** 2^256 mod Q: one in Montgomery form. */
+const MONTGOMERY_ONE = 2n ** 256n % Q;
+const MONTGOMERY_INVERSE = Fp.inv(MONTGOMERY_ONE);
+
+function invalid(reason: string, cause?: unknown): ZkLoraError {
+  return new ZkLoraError('POINT_INVALID', `point refused: ${reason}`, cause === undefined ? {} : { cause });
+}
+
+function toMontgomery(value: bigint): Uint8Array {
+  return numberToBytesBE(Fp.mul(value, MONTGOMERY_ONE), FIELD_BYTES).reverse();
+}
+
+function fromMontgomery(point: Uint8Array, index: number): bigint {
+  const bytes = point.slice(index * FIELD_BYTES, (index + 1) * FIELD_BYTES).reverse();
+  return Fp.mul(bytesToNumberBE(bytes), MONTGOMERY_INVERSE);
+}
+
+function readCoordinate(bytes: Uint8Array, index: number): bigint {
+  const value = bytesToNumberBE(bytes.subarray(index * FIELD_BYTES, (index + 1) * FIELD_BYTES));
+  if (value >= Q) throw invalid('coordinate is not below the field order');
+  return value;
+}
+
+function expectLength(bytes: Uint8Array, length: number): void {
+  if (bytes.length !== length) throw invalid(`expected ${length} bytes, got ${bytes.length}`);
+}
+
+function checkG1(x: bigint, y: bigint): G1Point {
+  if (x === 0n && y === 0n) throw invalid('the identity is not allowed here');
+  try {
+    bn254.G1.Point.fromAffine({ x, y }).assertValidity();
+  } catch (cause) {
+    throw invalid('not on the curve G1', cause);
+  }
+  return concatBytes(toMontgomery(x), toMontgomery(y)) as G1Point;
+}
+
+function checkG2(x: Fp2Element, y: Fp2Element): G2Point {
+  if (Fp2.is0(x) && Fp2.is0(y)) throw invalid('the identity is not allowed here');
+  try {
+    // on the twist and in the subgroup of order R
+    bn254.G2.Point.fromAffine({ x, y }).assertValidity();
+  } catch (cause) {
+    throw invalid('not in the group G2', cause);
+  }
+  return concatBytes(
+    toMontgomery(x.c0),
+    toMontgomery(x.c1),
+    toMontgomery(y.c0),
+    toMontgomery(y.c1),
+  ) as G2Point;
+}
+
+/**
+ * Reads x | y, 32 bytes each, big-endian (the encoding of EIP-196).
+ *
+ * @throws ZkLoraError `POINT_INVALID` for a coordinate not below Q, a point off the curve, or the identity.
+ */
+export function decodeG1(bytes: Uint8Array): G1Point {
+  expectLength(bytes, G1_BYTES);
+  return checkG1(readCoordinate(bytes, 0), readCoordinate(bytes, 1));
+}
+
+/** Writes x | y, 32 bytes each, big-endian. */
+export function encodeG1(point: G1Point): Uint8Array {
+  return concatBytes(...[0, 1].map((i) => numberToBytesBE(fromMontgomery(point, i), FIELD_BYTES)));
+}
+
+/**
+ * Reads x.c1 | x.c0 | y.c1 | y.c0, 32 bytes each, big-endian (the order of EIP-197).
+ *
+ * @throws ZkLoraError `POINT_INVALID` as for G1, and for a point outside the subgroup of order R.
+ */
+export function decodeG2(bytes: Uint8Array): G2Point {
+  expectLength(bytes, G2_BYTES);
+  const x = Fp2.create({ c1: readCoordinate(bytes, 0), c0: readCoordinate(bytes, 1) });
+  const y = Fp2.create({ c1: readCoordinate(bytes, 2), c0: readCoordinate(bytes, 3) });
+  return checkG2(x, y);
+}
+
+/** Writes x.c1 | x.c0 | y.c1 | y.c0, 32 bytes each, big-endian. */
+export function encodeG2(point: G2Point): Uint8Array {
+  return concatBytes(...[1, 0, 3, 2].map((i) => numberToBytesBE(fromMontgomery(point, i), FIELD_BYTES)));
+}
+
+function isLarge(y: bigint): boolean {
+  return y > (Q - 1n) / 2n;
+}
+
+function isLargeFp2(y: Fp2Element): boolean {
+  return y.c1 === 0n ? isLarge(y.c0) : isLarge(y.c1);
+}
+
+/** Splits the flag off the first byte; what remains is big-endian x. */
+function readFlag(bytes: Uint8Array): { largeY: boolean; x: Uint8Array } {
+  const flag = bytes[0]! & FLAG_MASK;
+  if (flag !== FLAG_SMALL_Y && flag !== FLAG_LARGE_Y) throw invalid('unknown compression flag');
+  const x = bytes.slice();
+  x[0]! &= ~FLAG_MASK;
+  return { largeY: flag === FLAG_LARGE_Y, x };
+}
+
+/**
+ * Reads a compressed G1 point: 32 bytes, big-endian x, the top two bits 10 for the smaller and 11 for the larger y.
+ *
+ * @throws ZkLoraError `POINT_INVALID` for a flag, x or point that is not valid; the identity has no encoding.
+ */
+export function decodeG1Compressed(bytes: Uint8Array): G1Point {
+  expectLength(bytes, G1_COMPRESSED_BYTES);
+  const flag = readFlag(bytes);
+  const x = readCoordinate(flag.x, 0);
+  const root = sqrtOr(() => Fp.sqrt(Fp.add(Fp.mul(Fp.sqr(x), x), 3n)));
+  return checkG1(x, isLarge(root) === flag.largeY ? root : Fp.neg(root));
+}
+
+/** Writes a compressed G1 point. */
+export function encodeG1Compressed(point: G1Point): Uint8Array {
+  const out = numberToBytesBE(fromMontgomery(point, 0), FIELD_BYTES);
+  out[0]! |= isLarge(fromMontgomery(point, 1)) ? FLAG_LARGE_Y : FLAG_SMALL_Y;
+  return out;
+}
+
+/** b of the twist y^2 = x^3 + 3/(9+u). */
+const TWIST_B = Fp2.div(Fp2.create({ c0: 3n, c1: 0n }), Fp2.create({ c0: 9n, c1: 1n }));
+
+/**
+ * Reads a compressed G2 point: x.c1 | x.c0, flags in the top two bits as for G1; the larger of y and -y is the
+ * one with the larger c1, or with the larger c0 where c1 is zero.
+ *
+ * @throws ZkLoraError `POINT_INVALID` as {@link decodeG2}.
+ */
+export function decodeG2Compressed(bytes: Uint8Array): G2Point {
+  expectLength(bytes, G2_COMPRESSED_BYTES);
+  const flag = readFlag(bytes);
+  const x = Fp2.create({ c1: readCoordinate(flag.x, 0), c0: readCoordinate(flag.x, 1) });
+  const root = sqrtOr(() => Fp2.sqrt(Fp2.add(Fp2.mul(Fp2.sqr(x), x), TWIST_B)));
+  return checkG2(x, isLargeFp2(root) === flag.largeY ? root : Fp2.neg(root));
+}
+
+/** Writes a compressed G2 point. */
+export function encodeG2Compressed(point: G2Point): Uint8Array {
+  const [x0, x1, y0, y1] = [0, 1, 2, 3].map((i) => fromMontgomery(point, i)) as [
+    bigint,
+    bigint,
+    bigint,
+    bigint,
+  ];
+  const out = concatBytes(numberToBytesBE(x1, FIELD_BYTES), numberToBytesBE(x0, FIELD_BYTES));
+  out[0]! |= isLargeFp2(Fp2.create({ c0: y0, c1: y1 })) ? FLAG_LARGE_Y : FLAG_SMALL_Y;
+  return out;
+}
+
+function sqrtOr<T>(sqrt: () => T): T {
+  try {
+    return sqrt();
+  } catch (cause) {
+    throw invalid('x is not on the curve', cause);
+  }
+}

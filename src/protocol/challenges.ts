@@ -1,0 +1,100 @@
+/**
+ * The verifier's moves, shared by prover and verifier: what is absorbed, in which order, and what is drawn.
+ *
+ * docs/protocol.md, "Transcript". A public value missing here would be a forgery; the tests change every
+ * absorbed item in turn and watch every later challenge change.
+ */
+import { encodeG2Compressed, Fr, type G1Point } from '../algebra/index.js';
+import type { GroupProof, LinearFormProof, Proof } from './proof.js';
+import { openTranscript, type Statement } from './statement.js';
+import type { Transcript } from './transcript.js';
+
+/** Challenges on the statement. */
+export interface SessionChallenges {
+  /** Weights of tokens. */
+  readonly u: bigint;
+  /** Weights of outputs. */
+  readonly v: bigint;
+  /** Weights of modules. */
+  readonly t: bigint;
+}
+
+/** Step 1: the statement. */
+export function startTranscript(statement: Statement): {
+  transcript: Transcript;
+  challenges: SessionChallenges;
+} {
+  const transcript = openTranscript(statement);
+  const challenges = {
+    u: transcript.challenge('u'),
+    v: transcript.challenge('v'),
+    t: transcript.challenge('t'),
+  };
+  return { transcript, challenges };
+}
+
+/** Step 2: commitments and Groth16 proofs of all groups; draws rho, the form's coefficients. */
+export function drawForm(
+  transcript: Transcript,
+  groups: readonly Pick<GroupProof, 'committed' | 'mask' | 'groth16'>[],
+): bigint {
+  for (const { committed, mask, groth16 } of groups) {
+    transcript.absorbPoint('D', committed);
+    transcript.absorbPoint('R', mask);
+    transcript.absorbPoint('A', groth16.a);
+    transcript.absorb('B', encodeG2Compressed(groth16.b));
+    transcript.absorbPoint('C', groth16.c);
+  }
+  return transcript.challenge('rho');
+}
+
+/** Step 3: form values of all groups; draws kappa, the weights of groups. */
+export function drawGroupWeight(transcript: Transcript, formValues: readonly bigint[]): bigint {
+  for (const value of formValues) transcript.absorbScalar('S', value);
+  return transcript.challenge('kappa');
+}
+
+/** Step 4a: mask of a linear-form proof; draws x and then the non-zero c that keeps D free of U. */
+export function drawResponse(
+  transcript: Transcript,
+  proof: Pick<LinearFormProof, 'mask' | 'maskValue'>,
+): { x: bigint; c: bigint } {
+  transcript.absorbPoint('Dr', proof.mask);
+  transcript.absorbScalar('sr', proof.maskValue);
+  return { x: transcript.challenge('x'), c: transcript.nonZeroChallenge('c') };
+}
+
+/** Step 4b: one folding round; draws its non-zero challenge. */
+export function drawFold(transcript: Transcript, left: G1Point, right: G1Point): bigint {
+  transcript.absorbPoint('left', left);
+  transcript.absorbPoint('right', right);
+  return transcript.nonZeroChallenge('fold');
+}
+
+/** Step 4c: the last scalar of a linear-form proof. */
+export function absorbFinal(transcript: Transcript, final: bigint): void {
+  transcript.absorbScalar('final', final);
+}
+
+/** Step 5: running sum and quotient; draws the evaluation point z outside H. */
+export function drawPoint(
+  transcript: Transcript,
+  domainSize: number,
+  proof: Pick<Proof, 'runningSum' | 'quotient'>,
+): bigint {
+  transcript.absorbPoint('phi', proof.runningSum);
+  transcript.absorbPoint('Q', proof.quotient);
+  const size = BigInt(domainSize);
+  return transcript.challengeWhere('z', (z) => z !== 0n && Fr.pow(z, size) !== 1n);
+}
+
+/** Step 6: openings; draws the weights of the final equations. */
+export function drawBatch(
+  transcript: Transcript,
+  proof: Pick<Proof, 'shifted' | 'opening' | 'shiftedOpening'>,
+): bigint {
+  transcript.absorbScalar('e', proof.shifted);
+  transcript.absorbPoint('W', proof.opening);
+  transcript.absorbPoint('Wshifted', proof.shiftedOpening);
+  return transcript.challenge('batch');
+}

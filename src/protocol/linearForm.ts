@@ -1,0 +1,29 @@
+import { Fr, hashToG1 } from '../algebra/index.js';
+
+let pointU: ReturnType<typeof hashToG1> | undefined;
+
+/** The point U that carries the form's value: no relation to any other base is known to anybody. */
+export function formPoint(): ReturnType<typeof hashToG1> {
+  pointU ??= hashToG1('zklora/linear-form/U/v1');
+  return pointU;
+}
+
+/**
+ * Coefficients of the linear form on (mu, b, p_0.., q_0..): mu has 1, b has 0, p_l has rho^(l+1) and q_l has
+ * rho^(K+l+1), for all K positions of the circuit. Padding keeps its non-zero coefficients: that forces padded
+ * pairs to zero, since the KZG side has nothing there.
+ */
+export function formCoefficients(rho: bigint, pairs: number): bigint[] {
+  const coefficients = [1n, 0n];
+  let power = rho;
+  for (let i = 0; i < 2 * pairs; i++) {
+    coefficients.push(power);
+    power = Fr.mul(power, rho);
+  }
+  return coefficients;
+}
+
+/** Folding rounds of a form over 2K+2 values. */
+export function foldingRounds(pairs: number): number {
+  return Math.log2(2 * pairs + 2);
+}

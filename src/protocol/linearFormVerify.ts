@@ -1,0 +1,89 @@
+import {
+  dotVectors,
+  type Engine,
+  Fr,
+  type G2Point,
+  type PairingProduct,
+  type G1Point,
+  vectorFromScalars,
+} from '../algebra/index.js';
+import { absorbFinal, drawFold, drawResponse } from './challenges.js';
+import { formCoefficients, formPoint } from './linearForm.js';
+import type { GroupProof } from './proof.js';
+import type { Transcript } from './transcript.js';
+
+/** Challenges of one linear-form proof. */
+export interface LinearFormChallenges {
+  readonly x: bigint;
+  readonly c: bigint;
+  readonly folds: readonly bigint[];
+}
+
+/** Replays the transcript of one linear-form proof. */
+export function replayLinearForm(transcript: Transcript, proof: GroupProof): LinearFormChallenges {
+  const { linearForm } = proof;
+  const { x, c } = drawResponse(transcript, linearForm);
+  const folds = linearForm.rounds.map(({ left, right }) => drawFold(transcript, left, right));
+  absorbFinal(transcript, linearForm.final);
+  return { x, c, folds };
+}
+
+/**
+ * Adds the final equation of a linear-form proof, times `weight`, to a pairing product.
+ *
+ * P_0 = D_r + x D + c (s_r + x S) U; P_i = left_i + f_i P_(i-1) + f_i^2 right_i; the last P must equal
+ * final * (G + L U), where G and L are the bases and the scaled form folded by f_i low + high. docs/protocol.md,
+ * "Linear form".
+ *
+ * @param bases IC points of mu, b, p, q: exactly these, not those of the constant and y
+ */
+export function addLinearFormEquation(
+  engine: Engine,
+  product: PairingProduct,
+  g2: G2Point,
+  weight: bigint,
+  proof: GroupProof,
+  challenges: LinearFormChallenges,
+  rho: bigint,
+  pairs: number,
+  bases: Uint8Array,
+): void {
+  const { linearForm } = proof;
+  const { x, c, folds } = challenges;
+  // scale = product of the folds still to come
+  let scale = weight;
+  for (let i = folds.length - 1; i >= 0; i--) {
+    const { left, right } = linearForm.rounds[i]!;
+    const fold = folds[i]!;
+    product.add(g2, scale, left);
+    product.add(g2, Fr.mul(scale, Fr.sqr(fold)), right);
+    scale = Fr.mul(scale, fold);
+  }
+  product.add(g2, scale, linearForm.mask);
+  product.add(g2, Fr.mul(scale, x), proof.committed);
+  const value = Fr.mul(c, Fr.add(linearForm.maskValue, Fr.mul(x, proof.formValue)));
+
+  const coefficients = foldCoefficients(folds);
+  const minusFinal = Fr.neg(Fr.mul(weight, linearForm.final));
+  const form = dotVectors(
+    engine,
+    vectorFromScalars(engine, coefficients),
+    vectorFromScalars(engine, formCoefficients(rho, pairs)),
+  );
+  product.add(g2, Fr.add(Fr.mul(scale, value), Fr.mul(minusFinal, Fr.mul(c, form))), formPoint() as G1Point);
+  product.addMany(
+    g2,
+    coefficients.map((s) => Fr.mul(minusFinal, s)),
+    bases,
+  );
+}
+
+/** Weight of each original base in the folded one: the low half of round i takes fold i, the high half 1. */
+function foldCoefficients(folds: readonly bigint[]): bigint[] {
+  let coefficients = [1n];
+  for (let i = folds.length - 1; i >= 0; i--) {
+    const fold = folds[i]!;
+    coefficients = [...coefficients.map((s) => Fr.mul(s, fold)), ...coefficients];
+  }
+  return coefficients;
+}

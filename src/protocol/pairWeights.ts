@@ -1,0 +1,38 @@
+import { type Engine, Fr, powersVector, vectorToScalars } from '../algebra/index.js';
+import { groupPairs, type Statement } from './statement.js';
+
+/** Coefficients of one module's rows in the identity that the KZG part proves. */
+export interface ModuleWeights {
+  /** t^position kappa^group rho^(l+1) for each row of A, `[rank]`. */
+  readonly a: readonly bigint[];
+  /** kappa^group rho^(K+l+1) for each column of B, `[rank]`. */
+  readonly b: readonly bigint[];
+}
+
+/**
+ * Row coefficients of every module of a statement, by position; l is the pair's index in its group, K the
+ * group's circuit size. docs/protocol.md, "The identity on H".
+ */
+export function pairWeights(
+  engine: Engine,
+  statement: Statement,
+  t: bigint,
+  rho: bigint,
+  kappa: bigint,
+): ModuleWeights[] {
+  const weights = statement.modules.map(() => ({ a: [] as bigint[], b: [] as bigint[] }));
+  let groupWeight = 1n;
+  for (const group of statement.groups) {
+    const powers = vectorToScalars(
+      engine,
+      powersVector(engine, rho, 2 * group.circuit, Fr.mul(rho, groupWeight)),
+    );
+    groupPairs(statement, group).forEach(({ position }, l) => {
+      const moduleWeight = Fr.pow(t, BigInt(position));
+      weights[position]!.a.push(Fr.mul(moduleWeight, powers[l]!));
+      weights[position]!.b.push(powers[group.circuit + l]!);
+    });
+    groupWeight = Fr.mul(groupWeight, kappa);
+  }
+  return weights;
+}

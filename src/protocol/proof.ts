@@ -1,0 +1,247 @@
+import {
+  decodeG1Compressed,
+  decodeG2Compressed,
+  decodeScalar,
+  encodeG1Compressed,
+  encodeG2Compressed,
+  encodeScalar,
+  G1_COMPRESSED_BYTES,
+  G2_COMPRESSED_BYTES,
+  type G1Point,
+  type G2Point,
+  SCALAR_BYTES,
+} from '../algebra/index.js';
+import { bytesToHex, concatBytes, equalBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+
+/** First bytes of a proof file: name and format version. */
+const MAGIC = concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 1));
+
+/** Modules of one adapter: module indices take two bytes. */
+export const MAX_PROOF_MODULES = 65535;
+
+/** Groups of one proof: more than any adapter of 65,535 modules of rank 256 needs at 4095 pairs a circuit. */
+const MAX_GROUPS = 4096;
+
+/** log2(2K+2) of the smallest and the largest circuit, 1 and 2^19 pairs or so. */
+const MIN_ROUNDS = 2;
+const MAX_ROUNDS = 20;
+
+const DIGEST_BYTES = 32;
+
+/** Proof that one group of modules opens its Pedersen commitment D to the form's value. */
+export interface LinearFormProof {
+  readonly mask: G1Point;
+  readonly maskValue: bigint;
+  /** One pair for each folding round. */
+  readonly rounds: readonly { readonly left: G1Point; readonly right: G1Point }[];
+  readonly final: bigint;
+}
+
+/** The part of a proof that belongs to one group. docs/protocol.md gives the names. */
+export interface GroupProof {
+  /** D: the prover's share of Groth16's public-input point. */
+  readonly committed: G1Point;
+  /** [R]: commitment to the masking polynomial. */
+  readonly mask: G1Point;
+  readonly groth16: { readonly a: G1Point; readonly b: G2Point; readonly c: G1Point };
+  /** S: value of the linear form. */
+  readonly formValue: bigint;
+  readonly linearForm: LinearFormProof;
+}
+
+/** One proof over a set of modules: Groth16 and linear form for each group, one KZG part for all. */
+export interface Proof {
+  /** Adapter indices of the modules, ascending. */
+  readonly modules: readonly number[];
+  readonly groups: readonly GroupProof[];
+  /** [phi]: commitment to the running sum. */
+  readonly runningSum: G1Point;
+  /** [Q]: commitment to the quotient. */
+  readonly quotient: G1Point;
+  /** e = phi(w z). */
+  readonly shifted: bigint;
+  /** W: opening at z. */
+  readonly opening: G1Point;
+  /** W': opening at w z. */
+  readonly shiftedOpening: G1Point;
+}
+
+/** Contents of proof.zkl. */
+export interface ProofFile {
+  /** Ids, 32 bytes, hex: what the proof claims to be about; verification compares them with the verifier's own. */
+  readonly parametersId: string;
+  readonly adapterId: string;
+  readonly sessionDigest: string;
+  /** One aggregated proof, or one for each module. */
+  readonly proofs: readonly Proof[];
+}
+
+function u16(value: number): Uint8Array {
+  return Uint8Array.of(value >> 8, value & 255);
+}
+
+/** Bytes of a proof file; docs/formats.md, "proof.zkl". */
+export function encodeProofFile(file: ProofFile): Uint8Array {
+  return concatBytes(
+    MAGIC,
+    hexToBytes(file.parametersId),
+    hexToBytes(file.adapterId),
+    hexToBytes(file.sessionDigest),
+    u16(file.proofs.length),
+    ...file.proofs.flatMap(encodeProof),
+  );
+}
+
+function encodeProof(proof: Proof): Uint8Array[] {
+  return [
+    u16(proof.modules.length),
+    ...proof.modules.map(u16),
+    u16(proof.groups.length),
+    ...proof.groups.flatMap(encodeGroup),
+    encodeG1Compressed(proof.runningSum),
+    encodeG1Compressed(proof.quotient),
+    encodeScalar(proof.shifted),
+    encodeG1Compressed(proof.opening),
+    encodeG1Compressed(proof.shiftedOpening),
+  ];
+}
+
+function encodeGroup(group: GroupProof): Uint8Array[] {
+  const { groth16, linearForm } = group;
+  return [
+    encodeG1Compressed(group.committed),
+    encodeG1Compressed(group.mask),
+    encodeG1Compressed(groth16.a),
+    encodeG2Compressed(groth16.b),
+    encodeG1Compressed(groth16.c),
+    encodeScalar(group.formValue),
+    encodeG1Compressed(linearForm.mask),
+    encodeScalar(linearForm.maskValue),
+    Uint8Array.of(linearForm.rounds.length),
+    ...linearForm.rounds.flatMap(({ left, right }) => [encodeG1Compressed(left), encodeG1Compressed(right)]),
+    encodeScalar(linearForm.final),
+  ];
+}
+
+function malformed(message: string, cause?: unknown): ZkLoraError {
+  return new ZkLoraError('PROOF_MALFORMED', message, cause === undefined ? {} : { cause });
+}
+
+class Reader {
+  #at = 0;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  take(count: number): Uint8Array {
+    const end = this.#at + count;
+    if (end > this.#bytes.length) throw malformed('proof file is truncated: ask the prover for it again');
+    const part = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return part;
+  }
+
+  u8(): number {
+    return this.take(1)[0]!;
+  }
+
+  u16(what: string, min: number, max: number): number {
+    const [high, low] = this.take(2) as unknown as [number, number];
+    const value = high * 256 + low;
+    if (value < min || value > max) throw malformed(`proof file: ${what} ${value} is outside [${min}, ${max}]`);
+    return value;
+  }
+
+  digest(): string {
+    return bytesToHex(this.take(DIGEST_BYTES));
+  }
+
+  g1(): G1Point {
+    return decodeG1Compressed(this.take(G1_COMPRESSED_BYTES));
+  }
+
+  g2(): G2Point {
+    return decodeG2Compressed(this.take(G2_COMPRESSED_BYTES));
+  }
+
+  scalar(): bigint {
+    return decodeScalar(this.take(SCALAR_BYTES));
+  }
+
+  end(): void {
+    if (this.#at !== this.#bytes.length) throw malformed('proof file has bytes after its end');
+  }
+}
+
+/**
+ * Reads a proof file; every proof has exactly one encoding.
+ *
+ * @throws ZkLoraError `PROOF_MALFORMED` for anything that is not the encoding of a proof: wrong magic, lengths,
+ * counts, scalars not below R, points with coordinates not below Q, off the curve, outside the subgroup, or the
+ * identity.
+ */
+export function decodeProofFile(bytes: Uint8Array): ProofFile {
+  const reader = new Reader(bytes);
+  try {
+    if (!equalBytes(reader.take(MAGIC.length), MAGIC)) {
+      throw malformed('not a zklora proof file of version 1');
+    }
+    const ids = {
+      parametersId: reader.digest(),
+      adapterId: reader.digest(),
+      sessionDigest: reader.digest(),
+    };
+    const proofs: Proof[] = [];
+    const count = reader.u16('number of proofs', 1, MAX_PROOF_MODULES);
+    for (let i = 0; i < count; i++) proofs.push(decodeProof(reader));
+    reader.end();
+    return { ...ids, proofs };
+  } catch (error) {
+    if (error instanceof ZkLoraError && error.code !== 'PROOF_MALFORMED') {
+      throw malformed(`proof file: ${error.message}`, error);
+    }
+    throw error;
+  }
+}
+
+function decodeProof(reader: Reader): Proof {
+  const modules: number[] = [];
+  const moduleCount = reader.u16('number of modules', 1, MAX_PROOF_MODULES);
+  for (let i = 0; i < moduleCount; i++) {
+    const index = reader.u16('module index', 0, MAX_PROOF_MODULES - 1);
+    if (i > 0 && index <= modules[i - 1]!) throw malformed('proof file: module indices are not ascending');
+    modules.push(index);
+  }
+  const groups: GroupProof[] = [];
+  const groupCount = reader.u16('number of groups', 1, Math.min(moduleCount, MAX_GROUPS));
+  for (let i = 0; i < groupCount; i++) groups.push(decodeGroup(reader));
+  return {
+    modules,
+    groups,
+    runningSum: reader.g1(),
+    quotient: reader.g1(),
+    shifted: reader.scalar(),
+    opening: reader.g1(),
+    shiftedOpening: reader.g1(),
+  };
+}
+
+function decodeGroup(reader: Reader): GroupProof {
+  const committed = reader.g1();
+  const mask = reader.g1();
+  const groth16 = { a: reader.g1(), b: reader.g2(), c: reader.g1() };
+  const formValue = reader.scalar();
+  const formMask = reader.g1();
+  const maskValue = reader.scalar();
+  const roundCount = reader.u8();
+  if (roundCount < MIN_ROUNDS || roundCount > MAX_ROUNDS) {
+    throw malformed(`proof file: ${roundCount} folding rounds are outside [${MIN_ROUNDS}, ${MAX_ROUNDS}]`);
+  }
+  const rounds: { left: G1Point; right: G1Point }[] = [];
+  for (let i = 0; i < roundCount; i++) rounds.push({ left: reader.g1(), right: reader.g1() });
+  const linearForm = { mask: formMask, maskValue, rounds, final: reader.scalar() };
+  return { committed, mask, groth16, formValue, linearForm };
+}

@@ -1,0 +1,55 @@
+/**
+ * What was exchanged between base-model user and contributor: the statement's public data.
+ *
+ * docs/formats.md, "Session". This file is pure: no file system, no network.
+ */
+
+/** Fixed at the opening of a session; its canonical JSON (RFC 8785) is bound by the session digest. */
+export interface SessionHeader {
+  readonly format: 'zklora/session/v1';
+  /** Id of the adapter commitment, 32 bytes, hex. */
+  readonly adapterId: string;
+  /** Ed25519 public keys, 32 bytes, hex. */
+  readonly contributorKey: string;
+  readonly userKey: string;
+  /** 32 random bytes of the user, hex. */
+  readonly nonce: string;
+  /**
+   * `inputs[i]` lists the adapter's module indices that share input activations i (q, k and v projections,
+   * say). Ascending inside an input; inputs ordered by their first module; no module twice.
+   */
+  readonly inputs: readonly (readonly number[])[];
+}
+
+/** Quantised activations of one input in one call. */
+export interface ActivationRows {
+  /** int16, row-major `[tokens, inFeatures]`. */
+  readonly x: Int16Array;
+  /** Power-of-two exponent of each row, `[tokens]`: activation = x * 2^exponent. */
+  readonly exponents: Int16Array;
+}
+
+/** One forward pass of the base model over some tokens. */
+export interface SessionCall {
+  readonly tokens: number;
+  /** One entry for each of the header's inputs, in that order. */
+  readonly inputs: readonly ActivationRows[];
+  /**
+   * One entry for each module of the session, ascending by module index: the exact integers
+   * Y = X A^T B^T, row-major `[tokens, outFeatures]`.
+   */
+  readonly outputs: readonly BigInt64Array[];
+}
+
+/** A whole session; calls are read one at a time so that memory stays flat. */
+export interface Session {
+  readonly header: SessionHeader;
+  readonly callCount: number;
+  /** @throws ZkLoraError `SESSION_MALFORMED` when the stored call does not parse. */
+  readCall(index: number): Promise<SessionCall>;
+}
+
+/** Module indices of a session, ascending. */
+export function sessionModules(header: SessionHeader): number[] {
+  return header.inputs.flat().sort((a, b) => a - b);
+}

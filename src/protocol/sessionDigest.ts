@@ -1,0 +1,169 @@
+import { canonicalJson, concatBytes, labelledSha256, sha256, u32, utf8ToBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
+
+/** Shape of an adapter module as far as a session depends on it. */
+export interface ModuleShape {
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+/** Tokens of one call: 2^15 rows keep every intermediate buffer far below 2 GiB. */
+export const MAX_CALL_TOKENS = 2 ** 15;
+
+/** Entries of one array of a call: its bytes then fit 32 bits. */
+const MAX_CALL_ENTRIES = 2 ** 28;
+
+/** Calls of one session: their digests are held in memory. */
+export const MAX_SESSION_CALLS = 2 ** 20;
+
+/** Power-of-two exponents of activations: wide enough for every float32, narrow enough for float64 products. */
+export const MAX_EXPONENT = 512;
+
+const INT64_MIN = -(2n ** 63n);
+
+function malformed(message: string): ZkLoraError {
+  return new ZkLoraError('SESSION_MALFORMED', message);
+}
+
+/**
+ * Checks that a call fits the session and the adapter: counts, sizes, ranges.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function checkCall(
+  header: SessionHeader,
+  modules: readonly ModuleShape[],
+  call: SessionCall,
+): void {
+  const { tokens } = call;
+  if (!Number.isInteger(tokens) || tokens < 1 || tokens > MAX_CALL_TOKENS) {
+    throw malformed(`a call takes 1 to ${MAX_CALL_TOKENS} tokens, not ${tokens}`);
+  }
+  const members = sessionModules(header);
+  if (call.inputs.length !== header.inputs.length || call.outputs.length !== members.length) {
+    throw malformed('a call does not have the inputs and outputs that its session names');
+  }
+  header.inputs.forEach((users, i) => {
+    const { x, exponents } = call.inputs[i]!;
+    if (x.length > MAX_CALL_ENTRIES) throw malformed('a call is too large: use fewer tokens a call');
+    if (x.length !== tokens * modules[users[0]!]!.inFeatures || exponents.length !== tokens) {
+      throw malformed(`activations of input ${i} do not have the size of their module`);
+    }
+    if (exponents.some((e) => e < -MAX_EXPONENT || e > MAX_EXPONENT)) {
+      throw malformed(`an exponent of input ${i} is outside [-${MAX_EXPONENT}, ${MAX_EXPONENT}]`);
+    }
+  });
+  members.forEach((module, i) => {
+    const y = call.outputs[i]!;
+    if (y.length > MAX_CALL_ENTRIES) throw malformed('a call is too large: use fewer tokens a call');
+    if (y.length !== tokens * modules[module]!.outFeatures) {
+      throw malformed(`deltas of module ${module} do not have the size of their module`);
+    }
+    if (y.includes(INT64_MIN)) throw malformed(`a delta of module ${module} is -2^63`);
+  });
+}
+
+/**
+ * Checks a header against the adapter: inputs non-empty and ordered, every module known and named once, modules
+ * of one input equally wide.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function checkHeader(header: SessionHeader, modules: readonly ModuleShape[]): void {
+  if (header.inputs.length === 0) throw malformed('session names no module');
+  const seen = new Set<number>();
+  let previousFirst = -1;
+  for (const users of header.inputs) {
+    let previous = -1;
+    for (const module of users) {
+      const shape = modules[module];
+      if (!shape) throw malformed(`session names module ${module}, which the adapter does not have`);
+      if (module <= previous || seen.has(module)) throw malformed('session names its modules out of order');
+      if (shape.inFeatures !== modules[users[0]!]!.inFeatures) {
+        throw malformed('modules of one input differ in width');
+      }
+      seen.add(module);
+      previous = module;
+    }
+    if (users.length === 0 || users[0]! <= previousFirst) throw malformed('session inputs are out of order');
+    previousFirst = users[0]!;
+  }
+}
+
+/** Bytes of a typed array; the host is little-endian, as every platform of Node and the browsers is. */
+function littleEndianBytes(array: Int16Array | BigInt64Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** SHA-256 of the canonical JSON of a header. */
+export function headerDigest(header: SessionHeader): Uint8Array {
+  return labelledSha256('zklora/session/header/v1', canonicalJson(header));
+}
+
+/**
+ * SHA-256 over one call: label, index, tokens, then for each input x and exponents, then for each module Y; each
+ * array is preceded by its byte length and little-endian.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED` when the call does not fit (see {@link checkCall}).
+ */
+export function callDigest(
+  header: SessionHeader,
+  modules: readonly ModuleShape[],
+  index: number,
+  call: SessionCall,
+): Uint8Array {
+  checkCall(header, modules, call);
+  const hash = sha256
+    .create()
+    .update(concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)));
+  const update = (array: Int16Array | BigInt64Array) =>
+    hash.update(u32(array.byteLength)).update(littleEndianBytes(array));
+  for (const { x, exponents } of call.inputs) {
+    update(x);
+    update(exponents);
+  }
+  for (const y of call.outputs) update(y);
+  return hash.digest();
+}
+
+/** Combines header and call digests: H(label | headerDigest | u32 calls | callDigests...). */
+export function combineDigests(header: SessionHeader, calls: readonly Uint8Array[]): Uint8Array {
+  return labelledSha256('zklora/session/v1', headerDigest(header), u32(calls.length), ...calls);
+}
+
+/**
+ * Digest of a whole session: binds every X, Y and exponent, their order, both parties' keys and the nonce.
+ *
+ * @param modules shapes of all modules of the adapter, in its order
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function sessionDigest(
+  session: Session,
+  modules: readonly ModuleShape[],
+): Promise<Uint8Array> {
+  return (await readSession(session, modules)).digest;
+}
+
+/**
+ * One pass over a session: its digest and the number of token rows.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function readSession(
+  session: Session,
+  modules: readonly ModuleShape[],
+): Promise<{ digest: Uint8Array; tokens: number }> {
+  const { header, callCount } = session;
+  checkHeader(header, modules);
+  if (callCount > MAX_SESSION_CALLS) throw malformed(`session has more than ${MAX_SESSION_CALLS} calls`);
+  const digests: Uint8Array[] = [];
+  let tokens = 0;
+  for (let index = 0; index < callCount; index++) {
+    const call = await session.readCall(index);
+    digests.push(callDigest(header, modules, index, call));
+    tokens += call.tokens;
+  }
+  return { digest: combineDigests(header, digests), tokens };
+}
+

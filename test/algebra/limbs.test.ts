@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as al from '../../src/algebra/index.js';
+
+const { Fr, R } = al;
+let engine: al.Engine;
+beforeAll(async () => {
+  engine = await al.loadEngine();
+});
+afterAll(() => engine.terminate());
+
+const extremes = [0n, 1n, R - 1n, R - 2n, R >> 1n, 2n ** 253n];
+const scalar = fc.oneof(fc.bigInt({ min: 0n, max: R - 1n }), fc.constantFrom(...extremes));
+const entry = fc.oneof(
+  fc.integer({ min: -32768, max: 32767 }),
+  fc.constantFrom(-32768, 32767, 0, -1),
+);
+const problem = fc
+  .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 7 }))
+  .chain(([rows, cols]) =>
+    fc.record({
+      rows: fc.constant(rows),
+      cols: fc.constant(cols),
+      matrix: fc.array(entry, { minLength: rows * cols, maxLength: rows * cols }),
+      left: fc.array(scalar, { minLength: rows, maxLength: rows }),
+      right: fc.array(scalar, { minLength: cols, maxLength: cols }),
+    }),
+  );
+
+describe('small-integer by field products', () => {
+  it('combines rows exactly', () => {
+    fc.assert(
+      fc.property(problem, ({ rows, cols, matrix, left }) => {
+        const got = al.combineRows(
+          engine,
+          al.vectorFromScalars(engine, left),
+          Int16Array.from(matrix),
+          cols,
+        );
+        const want = Array.from({ length: cols }, (_, c) => {
+          let sum = 0n;
+          for (let r = 0; r < rows; r++) sum += left[r]! * BigInt(matrix[r * cols + c]!);
+          return Fr.create(sum);
+        });
+        expect(al.vectorToScalars(engine, got)).toEqual(want);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('multiplies rows exactly', () => {
+    fc.assert(
+      fc.property(problem, ({ rows, cols, matrix, right }) => {
+        const limbs = al.toLimbs(engine, al.vectorFromScalars(engine, right));
+        const got = al.multiplyRows(engine, Int16Array.from(matrix), rows, cols, limbs);
+        const want = Array.from({ length: rows }, (_, r) => {
+          let sum = 0n;
+          for (let c = 0; c < cols; c++) sum += right[c]! * BigInt(matrix[r * cols + c]!);
+          return Fr.create(sum);
+        });
+        expect(al.vectorToScalars(engine, got)).toEqual(want);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('stays exact at the largest sums, across chunks', () => {
+    const terms = 40_000;
+    for (const value of [-32768, 65535]) {
+      const matrix = new Float64Array(terms).fill(value);
+      const field = al.vectorFromScalars(engine, Array.from({ length: terms }, () => R - 1n));
+      const want = Fr.create(-BigInt(value) * BigInt(terms));
+      expect(al.vectorToScalars(engine, al.combineRows(engine, field, matrix, 1))).toEqual([want]);
+      expect(
+        al.vectorToScalars(
+          engine,
+          al.multiplyRows(engine, matrix, 1, terms, al.toLimbs(engine, field)),
+        ),
+      ).toEqual([want]);
+    }
+  });
+
+  it('handles more columns than one block', () => {
+    const cols = 1000;
+    const matrix = Int16Array.from({ length: cols * 3 }, (_, i) => ((i * 7919) % 65536) - 32768);
+    const left = [R - 1n, 12345n, R >> 1n];
+    const got = al.vectorToScalars(
+      engine,
+      al.combineRows(engine, al.vectorFromScalars(engine, left), matrix, cols),
+    );
+    for (const c of [0, 255, 256, 511, 512, 999]) {
+      const want = left.reduce((sum, l, r) => sum + l * BigInt(matrix[r * cols + c]!), 0n);
+      expect(got[c]).toBe(Fr.create(want));
+    }
+  });
+});

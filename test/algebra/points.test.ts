@@ -1,0 +1,179 @@
+import { bn254 } from '@noble/curves/bn254.js';
+import { numberToBytesBE } from '@noble/curves/utils.js';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as al from '../../src/algebra/index.js';
+import { concatBytes } from '../../src/bytes.js';
+
+const { Q, R } = al;
+let engine: al.Engine;
+beforeAll(async () => {
+  engine = await al.loadEngine();
+});
+afterAll(() => engine.terminate());
+
+const invalid = expect.objectContaining({ code: 'POINT_INVALID' });
+const multiple = fc.bigInt({ min: 1n, max: R - 1n });
+const nobleG1 = (k: bigint) => bn254.G1.Point.BASE.multiply(k).toAffine();
+const nobleG2 = (k: bigint) => bn254.G2.Point.BASE.multiply(k).toAffine();
+const bytes = (...values: bigint[]) => concatBytes(...values.map((value) => numberToBytesBE(value, 32)));
+
+describe('point encodings', () => {
+  it('agree with noble-curves and ffjavascript on G1', () => {
+    fc.assert(
+      fc.property(multiple, (k) => {
+        const { x, y } = nobleG1(k);
+        const point = al.decodeG1(bytes(x, y));
+        const own = engine.curve.G1.toAffine(
+          engine.curve.G1.timesFr(engine.curve.G1.g, engine.curve.Fr.e(k)),
+        );
+        expect(point).toEqual(own);
+        expect(al.encodeG1(point)).toEqual(bytes(x, y));
+        expect(al.decodeG1Compressed(al.encodeG1Compressed(point))).toEqual(point);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('agree with noble-curves and ffjavascript on G2', () => {
+    fc.assert(
+      fc.property(multiple, (k) => {
+        const { x, y } = nobleG2(k);
+        const encoded = bytes(x.c1, x.c0, y.c1, y.c0);
+        const point = al.decodeG2(encoded);
+        const own = engine.curve.G2.toAffine(
+          engine.curve.G2.timesFr(engine.curve.G2.g, engine.curve.Fr.e(k)),
+        );
+        expect(point).toEqual(own);
+        expect(al.encodeG2(point)).toEqual(encoded);
+        expect(al.decodeG2Compressed(al.encodeG2Compressed(point))).toEqual(point);
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  it('tells a point from its negative', () => {
+    const { x, y } = nobleG1(7n);
+    const plus = al.decodeG1(bytes(x, y));
+    const minus = al.decodeG1(bytes(x, Q - y));
+    expect(al.encodeG1Compressed(plus)).not.toEqual(al.encodeG1Compressed(minus));
+    expect(al.decodeG1Compressed(al.encodeG1Compressed(minus))).toEqual(minus);
+  });
+});
+
+describe('hostile points', () => {
+  const { x, y } = nobleG1(5n);
+  it('refuses coordinates that are not canonical, though equal mod Q', () => {
+    expect(() => al.decodeG1(bytes(x + Q, y))).toThrow(invalid);
+    expect(() => al.decodeG1(bytes(x, y + Q))).toThrow(invalid);
+  });
+
+  it('refuses points off the curve, the identity and wrong lengths', () => {
+    expect(() => al.decodeG1(bytes(x, y ^ 1n))).toThrow(invalid);
+    expect(() => al.decodeG1(new Uint8Array(64))).toThrow(invalid);
+    expect(() => al.decodeG1(new Uint8Array(63))).toThrow(invalid);
+    expect(() => al.decodeG2(new Uint8Array(128))).toThrow(invalid);
+    expect(() => al.decodeG1Compressed(new Uint8Array(33))).toThrow(invalid);
+  });
+
+  it('refuses unknown flags and x without a point', () => {
+    const good = al.encodeG1Compressed(al.decodeG1(bytes(x, y)));
+    for (const flag of [0x00, 0x40]) {
+      const bad = good.slice();
+      bad[0] = (bad[0]! & 0x3f) | flag;
+      expect(() => al.decodeG1Compressed(bad)).toThrow(invalid);
+    }
+    let refused = 0;
+    for (let i = 0n; i < 16n; i++) {
+      const candidate = numberToBytesBE(i, 32);
+      candidate[0]! |= 0x80;
+      try {
+        al.decodeG1Compressed(candidate);
+      } catch (error) {
+        expect(error).toEqual(invalid);
+        refused++;
+      }
+    }
+    expect(refused).toBeGreaterThan(2);
+    expect(refused).toBeLessThan(16);
+  });
+
+  it('refuses twist points outside the subgroup, which ffjavascript takes', () => {
+    // smallest x = c0 on the twist: the cofactor is huge, so it is not in the subgroup
+    const { Fp2 } = bn254.fields;
+    const b = Fp2.div(Fp2.create({ c0: 3n, c1: 0n }), Fp2.create({ c0: 9n, c1: 1n }));
+    for (let c0 = 1n; ; c0++) {
+      const px = Fp2.create({ c0, c1: 0n });
+      let py: ReturnType<typeof Fp2.create>;
+      try {
+        py = Fp2.sqrt(Fp2.add(Fp2.mul(Fp2.sqr(px), px), b));
+      } catch {
+        continue;
+      }
+      const encoded = bytes(px.c1, px.c0, py.c1, py.c0);
+      expect(() => al.decodeG2(encoded)).toThrow(invalid);
+      break;
+    }
+  });
+
+  it('refuses scalars that are not canonical', () => {
+    const bad = expect.objectContaining({ code: 'SCALAR_INVALID' });
+    expect(() => al.decodeScalar(bytes(R))).toThrow(bad);
+    expect(() => al.decodeScalar(new Uint8Array(31))).toThrow(bad);
+    expect(al.decodeScalar(bytes(R - 1n))).toBe(R - 1n);
+  });
+});
+
+describe('group operations', () => {
+  const affine = (k: bigint) => {
+    const { x, y } = nobleG1(k);
+    return al.decodeG1(bytes(x, y));
+  };
+
+  it('multi-scalar multiplication equals noble, small and large', async () => {
+    for (const n of [1, 3, 8, 40]) {
+      const scalars = Array.from({ length: n }, (_, i) => R - BigInt(i * i + 1));
+      const points = scalars.map((_, i) => affine(BigInt(i + 2)));
+      const got = await al.multiScalarMultiply(
+        engine,
+        al.joinPoints(points),
+        al.vectorFromScalars(engine, scalars),
+      );
+      const want = scalars.reduce((sum, s, i) => al.Fr.add(sum, al.Fr.mul(s, BigInt(i + 2))), 0n);
+      expect(got).toEqual(affine(want));
+    }
+  });
+
+  it('folds bases', async () => {
+    const low = al.joinPoints([affine(3n), affine(4n)]);
+    const high = al.joinPoints([affine(5n), affine(6n)]);
+    const got = await al.foldBases(engine, low, high, 10n);
+    expect(got).toEqual(al.joinPoints([affine(35n), affine(46n)]));
+  });
+
+  it('hashes to a fixed point of unknown logarithm', () => {
+    const point = al.hashToG1('zklora/linear-form/U/v1');
+    expect(al.hashToG1('zklora/linear-form/U/v1')).toEqual(point);
+    expect(al.hashToG1('zklora/linear-form/U/v2')).not.toEqual(point);
+    expect(al.decodeG1(al.encodeG1(point))).toEqual(point);
+  });
+
+  it('decides products of pairings, with identities left out', async () => {
+    const g2 = al.g2Generator(engine);
+    const product = new al.PairingProduct(engine);
+    product.add(g2, 3n, affine(4n));
+    product.add(g2, R - 12n, al.g1Generator(engine));
+    expect(await product.isOne()).toBe(true);
+    product.add(g2, 1n, affine(1n));
+    expect(await product.isOne()).toBe(false);
+    expect(await new al.PairingProduct(engine).isOne()).toBe(true);
+  });
+
+  it('shows why mixed subtraction is never used: ffjavascript returns a wrong point', () => {
+    const { G1 } = engine.curve;
+    const five = affine(5n);
+    const two = G1.toJacobian(affine(2n));
+    expect(G1.toAffine(G1.sub(G1.toJacobian(five), two))).toEqual(affine(3n));
+    expect(G1.toAffine(G1.sub(five, two))).not.toEqual(affine(3n));
+  });
+});
