@@ -7,17 +7,16 @@ import { Terminal } from './terminal.js';
 export type Action<Options> = (options: Options, terminal: Terminal) => Promise<number>;
 
 /** Completes a command: adds `--json`, runs the body, turns errors into messages and exit codes. */
-export function runs<Options extends { json?: boolean }>(command: Command, body: Action<Options>): Command {
-  return command
-    .option('--json', 'print one JSON object to stdout')
-    .action(async (options: Options) => {
-      const terminal = new Terminal(options.json === true);
-      try {
-        process.exitCode = await body(options, terminal);
-      } catch (error) {
-        process.exitCode = reportError(error, terminal);
-      }
-    });
+export function runs<Options extends object>(command: Command, body: Action<Options>): Command {
+  return command.option('--json', 'print one JSON object to stdout').action(async () => {
+    const options = command.opts<Options & { json?: boolean }>();
+    const terminal = new Terminal(options.json === true);
+    try {
+      process.exitCode = await body(options, terminal);
+    } catch (error) {
+      process.exitCode = reportError(error, terminal);
+    }
+  });
 }
 
 /** Prints an error and returns its exit code. */

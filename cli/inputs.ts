@@ -1,6 +1,11 @@
-import { parseAdapterCommitment, quantizeModule, readAdapterSecret, readPeftAdapter } from '../src/adapter/index.js';
-import { MAX_COMMITMENT_BYTES } from '../src/adapter/limits.js';
 import type { AdapterCommitment, AdapterSecret, QuantizedModule } from '../src/adapter/index.js';
+import {
+  parseAdapterCommitment,
+  quantizeModule,
+  readAdapterSecret,
+  readPeftAdapter,
+} from '../src/adapter/index.js';
+import { MAX_COMMITMENT_BYTES } from '../src/adapter/limits.js';
 import { readFileBounded } from '../src/files.js';
 import type { Terminal } from './terminal.js';
 

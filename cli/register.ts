@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import {
   adapterId,
@@ -49,6 +49,7 @@ export function registerCommand(): Command {
     const commitmentPath = join(options.out, 'adapter.zkl.json');
     const secretPath = join(options.out, 'adapter.secret');
     const engine = await loadEngine();
+    const started = performance.now();
     try {
       const srs = await parameters.srs(domainSizeFor(modules));
       const { commitment, secret } = await registerAdapter({
@@ -60,10 +61,15 @@ export function registerCommand(): Command {
         ...(options.lineage === undefined ? {} : { lineageDigest: options.lineage }),
         onProgress: (done, total) => terminal.progress('committing to rows', done, total),
       });
+      const seconds = (performance.now() - started) / 1000;
       try {
         await mkdir(options.out, { recursive: true });
       } catch (cause) {
-        throw new ZkLoraError('FILE_UNWRITABLE', `cannot make the folder ${options.out}: choose another --out`, { cause });
+        throw new ZkLoraError(
+          'FILE_UNWRITABLE',
+          `cannot make the folder ${options.out}: choose another --out`,
+          { cause },
+        );
       }
       // the secret first: a commitment without its secret is of no use to anybody
       await writeAdapterSecret(secretPath, secret);
@@ -76,7 +82,7 @@ export function registerCommand(): Command {
           `commitment   ${commitmentPath}  (public: give it to users)`,
           `secret       ${secretPath}  (keep it: without it no proof can be made)`,
         ].join('\n'),
-        { adapterId: id, modules: modules.length, commitment: commitmentPath, secret: secretPath },
+        { adapterId: id, modules: modules.length, commitment: commitmentPath, secret: secretPath, seconds },
       );
       return EXIT_OK;
     } finally {

@@ -29,7 +29,10 @@ export function verifyCommand(): Command {
     .requiredOption('--parameters <dir>', 'your own copy of the parameter set')
     .option('--parameters-id <digest>', 'refuse any parameter set but this one', digestOption)
     .option('--adapter-id <digest>', 'refuse any adapter commitment but this one', digestOption)
-    .option('--allow-development-params', 'accept parameters whose secret is known (proves nothing; for trials)')
+    .option(
+      '--allow-development-params',
+      'accept parameters whose secret is known (proves nothing; for trials)',
+    )
     .addHelpText(
       'after',
       '\nExample:\n  zklora verify --proof proof.zkl --commitment adapter.zkl.json --session ./session --parameters ./params\n\nExit code 0: valid; 1: invalid; 2: malformed input; 3: file missing.',
@@ -64,10 +67,18 @@ export function verifyCommand(): Command {
 
 function pinned(options: Options, parametersId: string, adapter: string): VerificationResult | undefined {
   if (options.parametersId !== undefined && options.parametersId !== parametersId) {
-    return { valid: false, reason: 'WRONG_PARAMETERS', message: 'the parameter set is not the one you pinned' };
+    return {
+      valid: false,
+      reason: 'WRONG_PARAMETERS',
+      message: 'the parameter set is not the one you pinned',
+    };
   }
   if (options.adapterId !== undefined && options.adapterId !== adapter) {
-    return { valid: false, reason: 'WRONG_ADAPTER', message: 'the adapter commitment is not the one you pinned' };
+    return {
+      valid: false,
+      reason: 'WRONG_ADAPTER',
+      message: 'the adapter commitment is not the one you pinned',
+    };
   }
   return undefined;
 }

@@ -77,11 +77,7 @@ export async function multiplyOnDomains(
   blinder: bigint,
 ): Promise<ProductValues> {
   const size = a.byteLength / 32;
-  const constants = vectorFromScalars(engine, [
-    1n,
-    COSET_SHIFT,
-    Fr.mul(blinder, vanishingOnCoset(size)),
-  ]);
+  const constants = vectorFromScalars(engine, [1n, COSET_SHIFT, Fr.mul(blinder, vanishingOnCoset(size))]);
   const toCoset = (value: number) =>
     [
       { cmd: 'CALL', fnName: 'frm_ifft', params: [{ var: value }, { val: size }] },

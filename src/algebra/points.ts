@@ -38,7 +38,8 @@ function toMontgomery(value: bigint): Uint8Array {
 }
 
 function fromMontgomery(point: Uint8Array, index: number): bigint {
-  const bytes = point.slice(index * FIELD_BYTES, (index + 1) * FIELD_BYTES).reverse();
+  // new Uint8Array copies; slice() of a Buffer would be a view
+  const bytes = new Uint8Array(point.subarray(index * FIELD_BYTES, (index + 1) * FIELD_BYTES)).reverse();
   return Fp.mul(bytesToNumberBE(bytes), MONTGOMERY_INVERSE);
 }
 
@@ -122,7 +123,7 @@ function isLargeFp2(y: Fp2Element): boolean {
 function readFlag(bytes: Uint8Array): { largeY: boolean; x: Uint8Array } {
   const flag = bytes[0]! & FLAG_MASK;
   if (flag !== FLAG_SMALL_Y && flag !== FLAG_LARGE_Y) throw invalid('unknown compression flag');
-  const x = bytes.slice();
+  const x = new Uint8Array(bytes);
   x[0]! &= ~FLAG_MASK;
   return { largeY: flag === FLAG_LARGE_Y, x };
 }

@@ -1,8 +1,8 @@
 import {
   type Engine,
   encodeG1,
-  type G1Point,
   G1_BYTES,
+  type G1Point,
   isIdentity,
   multiScalarMultiply,
   vectorFromScalars,
@@ -67,9 +67,7 @@ export async function commitRows(
     const bases = srs.lagrange.subarray(offset * G1_BYTES, (offset + values.length) * G1_BYTES);
     const shifted = await G1.multiExpAffine(bases, new Uint8Array(scalars.buffer));
     const blinding = G1.timesFr(vanishing, vectorFromScalars(engine, [blinder]));
-    const point = G1.toAffine(
-      G1.add(G1.add(shifted, await correction(offset, values.length)), blinding),
-    );
+    const point = G1.toAffine(G1.add(G1.add(shifted, await correction(offset, values.length)), blinding));
     if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a row commitment is the identity');
     return encodeG1(point as G1Point);
   };
@@ -123,4 +121,3 @@ export async function commitPolynomial(
   if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
   return point as G1Point;
 }
-

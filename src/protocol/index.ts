@@ -1,4 +1,3 @@
-export { type ProveOptions, type ProveStage, proveSession } from './prove.js';
 export {
   decodeProofFile,
   encodeProofFile,
@@ -7,6 +6,7 @@ export {
   type Proof,
   type ProofFile,
 } from './proof.js';
+export { type ProveOptions, type ProveStage, proveSession } from './prove.js';
 export * from './session.js';
 export { callDigest, combineDigests, headerDigest, readSession, sessionDigest } from './sessionDigest.js';
 export {

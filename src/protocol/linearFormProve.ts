@@ -86,4 +86,3 @@ async function crossTerm(
     concatBytes(response, value),
   )) as G1Point;
 }
-

@@ -2,9 +2,9 @@ import {
   dotVectors,
   type Engine,
   Fr,
+  type G1Point,
   type G2Point,
   type PairingProduct,
-  type G1Point,
   vectorFromScalars,
 } from '../algebra/index.js';
 import { absorbFinal, drawFold, drawResponse } from './challenges.js';

@@ -6,8 +6,8 @@ import {
   encodeG2Compressed,
   encodeScalar,
   G1_COMPRESSED_BYTES,
-  G2_COMPRESSED_BYTES,
   type G1Point,
+  G2_COMPRESSED_BYTES,
   type G2Point,
   SCALAR_BYTES,
 } from '../algebra/index.js';
@@ -151,7 +151,8 @@ class Reader {
   u16(what: string, min: number, max: number): number {
     const [high, low] = this.take(2) as unknown as [number, number];
     const value = high * 256 + low;
-    if (value < min || value > max) throw malformed(`proof file: ${what} ${value} is outside [${min}, ${max}]`);
+    if (value < min || value > max)
+      throw malformed(`proof file: ${what} ${value} is outside [${min}, ${max}]`);
     return value;
   }
 

@@ -1,7 +1,7 @@
+import type { AdapterCommitment } from '../adapter/types.js';
 import { decodeG1, type G1Point } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { AdapterCommitment } from '../adapter/types.js';
 
 /** Committed rows of one module as points. */
 export interface ModuleRows {

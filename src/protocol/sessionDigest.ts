@@ -31,11 +31,7 @@ function malformed(message: string): ZkLoraError {
  *
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
-export function checkCall(
-  header: SessionHeader,
-  modules: readonly ModuleShape[],
-  call: SessionCall,
-): void {
+export function checkCall(header: SessionHeader, modules: readonly ModuleShape[], call: SessionCall): void {
   const { tokens } = call;
   if (!Number.isInteger(tokens) || tokens < 1 || tokens > MAX_CALL_TOKENS) {
     throw malformed(`a call takes 1 to ${MAX_CALL_TOKENS} tokens, not ${tokens}`);
@@ -116,7 +112,9 @@ export function callDigest(
   checkCall(header, modules, call);
   const hash = sha256
     .create()
-    .update(concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)));
+    .update(
+      concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)),
+    );
   const update = (array: Int16Array | BigInt64Array) =>
     hash.update(u32(array.byteLength)).update(littleEndianBytes(array));
   for (const { x, exponents } of call.inputs) {
@@ -138,10 +136,7 @@ export function combineDigests(header: SessionHeader, calls: readonly Uint8Array
  * @param modules shapes of all modules of the adapter, in its order
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
-export async function sessionDigest(
-  session: Session,
-  modules: readonly ModuleShape[],
-): Promise<Uint8Array> {
+export async function sessionDigest(session: Session, modules: readonly ModuleShape[]): Promise<Uint8Array> {
   return (await readSession(session, modules)).digest;
 }
 
@@ -166,4 +161,3 @@ export async function readSession(
   }
   return { digest: combineDigests(header, digests), tokens };
 }
-

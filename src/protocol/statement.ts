@@ -1,6 +1,6 @@
+import type { AdapterCommitment } from '../adapter/types.js';
 import { concatBytes, hexToBytes, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { AdapterCommitment } from '../adapter/types.js';
 import type { SessionHeader } from './session.js';
 import { Transcript } from './transcript.js';
 
@@ -62,7 +62,8 @@ export interface StatementSource {
  */
 export function buildStatement(source: StatementSource): Statement {
   const { adapter, header, moduleIndices, tokens } = source;
-  if (moduleIndices.length === 0) throw new ZkLoraError('STATEMENT_INVALID', 'a proof needs at least one module');
+  if (moduleIndices.length === 0)
+    throw new ZkLoraError('STATEMENT_INVALID', 'a proof needs at least one module');
   if (tokens < 1 || tokens > MAX_TOKENS) {
     throw new ZkLoraError('STATEMENT_INVALID', 'a proof needs at least one token row: run evaluate first');
   }
@@ -121,10 +122,7 @@ export function partition(ranks: readonly number[], circuits: readonly number[])
 }
 
 /** Pairs of a group, in order: position of the module, row of its A and column of its B. */
-export function groupPairs(
-  statement: Statement,
-  group: StatementGroup,
-): { position: number; row: number }[] {
+export function groupPairs(statement: Statement, group: StatementGroup): { position: number; row: number }[] {
   return group.members.flatMap((position) =>
     Array.from({ length: statement.modules[position]!.rank }, (_, row) => ({ position, row })),
   );

@@ -1,5 +1,5 @@
+import { encodeG1Compressed, encodeScalar, type G1Point, scalarFromWideBytes } from '../algebra/index.js';
 import { concatBytes, sha256, u32, utf8ToBytes } from '../bytes.js';
-import { encodeScalar, type G1Point, encodeG1Compressed, scalarFromWideBytes } from '../algebra/index.js';
 
 // First byte of every hash: what is being hashed.
 const INIT = 0;

@@ -11,10 +11,7 @@ afterAll(() => engine.terminate());
 
 const extremes = [0n, 1n, R - 1n, R - 2n, R >> 1n, 2n ** 253n];
 const scalar = fc.oneof(fc.bigInt({ min: 0n, max: R - 1n }), fc.constantFrom(...extremes));
-const entry = fc.oneof(
-  fc.integer({ min: -32768, max: 32767 }),
-  fc.constantFrom(-32768, 32767, 0, -1),
-);
+const entry = fc.oneof(fc.integer({ min: -32768, max: 32767 }), fc.constantFrom(-32768, 32767, 0, -1));
 const problem = fc
   .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 7 }))
   .chain(([rows, cols]) =>
@@ -31,12 +28,7 @@ describe('small-integer by field products', () => {
   it('combines rows exactly', () => {
     fc.assert(
       fc.property(problem, ({ rows, cols, matrix, left }) => {
-        const got = al.combineRows(
-          engine,
-          al.vectorFromScalars(engine, left),
-          Int16Array.from(matrix),
-          cols,
-        );
+        const got = al.combineRows(engine, al.vectorFromScalars(engine, left), Int16Array.from(matrix), cols);
         const want = Array.from({ length: cols }, (_, c) => {
           let sum = 0n;
           for (let r = 0; r < rows; r++) sum += left[r]! * BigInt(matrix[r * cols + c]!);
@@ -68,14 +60,14 @@ describe('small-integer by field products', () => {
     const terms = 40_000;
     for (const value of [-32768, 65535]) {
       const matrix = new Float64Array(terms).fill(value);
-      const field = al.vectorFromScalars(engine, Array.from({ length: terms }, () => R - 1n));
+      const field = al.vectorFromScalars(
+        engine,
+        Array.from({ length: terms }, () => R - 1n),
+      );
       const want = Fr.create(-BigInt(value) * BigInt(terms));
       expect(al.vectorToScalars(engine, al.combineRows(engine, field, matrix, 1))).toEqual([want]);
       expect(
-        al.vectorToScalars(
-          engine,
-          al.multiplyRows(engine, matrix, 1, terms, al.toLimbs(engine, field)),
-        ),
+        al.vectorToScalars(engine, al.multiplyRows(engine, matrix, 1, terms, al.toLimbs(engine, field))),
       ).toEqual([want]);
     }
   });

@@ -52,6 +52,14 @@ describe('point encodings', () => {
     );
   });
 
+  it('leave their input alone, Buffers included', () => {
+    const { x, y } = nobleG1(3n);
+    const compressed = Buffer.from(al.encodeG1Compressed(al.decodeG1(bytes(x, y))));
+    const before = compressed.toString('hex');
+    al.decodeG1Compressed(compressed);
+    expect(compressed.toString('hex')).toBe(before);
+  });
+
   it('tells a point from its negative', () => {
     const { x, y } = nobleG1(7n);
     const plus = al.decodeG1(bytes(x, y));

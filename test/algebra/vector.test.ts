@@ -131,8 +131,7 @@ describe('evaluation domain', () => {
     const w = al.rootOfUnity(engine, N);
     const b = coefficients.map((c) => c + 7n);
     const blinder = 99n;
-    const evaluate = (poly: readonly bigint[]) =>
-      vec(poly.map((_, i) => at(poly, Fr.pow(w, BigInt(i)))));
+    const evaluate = (poly: readonly bigint[]) => vec(poly.map((_, i) => at(poly, Fr.pow(w, BigInt(i)))));
     const { onDomain, onCoset } = await al.multiplyOnDomains(
       engine,
       evaluate(coefficients),
@@ -140,10 +139,7 @@ describe('evaluation domain', () => {
       blinder,
     );
     const product = (x: bigint) =>
-      Fr.mul(
-        at(coefficients, x),
-        Fr.add(at(b, x), Fr.mul(blinder, Fr.sub(Fr.pow(x, BigInt(N)), 1n))),
-      );
+      Fr.mul(at(coefficients, x), Fr.add(at(b, x), Fr.mul(blinder, Fr.sub(Fr.pow(x, BigInt(N)), 1n))));
     const points = coefficients.map((_, i) => Fr.pow(w, BigInt(i)));
     expect(out(onDomain)).toEqual(points.map(product));
     expect(out(onCoset)).toEqual(points.map((x) => product(Fr.mul(5n, x))));

@@ -1,0 +1,263 @@
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type AdapterCommitment, readPeftAdapter } from '../../src/adapter/index.js';
+import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { openParameters, type ParameterStore } from '../../src/circuit/index.js';
+import { ZkLoraError } from '../../src/errors.js';
+import { writeFileAtomic } from '../../src/files.js';
+import {
+  type BaseModel,
+  byteWindows,
+  connectContributor,
+  type Evaluation,
+  evaluateAdapter,
+  localLora,
+  measureLoss,
+  openBaseModel,
+  openSessionRecord,
+  parseAddress,
+  type Windows,
+} from '../../src/inference/index.js';
+import {
+  decodeProofFile,
+  encodeProofFile,
+  type Session,
+  type VerificationResult,
+  verifyProof,
+} from '../../src/protocol/index.js';
+import { runZklora, ZkloraProcess } from '../childProcess.js';
+import { loadCommitment, loadProof } from '../inputs.js';
+import type { Terminal } from '../terminal.js';
+import { folderBytes, makeDemoFolder } from './folder.js';
+import { changeOneWeight, retargetProof, tamperSession, tamperSessionFolder } from './frauds.js';
+import type { DemoSummary } from './report.js';
+
+const SEQUENCE = 96;
+const BATCH = 4;
+
+/** Bundled files; the compiled command lies in dist/cli/demo. */
+const bundled = (path: string) => fileURLToPath(new URL(`../../../fixtures/${path}`, import.meta.url));
+
+/** Where the demo's parties keep their files. */
+interface Places {
+  readonly contributor: string;
+  readonly user: string;
+  readonly frauds: string;
+  readonly adapter: string;
+  readonly base: string;
+  readonly parameters: string;
+}
+
+interface User {
+  readonly terminal: Terminal;
+  readonly engine: Engine;
+  readonly parameters: ParameterStore;
+  readonly commitment: AdapterCommitment;
+  readonly model: BaseModel;
+}
+
+/** Tells the story: this process is the base-model user, the contributor is a process of its own. */
+export async function runDemo(options: {
+  out: string;
+  sequences: number;
+  terminal: Terminal;
+}): Promise<DemoSummary> {
+  const { out, terminal } = options;
+  await makeDemoFolder(out);
+  const places: Places = {
+    contributor: join(out, 'contributor'),
+    user: join(out, 'user'),
+    frauds: join(out, 'frauds'),
+    adapter: bundled('gpt2-tiny/adapter'),
+    base: bundled('gpt2-tiny/base/model.onnx'),
+    parameters: bundled('params/development'),
+  };
+  terminal.note('using development parameters: their secret is known, so proofs show the mechanics only');
+
+  terminal.progress('contributor registers the adapter');
+  const registration = await runZklora([
+    'register',
+    ...['--adapter', places.adapter, '--base', places.base],
+    ...['--parameters', places.parameters, '--out', places.contributor],
+  ]);
+  await mkdir(places.user);
+  // what the contributor publishes and the user pins
+  const pinned = join(places.user, 'adapter.zkl.json');
+  await copyFile(join(places.contributor, 'adapter.zkl.json'), pinned);
+  const commitment = await loadCommitment(pinned);
+
+  const text = new Uint8Array(await readFile(bundled('gpt2-tiny/text/heldout.txt')));
+  const windows = byteWindows(text, SEQUENCE, options.sequences);
+  const engine = await loadEngine();
+  const model = await openBaseModel(places.base, commitment.modules);
+  try {
+    const parameters = await openParameters(places.parameters);
+    const user: User = { terminal, engine, parameters, commitment, model };
+    const honest = await evaluateWith(user, places, places.adapter, join(places.user, 'session'), windows);
+    const proofPath = join(places.user, 'proof.zkl');
+    await writeFileAtomic(proofPath, honest.proof);
+
+    terminal.progress('verifying');
+    const started = performance.now();
+    const record = await openSessionRecord(join(places.user, 'session'));
+    const verdict = await verify(user, record, await loadProof(proofPath));
+    const verifySeconds = (performance.now() - started) / 1000;
+    if (!verdict.valid) throw new ZkLoraError('INTERNAL', `the honest proof was refused: ${verdict.message}`);
+
+    const floatLora = localLora(model, (await readPeftAdapter(places.adapter)).modules);
+    const floatLoss = await measureLoss(floatLora, windows, {
+      batch: BATCH,
+      onProgress: (done, total) =>
+        terminal.progress('adapter in floating point, for comparison', done, total),
+    });
+    const moduleProofBytes = await proveOneModule(places, terminal);
+    const tamperedSessionRejected = await tryTamperedSession(user, places, honest.proof);
+    const wrongWeightRejected = await tryWrongWeight(user, places, byteWindows(text, SEQUENCE, 1));
+    return {
+      baseLoss: honest.evaluation.baseLoss,
+      floatLoraLoss: floatLoss.loss,
+      protocolLoss: honest.evaluation.adapterLoss,
+      modules: verdict.modules.length,
+      tokens: verdict.tokens,
+      proofBytes: honest.proof.length,
+      moduleProofBytes,
+      sessionBytes: await folderBytes(join(places.user, 'session')),
+      registerSeconds: registration.seconds as number,
+      evaluateSeconds: honest.evaluateSeconds,
+      proveSeconds: honest.proveSeconds,
+      verifySeconds,
+      peakRssBytes: Math.max(process.resourceUsage().maxRSS * 1024, honest.contributorRssBytes),
+      tamperedSessionRejected,
+      wrongWeightRejected,
+      developmentParameters: true,
+    };
+  } finally {
+    await model.close();
+    await engine.terminate();
+  }
+}
+
+interface RemoteRun {
+  readonly evaluation: Evaluation;
+  readonly proof: Uint8Array;
+  readonly evaluateSeconds: number;
+  readonly proveSeconds: number;
+  readonly contributorRssBytes: number;
+}
+
+/** Starts a contributor with the given weights, evaluates against it, asks for the proof, stops it. */
+async function evaluateWith(
+  user: User,
+  places: Places,
+  weights: string,
+  sessionDir: string,
+  windows: Windows,
+): Promise<RemoteRun> {
+  const { terminal, model, commitment } = user;
+  const contributor = new ZkloraProcess([
+    'serve',
+    ...['--adapter', weights, '--parameters', places.parameters],
+    ...['--commitment', join(places.contributor, 'adapter.zkl.json')],
+    ...['--secret', join(places.contributor, 'adapter.secret')],
+    ...['--sessions', join(places.contributor, 'sessions'), '--listen', '127.0.0.1:0'],
+  ]);
+  try {
+    const { address } = await contributor.next();
+    const client = await connectContributor({ address: parseAddress(address as string) });
+    try {
+      const begun = performance.now();
+      const evaluation = await evaluateAdapter({
+        model,
+        client,
+        commitment,
+        dir: sessionDir,
+        windows,
+        batch: BATCH,
+        onProgress: ({ part, done, total }) =>
+          terminal.progress(
+            part === 'base' ? 'base model alone' : 'base model with remote adapter',
+            done,
+            total,
+          ),
+      });
+      const evaluated = performance.now();
+      const proof = await evaluation.session.prove(({ step }) =>
+        terminal.progress(`contributor proves: ${step}`),
+      );
+      const proven = performance.now();
+      contributor.stop();
+      const { peakRssBytes } = await contributor.next();
+      return {
+        evaluation,
+        proof,
+        evaluateSeconds: (evaluated - begun) / 1000,
+        proveSeconds: (proven - evaluated) / 1000,
+        contributorRssBytes: peakRssBytes as number,
+      };
+    } finally {
+      client.close();
+    }
+  } finally {
+    contributor.stop();
+    await contributor.exitCode();
+  }
+}
+
+function verify(user: User, session: Session, proof: Uint8Array): Promise<VerificationResult> {
+  const { engine, parameters, commitment } = user;
+  return verifyProof({
+    engine,
+    parameters: parameters.set,
+    verificationKeys: parameters.vkey,
+    adapter: commitment,
+    session,
+    proof,
+    allowDevelopmentParameters: true,
+  });
+}
+
+/** The contributor proves the recorded session module by module; returns the largest single proof. */
+async function proveOneModule(places: Places, terminal: Terminal): Promise<number> {
+  terminal.progress('contributor proves the modules one by one');
+  const out = join(places.contributor, 'proof-per-module.zkl');
+  await runZklora([
+    'prove',
+    ...['--adapter', places.adapter, '--parameters', places.parameters],
+    ...['--commitment', join(places.contributor, 'adapter.zkl.json')],
+    ...['--secret', join(places.contributor, 'adapter.secret')],
+    ...['--session', join(places.user, 'session'), '--out', out, '--per-module'],
+  ]);
+  const file = decodeProofFile(await loadProof(out));
+  return Math.max(...file.proofs.map((proof) => encodeProofFile({ ...file, proofs: [proof] }).length));
+}
+
+/** One byte of Y changed: on disk as it is, and in memory with every digest made to fit. */
+async function tryTamperedSession(user: User, places: Places, proof: Uint8Array): Promise<boolean> {
+  const { terminal, commitment } = user;
+  const copy = join(places.frauds, 'session-with-changed-byte');
+  await mkdir(places.frauds, { recursive: true });
+  await tamperSessionFolder(join(places.user, 'session'), copy);
+  const onDisk = await verify(user, await openSessionRecord(copy), proof);
+  const changed = tamperSession(await openSessionRecord(join(places.user, 'session')));
+  const inMemory = await verify(user, changed, await retargetProof(proof, changed, commitment));
+  for (const verdict of [onDisk, inMemory]) {
+    if (!verdict.valid) terminal.note(`changed byte of Y: refused, ${verdict.message} [${verdict.reason}]`);
+  }
+  return !onDisk.valid && !inMemory.valid;
+}
+
+/** A contributor that serves and proves with one weight changed, under the registered commitment. */
+async function tryWrongWeight(user: User, places: Places, windows: Windows): Promise<boolean> {
+  const { terminal } = user;
+  const weights = join(places.frauds, 'adapter-with-changed-weight');
+  const changed = await changeOneWeight(places.adapter, weights);
+  const session = join(places.frauds, 'session-with-changed-weight');
+  const run = await evaluateWith(user, places, weights, session, windows);
+  await writeFileAtomic(join(places.frauds, 'proof-with-changed-weight.zkl'), run.proof);
+  const verdict = await verify(user, await openSessionRecord(session), run.proof);
+  if (!verdict.valid) {
+    terminal.note(`changed weight ${changed}: refused, ${verdict.message} [${verdict.reason}]`);
+  }
+  return !verdict.valid;
+}

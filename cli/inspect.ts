@@ -1,0 +1,232 @@
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Command } from 'commander';
+import {
+  adapterId,
+  parseAdapterCommitment,
+  parseAdapterSecret,
+  parseSafetensors,
+  readPeftAdapter,
+} from '../src/adapter/index.js';
+import { parameterSetId, parseParameterSet } from '../src/circuit/index.js';
+import { ZkLoraError } from '../src/errors.js';
+import { readFileBounded } from '../src/files.js';
+import { openSessionRecord, parseSessionClosing, parseSessionHeader } from '../src/inference/index.js';
+import { decodeProofFile } from '../src/protocol/index.js';
+import { runs } from './command.js';
+import { EXIT_OK } from './exitCodes.js';
+import { describeParameters } from './params.js';
+import { formatBytes } from './terminal.js';
+
+/** Files that inspect reads whole. */
+const MAX_INSPECT_BYTES = 1024 * 2 ** 20;
+
+/** `zklora inspect` */
+export function inspectCommand(): Command {
+  const command = new Command('inspect')
+    .description('show what a file or folder of zklora holds; never shows secrets or weights')
+    .argument(
+      '<path>',
+      'adapter.zkl.json, adapter.secret, proof.zkl, params.json, session or PEFT folder, ...',
+    )
+    .addHelpText('after', '\nExample:\n  zklora inspect proof.zkl');
+  return runs(command, async (_, terminal) => {
+    const { text, value } = await inspect(command.args[0]!);
+    terminal.result(text, value);
+    return EXIT_OK;
+  });
+}
+
+interface Inspection {
+  readonly text: string;
+  readonly value: object;
+}
+
+async function inspect(path: string): Promise<Inspection> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw new ZkLoraError('FILE_NOT_FOUND', `${path} does not exist: check the path`, { cause });
+  });
+  if (info.isDirectory()) return inspectFolder(path);
+  const bytes = await readFileBounded(path, MAX_INSPECT_BYTES, 'file');
+  if (bytes[0] === 'z'.charCodeAt(0)) return inspectProof(bytes);
+  if (path.endsWith('.safetensors')) return inspectTensors(bytes);
+  return inspectJson(new TextDecoder().decode(bytes), path);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function inspectFolder(dir: string): Promise<Inspection> {
+  if (await exists(join(dir, 'session.json'))) {
+    const record = await openSessionRecord(dir);
+    let tokens = 0;
+    for (let i = 0; i < record.callCount; i++) tokens += (await record.readCall(i)).tokens;
+    const value = {
+      kind: 'session',
+      ...record.header,
+      calls: record.callCount,
+      tokens,
+      closing: record.closing,
+    };
+    return list(
+      'session',
+      [
+        ['adapter', record.header.adapterId],
+        ['contributor key', record.header.contributorKey],
+        ['user key', record.header.userKey],
+        ['modules', String(record.header.inputs.flat().length)],
+        ['calls', String(record.callCount)],
+        ['token rows', String(tokens)],
+        ['closed', record.closing ? `yes, digest ${record.closing.digest}` : 'no'],
+      ],
+      value,
+    );
+  }
+  if (await exists(join(dir, 'params.json'))) return inspect(join(dir, 'params.json'));
+  if (await exists(join(dir, 'adapter_config.json'))) {
+    const { modules, baseModelName } = await readPeftAdapter(dir);
+    const shapes = modules.map(({ name, rank, inFeatures, outFeatures }) => ({
+      name,
+      rank,
+      inFeatures,
+      outFeatures,
+    }));
+    return list(
+      'PEFT adapter',
+      [
+        ['base model', baseModelName ?? 'not named'],
+        ...shapes.map(({ name, rank, inFeatures, outFeatures }): [string, string] => [
+          name,
+          `rank ${rank}, ${inFeatures} -> ${outFeatures}`,
+        ]),
+      ],
+      { kind: 'peft', baseModelName, modules: shapes },
+    );
+  }
+  throw unknown(dir);
+}
+
+function inspectProof(bytes: Uint8Array): Inspection {
+  const file = decodeProofFile(bytes);
+  const proofs = file.proofs.map(({ modules, groups }) => ({
+    modules,
+    groups: groups.map(({ linearForm }) => ({ pairs: 2 ** (linearForm.rounds.length - 1) - 1 })),
+  }));
+  const { parametersId, adapterId: adapter, sessionDigest } = file;
+  return list(
+    "proof (claims below are the sender's; zklora verify checks them)",
+    [
+      ['size', formatBytes(bytes.length)],
+      ['adapter', adapter],
+      ['session', sessionDigest],
+      ['parameters', parametersId],
+      ...proofs.map(({ modules, groups }, i): [string, string] => [
+        `proof ${i}`,
+        `${modules.length} modules, circuits of ${groups.map(({ pairs }) => pairs).join(' + ')} pairs`,
+      ]),
+    ],
+    { kind: 'proof', bytes: bytes.length, parametersId, adapterId: adapter, sessionDigest, proofs },
+  );
+}
+
+function inspectTensors(bytes: Uint8Array): Inspection {
+  const { tensors, metadata } = parseSafetensors(bytes);
+  const entries = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  return list(
+    'safetensors',
+    entries.map(({ name, dtype, shape }) => [name, `${dtype} [${shape.join(', ')}]`]),
+    { kind: 'safetensors', metadata, tensors: entries },
+  );
+}
+
+function inspectJson(text: string, path: string): Inspection {
+  let format: unknown;
+  try {
+    format = (JSON.parse(text) as { format?: unknown } | null)?.format;
+  } catch (cause) {
+    throw unknown(path, cause);
+  }
+  switch (format) {
+    case 'zklora/adapter/v1': {
+      const commitment = parseAdapterCommitment(text);
+      const { modules, ...rest } = commitment;
+      const id = adapterId(commitment);
+      const shapes = modules.map(({ aRows: _a, bColumns: _b, ...shape }) => shape);
+      return list(
+        'adapter commitment',
+        [
+          ['adapter id', id],
+          ['contributor key', rest.contributorKey],
+          ['base model', rest.baseDigest],
+          ['lineage', rest.lineageDigest],
+          ['parameters', rest.parametersId],
+          ['domain', String(rest.domainSize)],
+          ['registration proof', rest.registrationProof === null ? 'none' : 'present'],
+          ...shapes.map(({ name, rank, inFeatures, outFeatures }): [string, string] => [
+            name,
+            `rank ${rank}, ${inFeatures} -> ${outFeatures}`,
+          ]),
+        ],
+        { kind: 'adapter commitment', adapterId: id, ...rest, modules: shapes },
+      );
+    }
+    case 'zklora/secret/v1': {
+      const { adapterId: id } = parseAdapterSecret(text);
+      return list('secret of an adapter (contents not shown)', [['adapter id', id]], {
+        kind: 'secret',
+        adapterId: id,
+      });
+    }
+    case 'zklora/params/v1': {
+      const set = parseParameterSet(text);
+      return {
+        text: describeParameters(set),
+        value: { id: parameterSetId(set), ...set },
+      };
+    }
+    case 'zklora/session/v1': {
+      const header = parseSessionHeader(text);
+      return list(
+        'session header',
+        [
+          ['adapter', header.adapterId],
+          ['user key', header.userKey],
+        ],
+        { kind: 'session header', ...header },
+      );
+    }
+    case 'zklora/close/v1': {
+      const closing = parseSessionClosing(text);
+      return list(
+        'session closing',
+        [
+          ['calls', String(closing.calls)],
+          ['digest', closing.digest],
+        ],
+        { kind: 'session closing', ...closing },
+      );
+    }
+    default:
+      throw unknown(path);
+  }
+}
+
+function list(title: string, rows: readonly (readonly [string, string])[], value: object): Inspection {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return {
+    text: [title, ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`)].join('\n'),
+    value,
+  };
+}
+
+function unknown(path: string, cause?: unknown): ZkLoraError {
+  return new ZkLoraError(
+    'USAGE',
+    `${basename(path)} is no file of zklora: give an adapter commitment, proof, session, parameter set or PEFT adapter`,
+    { cause },
+  );
+}

@@ -1,0 +1,87 @@
+import { Command } from 'commander';
+import { assertSecretMatches } from '../src/adapter/index.js';
+import { loadEngine } from '../src/algebra/index.js';
+import { hexToBytes } from '../src/bytes.js';
+import { openParameters } from '../src/circuit/index.js';
+import { ZkLoraError } from '../src/errors.js';
+import { formatAddress, parseAddress, serveContributor } from '../src/inference/index.js';
+import { proveSession } from '../src/protocol/index.js';
+import { runs } from './command.js';
+import { EXIT_OK } from './exitCodes.js';
+import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
+
+interface Options {
+  adapter: string;
+  commitment: string;
+  secret: string;
+  parameters: string;
+  sessions: string;
+  listen: string;
+  allowInsecure?: boolean;
+}
+
+/** `zklora serve` */
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .description("answer base-model users' activations with deltas, and prove them on request")
+    .requiredOption('--adapter <dir>', 'PEFT adapter folder')
+    .requiredOption('--commitment <file>', 'adapter.zkl.json')
+    .requiredOption('--secret <file>', 'adapter.secret')
+    .requiredOption('--parameters <dir>', 'parameter set')
+    .requiredOption('--sessions <dir>', 'folder for one record of each session')
+    .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:7321')
+    .option('--allow-insecure', 'serve plain text on an address that other machines can reach')
+    .addHelpText(
+      'after',
+      '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
+    );
+  return runs<Options>(command, async (options, terminal) => {
+    const address = parseAddress(options.listen);
+    const commitment = await loadCommitment(options.commitment);
+    const secret = await loadSecret(options.secret, terminal);
+    assertSecretMatches(secret, commitment);
+    const modules = await loadQuantizedAdapter(options.adapter);
+    const parameters = await openParameters(options.parameters);
+    const engine = await loadEngine();
+    const stopped = waitForSignal();
+    try {
+      const server = await serveContributor({
+        address,
+        commitment,
+        modules,
+        secretKey: hexToBytes(secret.contributorSecretKey),
+        sessionsDir: options.sessions,
+        allowInsecure: options.allowInsecure === true,
+        prove: (session, onProgress) =>
+          proveSession({
+            engine,
+            parameters,
+            adapter: commitment,
+            modules,
+            secret,
+            session,
+            onProgress: ({ stage, proof, proofs }) => onProgress({ step: stage, done: proof, total: proofs }),
+          }),
+        onEvent: ({ method, error }) => {
+          if (error instanceof ZkLoraError) terminal.note(`${method}: ${error.message} [${error.code}]`);
+          else if (error !== undefined) terminal.note(`${method}: failed`);
+          else if (method !== 'apply') terminal.note(`${method}: ok`);
+        },
+      });
+      const listening = formatAddress(server.address);
+      terminal.result(`listening on ${listening}`, { event: 'listening', address: listening });
+      await stopped;
+      await server.close();
+      terminal.result('stopped', { event: 'stopped', peakRssBytes: process.resourceUsage().maxRSS * 1024 });
+      return EXIT_OK;
+    } finally {
+      await engine.terminate();
+    }
+  });
+}
+
+function waitForSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+}

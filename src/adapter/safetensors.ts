@@ -1,0 +1,192 @@
+import { canonicalJson, concatBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { DTYPE_BYTES, isDtype, type Tensor } from './dtype.js';
+import { parseJsonBytes } from './jsonText.js';
+import { quoted } from './quoted.js';
+
+export type { Dtype, Tensor } from './dtype.js';
+export { tensorToFloat32 } from './dtype.js';
+
+/** JSON header in bytes: 2^16 tensors at about 150 bytes each come to 10 MB. */
+export const MAX_HEADER_BYTES = 16 * 2 ** 20;
+/** Tensors in one file: two for each of at most 4096 modules, with room for session records. */
+export const MAX_TENSORS = 65_536;
+/** Dimensions of a tensor; PyTorch layers use at most 5. */
+export const MAX_DIMENSIONS = 8;
+
+const LENGTH_BYTES = 8;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const SPACE = 0x20;
+const METADATA = '__metadata__';
+
+/** Tighter maxima for a caller that knows its file. */
+export interface SafetensorsLimits {
+  readonly maxHeaderBytes?: number;
+  readonly maxTensors?: number;
+}
+
+export interface SafetensorsFile {
+  /** In the header's order. */
+  readonly tensors: Map<string, Tensor>;
+  readonly metadata: Record<string, string>;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly tensor: Omit<Tensor, 'data'>;
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * Reads a safetensors file: header length (u64, little-endian), JSON header, tensor data.
+ *
+ * Source: https://huggingface.co/docs/safetensors, "Format". Stricter than the reference reader: object keys may
+ * not repeat, entries carry no unknown fields, and padding after the header's closing brace is spaces only. The
+ * data section is covered exactly once: no overlap, no hole, nothing after the last tensor.
+ *
+ * @param bytes the whole file; the tensors' data are views into it.
+ * @throws ZkLoraError `SAFETENSORS_MALFORMED`
+ * @example
+ * const { tensors } = parseSafetensors(serializeSafetensors(new Map()));
+ */
+export function parseSafetensors(bytes: Uint8Array, limits: SafetensorsLimits = {}): SafetensorsFile {
+  const headerEnd = readHeaderEnd(bytes, limits.maxHeaderBytes ?? MAX_HEADER_BYTES);
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, headerEnd));
+  const data = bytes.subarray(headerEnd);
+
+  const entries: Entry[] = [];
+  let metadata: Record<string, string> = {};
+  const maxTensors = limits.maxTensors ?? MAX_TENSORS;
+  for (const [name, value] of Object.entries(header)) {
+    if (name === METADATA) {
+      metadata = parseMetadata(value);
+      continue;
+    }
+    if (entries.length === maxTensors) throw malformed(`the file lists more than ${maxTensors} tensors`);
+    entries.push(parseEntry(name, value));
+  }
+  checkCoverage(entries, data.length);
+  const tensors = new Map(
+    entries.map((entry) => [entry.name, { ...entry.tensor, data: data.subarray(entry.begin, entry.end) }]),
+  );
+  return { tensors, metadata };
+}
+
+/**
+ * Writes the one canonical form of a set of tensors: wide dtypes first, then by name (UTF-16 code units), which
+ * aligns every tensor to its element size; header in the same order, metadata first with sorted keys, padded
+ * with spaces to a multiple of 8 bytes.
+ *
+ * @throws ZkLoraError `INTERNAL` when a tensor's bytes do not match its shape.
+ */
+export function serializeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const sorted = [...tensors].sort(
+    ([nameA, a], [nameB, b]) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (nameA < nameB ? -1 : 1),
+  );
+  const fields: string[] = [];
+  if (Object.keys(metadata).length > 0) fields.push(`"${METADATA}":${canonicalText(metadata)}`);
+  let offset = 0;
+  for (const [name, { dtype, shape, data }] of sorted) {
+    const size = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
+    if (data.length !== size || name === METADATA || name === '__proto__') {
+      throw new ZkLoraError('INTERNAL', `tensor ${quoted(name)} cannot be written: name or size is wrong`);
+    }
+    fields.push(
+      `${canonicalText(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${offset},${offset + size}]}`,
+    );
+    offset += size;
+  }
+  const json = new TextEncoder().encode(`{${fields.join(',')}}`);
+  const header = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(SPACE);
+  header.set(json);
+  const length = new Uint8Array(LENGTH_BYTES);
+  new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
+  return concatBytes(length, header, ...sorted.map(([, tensor]) => tensor.data));
+}
+
+function canonicalText(value: unknown): string {
+  return new TextDecoder().decode(canonicalJson(value));
+}
+
+function readHeaderEnd(bytes: Uint8Array, maxHeaderBytes: number): number {
+  if (bytes.length < LENGTH_BYTES)
+    throw malformed('the file is shorter than the 8 bytes of its header length');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES);
+  // Both halves are exact in a double; the sum is rounded only far above every limit.
+  const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+  if (length > maxHeaderBytes) throw malformed(`the header is longer than ${maxHeaderBytes} bytes`);
+  if (length > bytes.length - LENGTH_BYTES) throw malformed('the file ends inside its header');
+  return LENGTH_BYTES + length;
+}
+
+function parseHeader(header: Uint8Array): Record<string, unknown> {
+  let end = header.length;
+  while (end > 0 && header[end - 1] === SPACE) end--;
+  if (header[0] !== OPENING_BRACE || header[end - 1] !== CLOSING_BRACE) {
+    throw malformed('the header is not one JSON object followed by spaces');
+  }
+  const text = header.subarray(0, end);
+  const value = parseJsonBytes(text, 'SAFETENSORS_MALFORMED', 'the safetensors header', 'naturals');
+  return value as Record<string, unknown>; // starts with a brace, so an object
+}
+
+function parseMetadata(value: unknown): Record<string, string> {
+  if (!isObject(value) || !Object.values(value).every((text) => typeof text === 'string')) {
+    throw malformed(`${METADATA} is not a map of strings`);
+  }
+  return value as Record<string, string>;
+}
+
+function parseEntry(name: string, value: unknown): Entry {
+  const label = `tensor ${quoted(name)}`;
+  if (!isObject(value) || Object.keys(value).length !== 3) {
+    throw malformed(`${label} is not described by exactly dtype, shape and data_offsets`);
+  }
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== 'string') throw malformed(`${label} has no dtype`);
+  if (!isDtype(dtype)) throw malformed(`${label} has the unknown dtype ${quoted(dtype)}`);
+  if (!isCountArray(shape)) throw malformed(`${label} has a shape that is not a list of sizes`);
+  if (shape.length > MAX_DIMENSIONS) throw malformed(`${label} has more than ${MAX_DIMENSIONS} dimensions`);
+  if (!isCountArray(offsets) || offsets.length !== 2) {
+    throw malformed(`${label} has data_offsets that are not two positions`);
+  }
+  const [begin = 0, end = 0] = offsets;
+  const size = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
+  // A product beyond 2^53 is rounded but stays beyond it (and below 2^428), while end - begin is below it.
+  if (end - begin !== size)
+    throw malformed(`${label} has a byte range that does not match its shape and dtype`);
+  return { name, tensor: { dtype, shape }, begin, end };
+}
+
+/** The ranges, sorted, must tile the data section: each begins where the one before ended. */
+function checkCoverage(entries: readonly Entry[], dataLength: number): void {
+  const sorted = [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let at = 0;
+  for (const { name, begin, end } of sorted) {
+    if (begin < at) throw malformed(`tensor ${quoted(name)} overlaps another tensor`);
+    if (begin > at) throw malformed(`there is a hole in the data before tensor ${quoted(name)}`);
+    at = end;
+  }
+  if (at > dataLength) throw malformed('the file ends inside its tensor data');
+  if (at < dataLength) throw malformed('the file holds bytes after its last tensor');
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCountArray(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((entry) => Number.isSafeInteger(entry) && entry >= 0);
+}
+
+function malformed(problem: string): ZkLoraError {
+  return new ZkLoraError(
+    'SAFETENSORS_MALFORMED',
+    `not a valid safetensors file: ${problem}; save the tensors again or fetch an intact copy`,
+  );
+}

@@ -1,0 +1,75 @@
+import { parseSafetensors, serializeSafetensors, type Tensor } from '../adapter/safetensors.js';
+import { ZkLoraError } from '../errors.js';
+import { type SessionCall, type SessionHeader, sessionModules } from '../protocol/session.js';
+import { MAX_CALL_TOKENS } from '../protocol/sessionDigest.js';
+import { MAX_CALL_FILE_BYTES } from './limits.js';
+import { int16FromBytes, int64FromBytes, toBytes } from './littleEndian.js';
+
+/**
+ * One call as safetensors: `input.I.x` I16 `[tokens, inFeatures]` and `input.I.exponents` I16 `[tokens]` for
+ * each input I of the header, `module.M.y` I64 `[tokens, outFeatures]` for each module M.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED` for a call larger than {@link MAX_CALL_FILE_BYTES}.
+ */
+export function encodeCall(header: SessionHeader, call: SessionCall): Uint8Array {
+  const { tokens } = call;
+  const tensors = new Map<string, Tensor>();
+  for (const [i, { x, exponents }] of call.inputs.entries()) {
+    tensors.set(`input.${i}.x`, { dtype: 'I16', shape: [tokens, x.length / tokens], data: toBytes(x) });
+    tensors.set(`input.${i}.exponents`, { dtype: 'I16', shape: [tokens], data: toBytes(exponents) });
+  }
+  for (const [i, module] of sessionModules(header).entries()) {
+    const y = call.outputs[i]!;
+    tensors.set(`module.${module}.y`, { dtype: 'I64', shape: [tokens, y.length / tokens], data: toBytes(y) });
+  }
+  const bytes = serializeSafetensors(tensors);
+  if (bytes.length > MAX_CALL_FILE_BYTES) {
+    throw new ZkLoraError('SESSION_MALFORMED', 'one call is too large to be recorded; use a smaller batch');
+  }
+  return bytes;
+}
+
+/**
+ * Reads a call file: exactly the tensors that the header asks for, all with the same number of tokens.
+ *
+ * @param what names the file in messages
+ * @throws ZkLoraError `SESSION_MALFORMED`, `SAFETENSORS_MALFORMED`
+ */
+export function decodeCall(header: SessionHeader, bytes: Uint8Array, what: string): SessionCall {
+  const modules = sessionModules(header);
+  const expected = 2 * header.inputs.length + modules.length;
+  const { tensors } = parseSafetensors(bytes, { maxTensors: expected });
+  const tokens = tensors.get('input.0.exponents')?.shape[0] ?? 0;
+  if (tensors.size !== expected || tokens < 1 || tokens > MAX_CALL_TOKENS) {
+    throw malformed(what, 'does not hold the tensors of its session');
+  }
+  const find = (
+    name: string,
+    dtype: Tensor['dtype'],
+    dimensions: number,
+  ): { data: Uint8Array; size: number } => {
+    const tensor = tensors.get(name);
+    if (tensor?.dtype !== dtype || tensor.shape.length !== dimensions || tensor.shape[0] !== tokens) {
+      throw malformed(what, `has no tensor ${name} of the right type and shape`);
+    }
+    return { data: tensor.data, size: tokens * (tensor.shape[1] ?? 1) };
+  };
+  const int16 = (name: string, dimensions: number): Int16Array => {
+    const { data, size } = find(name, 'I16', dimensions);
+    return int16FromBytes(data, size, name);
+  };
+  const inputs = header.inputs.map((_, i) => ({
+    x: int16(`input.${i}.x`, 2),
+    exponents: int16(`input.${i}.exponents`, 1),
+  }));
+  const outputs = modules.map((module) => {
+    const name = `module.${module}.y`;
+    const { data, size } = find(name, 'I64', 2);
+    return int64FromBytes(data, size, name);
+  });
+  return { tokens, inputs, outputs };
+}
+
+function malformed(what: string, problem: string): ZkLoraError {
+  return new ZkLoraError('SESSION_MALFORMED', `${what} ${problem}; the session was edited or is incomplete`);
+}

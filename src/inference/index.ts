@@ -1,0 +1,57 @@
+export { type Address, formatAddress, parseAddress } from './address.js';
+export { type ApplyStage, type BaseModel, openBaseModel } from './baseModel.js';
+export {
+  type ConnectOptions,
+  type ContributorClient,
+  connectContributor,
+  DEFAULT_TIMEOUTS,
+  type OpenSession,
+  type RemoteSession,
+  type StageRows,
+  type Timeouts,
+} from './client.js';
+export type { ContributorState, ProofProgress, ProveSession } from './contributorSessions.js';
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  type EvaluationProgress,
+  evaluateAdapter,
+} from './evaluate.js';
+export {
+  MAX_CALL_FILE_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_OPEN_SESSIONS,
+  MAX_PROOF_BYTES,
+  MAX_RUNNING_PROOFS,
+} from './limits.js';
+export { floatDelta, localLora } from './localLora.js';
+export {
+  byteWindows,
+  type Forward,
+  type Loss,
+  type LossOptions,
+  MAX_WINDOWS,
+  measureLoss,
+  type Windows,
+} from './loss.js';
+export {
+  checkClosing,
+  createSessionRecord,
+  openSessionRecord,
+  type SessionRecord,
+  type SessionWriter,
+} from './record.js';
+export { openRecordedSession, type RecordedSession, type RecordedSessionOptions } from './recordedSession.js';
+export { type ContributorServer, type ServeOptions, type ServiceEvent, serveContributor } from './service.js';
+export { parseSessionClosing, parseSessionHeader, type SessionClosing } from './sessionHeader.js';
+export {
+  closingMessage,
+  generateKeyPair,
+  isSignedBy,
+  type KeyPair,
+  keyPairFromSeed,
+  openingMessage,
+  sign,
+} from './signatures.js';
+export type { BaseModelInfo, Logits, StageInput } from './stageRunner.js';
+export type { ModuleShape } from './targets.js';

@@ -1,0 +1,28 @@
+/** Named maxima of everything that is counted from outside in a session, each with its reason. */
+
+/** One gRPC message: the deltas of a stage of 512 tokens with 16,384 outputs. Larger batches are split by the caller. */
+export const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
+
+/** Room in a message for field tags and lengths, per part. */
+export const MESSAGE_OVERHEAD_BYTES = 64;
+
+/** One call file of a session record; it is read and written whole. */
+export const MAX_CALL_FILE_BYTES = 2 ** 30;
+
+/** session.json: 4096 module indices and four hex strings need 30 KB. */
+export const MAX_HEADER_FILE_BYTES = 256 * 1024;
+
+/** close.json: four hex strings. */
+export const MAX_CLOSING_FILE_BYTES = 4096;
+
+/** Sessions that a contributor holds open at a time; each may hold one unfinished call in memory. */
+export const MAX_OPEN_SESSIONS = 64;
+
+/** Proofs that a contributor computes at a time; one needs all cores and the most memory of all requests. */
+export const MAX_RUNNING_PROOFS = 1;
+
+/** A proof is a few KB; 1 MB leaves room for adapters of many groups. */
+export const MAX_PROOF_BYTES = 2 ** 20;
+
+/** Proof bytes in one message. */
+export const PROOF_CHUNK_BYTES = 64 * 1024;

@@ -1,0 +1,33 @@
+import { ZkLoraError } from '../errors.js';
+
+// Typed-array views are little-endian, as every host of Node is.
+
+/** Bytes of integers as they travel and are stored: little-endian; a view, not a copy. */
+export function toBytes(values: Int16Array | BigInt64Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/**
+ * `count` int16 values; a copy.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function int16FromBytes(bytes: Uint8Array, count: number, what: string): Int16Array {
+  checkLength(bytes, 2 * count, what);
+  return new Int16Array(Uint8Array.from(bytes).buffer);
+}
+
+/**
+ * `count` int64 values; a copy.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function int64FromBytes(bytes: Uint8Array, count: number, what: string): BigInt64Array {
+  checkLength(bytes, 8 * count, what);
+  return new BigInt64Array(Uint8Array.from(bytes).buffer);
+}
+
+function checkLength(bytes: Uint8Array, length: number, what: string): void {
+  if (bytes.length === length) return;
+  throw new ZkLoraError('SESSION_MALFORMED', `${what} should have ${length} bytes but has ${bytes.length}`);
+}

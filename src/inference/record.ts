@@ -1,0 +1,218 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bytesToHex, hexToBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { ensureNewFolder, readFileBounded, writeFileAtomic } from '../files.js';
+import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
+import {
+  checkCall,
+  checkHeader,
+  MAX_SESSION_CALLS,
+  type ModuleShape,
+  sessionDigest,
+} from '../protocol/sessionDigest.js';
+import { decodeCall, encodeCall } from './callFile.js';
+import { MAX_CALL_FILE_BYTES, MAX_CLOSING_FILE_BYTES, MAX_HEADER_FILE_BYTES } from './limits.js';
+import { parseSessionClosing, parseSessionHeader, type SessionClosing } from './sessionHeader.js';
+import { closingMessage, isSignedBy } from './signatures.js';
+
+const HEADER_FILE = 'session.json';
+const CLOSING_FILE = 'close.json';
+const CALL_FOLDER = 'calls';
+const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
+/** Left behind by a process that was killed while writing (see src/files.ts). */
+const TEMPORARY_FILE = /^\..*\.tmp$/;
+
+/** A session as it lies in a folder: session.json, calls/NNNNNN.safetensors, close.json. */
+export interface SessionRecord extends Session {
+  readonly dir: string;
+  /** Null until both sides have signed. */
+  readonly closing: SessionClosing | null;
+}
+
+/** A record that grows: append-only, one whole call at a time. */
+export interface SessionWriter extends SessionRecord {
+  /**
+   * Records the next call; on disk when the promise resolves.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED` for a call that does not fit, `FILE_UNWRITABLE`.
+   */
+  append(call: SessionCall): Promise<void>;
+  /** Records the signatures; nothing can be appended afterwards. */
+  finish(closing: SessionClosing): Promise<void>;
+}
+
+/**
+ * Begins a record in a new or empty folder.
+ *
+ * @param modules shapes of all modules of the adapter, in its order
+ * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`, `SESSION_MALFORMED`
+ */
+export async function createSessionRecord(
+  dir: string,
+  header: SessionHeader,
+  modules: readonly ModuleShape[],
+): Promise<SessionWriter> {
+  checkHeader(header, modules);
+  await ensureNewFolder(dir);
+  await mkdir(join(dir, CALL_FOLDER)).catch((cause: unknown) => {
+    throw new ZkLoraError('FILE_UNWRITABLE', `${dir} cannot be written; check the permissions and the disk`, {
+      cause,
+    });
+  });
+  await writeFileAtomic(join(dir, HEADER_FILE), `${JSON.stringify(header, null, 2)}\n`);
+  return new SessionFolder(dir, header, 0, null, modules);
+}
+
+/**
+ * Opens a recorded session for reading. Calls are parsed when they are read.
+ *
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `SESSION_MALFORMED` for missing or foreign call files
+ * and for a close.json that names another number of calls.
+ */
+export async function openSessionRecord(dir: string): Promise<SessionRecord> {
+  const header = parseSessionHeader(await readText(join(dir, HEADER_FILE), MAX_HEADER_FILE_BYTES, 'session'));
+  const callCount = await countCalls(dir);
+  const closing = await readClosing(dir);
+  if (closing !== null && closing.calls !== callCount) {
+    throw new ZkLoraError(
+      'SESSION_MALFORMED',
+      `the session was closed with ${closing.calls} calls but holds ${callCount}; it was edited or is incomplete`,
+    );
+  }
+  return new SessionFolder(dir, header, callCount, closing, null);
+}
+
+/**
+ * Checks a closed record against its own close.json: digest and both signatures.
+ *
+ * @param modules shapes of all modules of the adapter, in its order
+ * @throws ZkLoraError `SESSION_MISMATCH` when the session is not closed or was edited, `SESSION_MALFORMED`
+ */
+export async function checkClosing(
+  record: SessionRecord,
+  modules: readonly ModuleShape[],
+): Promise<Uint8Array> {
+  const { closing, header } = record;
+  if (closing === null) {
+    throw new ZkLoraError('SESSION_MISMATCH', 'the session was never closed; neither side has signed it');
+  }
+  const digest = await sessionDigest(record, modules);
+  if (bytesToHex(digest) !== closing.digest) {
+    throw new ZkLoraError(
+      'SESSION_MISMATCH',
+      'the session differs from what both sides signed; it was edited',
+    );
+  }
+  const message = closingMessage(digest);
+  const signatures = [
+    ['user', closing.userSignature, header.userKey],
+    ['contributor', closing.contributorSignature, header.contributorKey],
+  ] as const;
+  for (const [who, signature, key] of signatures) {
+    if (!isSignedBy(hexToBytes(signature), message, hexToBytes(key))) {
+      throw new ZkLoraError(
+        'SESSION_MISMATCH',
+        `the ${who}'s signature in ${CLOSING_FILE} does not fit the session`,
+      );
+    }
+  }
+  return digest;
+}
+
+class SessionFolder implements SessionWriter {
+  constructor(
+    readonly dir: string,
+    readonly header: SessionHeader,
+    private calls: number,
+    private signed: SessionClosing | null,
+    private readonly modules: readonly ModuleShape[] | null,
+  ) {}
+
+  get callCount(): number {
+    return this.calls;
+  }
+
+  get closing(): SessionClosing | null {
+    return this.signed;
+  }
+
+  async readCall(index: number): Promise<SessionCall> {
+    if (!Number.isInteger(index) || index < 0 || index >= this.calls) {
+      throw new ZkLoraError('SESSION_MALFORMED', `the session has no call ${index}`);
+    }
+    const name = callFile(index);
+    const bytes = await readFileBounded(
+      join(this.dir, CALL_FOLDER, name),
+      MAX_CALL_FILE_BYTES,
+      'session call',
+    );
+    return decodeCall(this.header, bytes, `call file ${name}`);
+  }
+
+  async append(call: SessionCall): Promise<void> {
+    if (this.modules === null || this.signed !== null) {
+      throw new ZkLoraError('INTERNAL', 'this session record is closed');
+    }
+    if (this.calls >= MAX_SESSION_CALLS) {
+      throw new ZkLoraError(
+        'SESSION_MALFORMED',
+        `a session takes at most ${MAX_SESSION_CALLS} calls; open another`,
+      );
+    }
+    checkCall(this.header, this.modules, call);
+    await writeFileAtomic(join(this.dir, CALL_FOLDER, callFile(this.calls)), encodeCall(this.header, call));
+    this.calls += 1;
+  }
+
+  async finish(closing: SessionClosing): Promise<void> {
+    if (this.signed !== null) throw new ZkLoraError('INTERNAL', 'this session record is closed');
+    await writeFileAtomic(join(this.dir, CLOSING_FILE), `${JSON.stringify(closing, null, 2)}\n`);
+    this.signed = closing;
+  }
+}
+
+function callFile(index: number): string {
+  return `${String(index).padStart(6, '0')}.safetensors`;
+}
+
+/** Call files are numbered without a gap; anything else in the folder is refused. */
+async function countCalls(dir: string): Promise<number> {
+  let names: string[];
+  try {
+    names = await readdir(join(dir, CALL_FOLDER));
+  } catch (cause) {
+    throw new ZkLoraError('SESSION_MALFORMED', `the session has no readable folder ${CALL_FOLDER}`, {
+      cause,
+    });
+  }
+  const calls = names.filter((name) => !TEMPORARY_FILE.test(name));
+  if (calls.length > MAX_SESSION_CALLS) {
+    throw new ZkLoraError('SESSION_MALFORMED', `a session has at most ${MAX_SESSION_CALLS} calls`);
+  }
+  const seen = new Set<number>();
+  for (const name of calls) {
+    const index = Number(CALL_FILE.exec(name)?.[1] ?? Number.NaN);
+    if (Number.isNaN(index) || callFile(index) !== name || index >= calls.length) {
+      throw new ZkLoraError('SESSION_MALFORMED', `${CALL_FOLDER} holds a foreign file or misses a call`);
+    }
+    seen.add(index);
+  }
+  return seen.size;
+}
+
+async function readClosing(dir: string): Promise<SessionClosing | null> {
+  let json: string;
+  try {
+    json = await readText(join(dir, CLOSING_FILE), MAX_CLOSING_FILE_BYTES, 'session closing');
+  } catch (error) {
+    if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return null;
+    throw error;
+  }
+  return parseSessionClosing(json);
+}
+
+async function readText(path: string, maxBytes: number, what: string): Promise<string> {
+  // Bytes that are no UTF-8 become U+FFFD, which no field of these files admits.
+  return new TextDecoder().decode(await readFileBounded(path, maxBytes, what));
+}

@@ -1,0 +1,144 @@
+import { scaleDelta } from '../adapter/forward.js';
+import { quantizeActivations } from '../adapter/quantize.js';
+import type { AdapterCommitment } from '../adapter/types.js';
+import { bytesToHex } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { type ActivationRows, sessionModules } from '../protocol/session.js';
+import { MAX_CALL_TOKENS, sessionDigest } from '../protocol/sessionDigest.js';
+import type { ApplyStage, BaseModel } from './baseModel.js';
+import type { ContributorClient, RemoteSession } from './client.js';
+import type { ProofProgress } from './contributorSessions.js';
+import { createSessionRecord, type SessionRecord, type SessionWriter } from './record.js';
+import type { SessionClosing } from './sessionHeader.js';
+import { generateKeyPair, type KeyPair } from './signatures.js';
+import type { Logits } from './stageRunner.js';
+
+export interface RecordedSessionOptions {
+  /** Opened for the commitment's modules. */
+  readonly model: BaseModel;
+  readonly client: ContributorClient;
+  /** The pinned commitment. */
+  readonly commitment: AdapterCommitment;
+  /** New or empty folder for the record. */
+  readonly dir: string;
+  /** The user's key; a fresh one without it. */
+  readonly user?: KeyPair;
+}
+
+/** The base model with a contributor's adapter; every call is recorded. */
+export interface RecordedSession {
+  readonly record: SessionRecord;
+  /**
+   * One forward pass with the contributor's deltas. All of its activations and deltas are recorded before the
+   * result is known; a pass that fails leaves no trace in the record.
+   */
+  forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
+  /** Ends the session: both sides sign its digest. */
+  close(): Promise<SessionClosing>;
+  /** The contributor's proof of the closed session, unverified. */
+  prove(onProgress?: (progress: ProofProgress) => void): Promise<Uint8Array>;
+  /** Lets go of the contributor after a failure; the record stays at its last whole call. */
+  abandon(): void;
+}
+
+/**
+ * Checks that base model and commitment fit, opens a session with the contributor and begins its record.
+ *
+ * @throws ZkLoraError `BASE_MODEL_MISMATCH`, `SESSION_MISMATCH`, `FILE_EXISTS`, `FILE_UNWRITABLE`,
+ * `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`.
+ */
+export async function openRecordedSession(options: RecordedSessionOptions): Promise<RecordedSession> {
+  const { model, client, commitment, dir } = options;
+  if (model.digest !== commitment.baseDigest) {
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      'the base model is not the one that the adapter was registered for; use the model with SHA-256 ' +
+        commitment.baseDigest,
+    );
+  }
+  const { modules } = commitment;
+  if (
+    modules.length !== model.modules.length ||
+    modules.some(({ name }, i) => name !== model.modules[i]!.name)
+  ) {
+    throw new ZkLoraError('INTERNAL', "the model was not opened for the commitment's modules");
+  }
+  const user = options.user ?? generateKeyPair();
+  const remote = await client.openSession({ commitment, user, inputs: model.inputs });
+  const record = await createSessionRecord(dir, remote.header, modules);
+  return new UserSession(model, commitment, remote, record);
+}
+
+/** Rows and answers of the call under way. */
+interface OpenCall {
+  readonly inputs: ActivationRows[];
+  readonly outputs: Map<number, BigInt64Array>;
+}
+
+class UserSession implements RecordedSession {
+  constructor(
+    private readonly model: BaseModel,
+    private readonly commitment: AdapterCommitment,
+    private readonly remote: RemoteSession,
+    private readonly writer: SessionWriter,
+  ) {}
+
+  get record(): SessionRecord {
+    return this.writer;
+  }
+
+  async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
+    if (batch * sequence > MAX_CALL_TOKENS) {
+      throw new ZkLoraError('USAGE', `a call takes at most ${MAX_CALL_TOKENS} tokens; use a smaller batch`);
+    }
+    const call: OpenCall = { inputs: [], outputs: new Map() };
+    const applyStage: ApplyStage = async (stage, inputs) => {
+      const tokens = inputs[0]!.tokens;
+      const rows = inputs.map(({ input, values }) => {
+        const { inFeatures } = this.commitment.modules[this.model.inputs[input]![0]!]!;
+        return { input, rows: quantizeActivations(values, tokens, inFeatures) };
+      });
+      const answers = await this.remote.apply(this.writer.callCount, stage, tokens, rows);
+      const deltas = new Map<number, Float32Array>();
+      for (const part of rows) {
+        call.inputs[part.input] = part.rows;
+        for (const module of this.model.inputs[part.input]!) {
+          const y = answers.get(module)!;
+          call.outputs.set(module, y);
+          deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
+        }
+      }
+      if (stage === this.model.stages.length - 1) await this.append(call, tokens);
+      return deltas;
+    };
+    return this.model.forward(ids, batch, sequence, applyStage);
+  }
+
+  async close(): Promise<SessionClosing> {
+    const digest = await sessionDigest(this.writer, this.commitment.modules);
+    const calls = this.writer.callCount;
+    const signatures = await this.remote.finish(calls, digest);
+    const closing: SessionClosing = {
+      format: 'zklora/close/v1',
+      calls,
+      digest: bytesToHex(digest),
+      userSignature: bytesToHex(signatures.user),
+      contributorSignature: bytesToHex(signatures.contributor),
+    };
+    await this.writer.finish(closing);
+    return closing;
+  }
+
+  prove(onProgress?: (progress: ProofProgress) => void): Promise<Uint8Array> {
+    return this.remote.prove(onProgress);
+  }
+
+  abandon(): void {
+    this.remote.abandon();
+  }
+
+  private async append(call: OpenCall, tokens: number): Promise<void> {
+    const outputs = sessionModules(this.writer.header).map((module) => call.outputs.get(module)!);
+    await this.writer.append({ tokens, inputs: call.inputs, outputs });
+  }
+}

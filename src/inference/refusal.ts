@@ -1,0 +1,39 @@
+import { Metadata, status } from '@grpc/grpc-js';
+import { type ErrorCode, ZkLoraError } from '../errors.js';
+
+/** Trailing metadata key that carries our error code. */
+export const CODE_METADATA = 'zklora-code';
+
+/** gRPC statuses that a contributor refuses with. */
+export type RefusalStatus = 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'FAILED_PRECONDITION' | 'RESOURCE_EXHAUSTED';
+
+/** A refusal whose message is written for the other side of the wire. */
+export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: string): ZkLoraError {
+  return new ZkLoraError(code, message, { details: { grpcStatus } });
+}
+
+/** Codes whose messages hold nothing but what the caller sent; all others stay inside. */
+const PUBLIC_STATUS: Partial<Record<ErrorCode, RefusalStatus>> = {
+  SESSION_MALFORMED: 'INVALID_ARGUMENT',
+  SESSION_MISMATCH: 'FAILED_PRECONDITION',
+  STATEMENT_INVALID: 'INVALID_ARGUMENT',
+};
+
+/** What the other side gets to see of an error: a status, one of our codes, one line. */
+export interface WireError {
+  readonly code: status;
+  readonly details: string;
+  readonly metadata: Metadata;
+}
+
+export function toWireError(error: unknown): WireError {
+  const metadata = new Metadata();
+  const name = error instanceof ZkLoraError ? PUBLIC_STATUS[error.code] : undefined;
+  if (!(error instanceof ZkLoraError) || name === undefined) {
+    metadata.set(CODE_METADATA, 'INTERNAL');
+    return { code: status.INTERNAL, details: 'the contributor cannot answer', metadata };
+  }
+  metadata.set(CODE_METADATA, error.code);
+  const chosen = (error.details.grpcStatus as RefusalStatus | undefined) ?? name;
+  return { code: status[chosen], details: error.message, metadata };
+}

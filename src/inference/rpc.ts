@@ -1,0 +1,173 @@
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  type MethodDefinition,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
+import { type ErrorCode, ZkLoraError } from '../errors.js';
+import { type Address, formatAddress } from './address.js';
+import { channelOptions } from './grpcMethods.js';
+import { CODE_METADATA } from './refusal.js';
+
+/** Longest text of the other side that an error message repeats. */
+const MAX_SHOWN = 200;
+
+/** Statuses that the transport makes up itself when the other side is gone. */
+const GONE = new Set([
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.CANCELLED,
+  status.INTERNAL,
+  status.UNKNOWN,
+]);
+
+/** A connection to a contributor; every failure comes as a typed error. */
+export class RpcChannel {
+  private readonly client: Client;
+
+  constructor(readonly address: Address) {
+    this.client = new Client(formatAddress(address), credentials.createInsecure(), channelOptions);
+  }
+
+  /** @throws ZkLoraError `CONTRIBUTOR_UNREACHABLE` */
+  ready(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.client.waitForReady(deadline(timeoutMs), (error) => {
+        if (error === undefined) resolve();
+        else reject(this.unreachable(error));
+      });
+    });
+  }
+
+  /** @throws ZkLoraError `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED` */
+  unary<I, O>(method: MethodDefinition<I, O>, request: I, timeoutMs: number): Promise<O> {
+    return new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      this.client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        { deadline: deadline(timeoutMs) },
+        (error, response) => {
+          if (error !== null) reject(this.translate(error));
+          else if (response === undefined) reject(this.unreachable());
+          else resolve(response);
+        },
+      );
+    });
+  }
+
+  serverStream<I, O>(method: MethodDefinition<I, O>, request: I, timeoutMs: number): ClientReadableStream<O> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    return this.client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, {
+      deadline: deadline(timeoutMs),
+    });
+  }
+
+  /** A stream of questions with one answer each. */
+  exchange<I, O>(method: MethodDefinition<I, O>): Exchange<I, O> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Exchange(
+      this.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize),
+      (error) => this.translate(error),
+    );
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  /** An error of the transport or of the other side as one of ours. */
+  translate(error: unknown): ZkLoraError {
+    if (error instanceof ZkLoraError) return error;
+    if (!isServiceError(error)) return this.unreachable(error);
+    const code = error.metadata?.get(CODE_METADATA)[0];
+    if (code === undefined && GONE.has(error.code)) return this.unreachable(error);
+    const details = {
+      status: status[error.code] ?? 'UNKNOWN',
+      ...(typeof code === 'string' && { contributorCode: oneLine(code) as ErrorCode }),
+    };
+    return new ZkLoraError('CONTRIBUTOR_REFUSED', `the contributor refused: ${oneLine(error.details)}`, {
+      details,
+      cause: error,
+    });
+  }
+
+  private unreachable(cause?: unknown): ZkLoraError {
+    return new ZkLoraError(
+      'CONTRIBUTOR_UNREACHABLE',
+      `no answer from the contributor at ${formatAddress(this.address)}; is it running there?`,
+      { cause },
+    );
+  }
+}
+
+/** Lock-step questions and answers over one bidirectional stream. */
+export class Exchange<I, O> {
+  private waiting: { resolve: (answer: O) => void; reject: (error: ZkLoraError) => void } | undefined;
+  private failure: ZkLoraError | undefined;
+
+  constructor(
+    private readonly stream: ClientDuplexStream<I, O>,
+    private readonly translate: (error: unknown) => ZkLoraError,
+  ) {
+    stream.on('data', (answer: O) => {
+      const waiting = this.waiting;
+      this.waiting = undefined;
+      // Nothing was asked: the other side does not keep to the protocol.
+      if (waiting === undefined) this.cancel();
+      else waiting.resolve(answer);
+    });
+    stream.on('error', (error) => this.fail(this.translate(error)));
+    stream.on('end', () => this.fail(this.translate(undefined)));
+  }
+
+  /** @throws ZkLoraError `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED` */
+  async ask(question: I, timeoutMs: number): Promise<O> {
+    if (this.failure !== undefined) throw this.failure;
+    if (this.waiting !== undefined) throw new ZkLoraError('INTERNAL', 'one question at a time');
+    const timer = setTimeout(() => {
+      this.fail(this.translate(undefined));
+      this.cancel();
+    }, timeoutMs);
+    try {
+      return await new Promise<O>((resolve, reject) => {
+        this.waiting = { resolve, reject };
+        this.stream.write(question);
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  end(): void {
+    this.stream.end();
+  }
+
+  cancel(): void {
+    this.stream.cancel();
+  }
+
+  private fail(error: ZkLoraError): void {
+    this.failure ??= error;
+    this.waiting?.reject(this.failure);
+    this.waiting = undefined;
+  }
+}
+
+function deadline(timeoutMs: number): number {
+  return Date.now() + timeoutMs;
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
+}
+
+/** Foreign text, fit for one line. */
+function oneLine(text: string): string {
+  return text.slice(0, MAX_SHOWN).replace(/[^\x20-\x7e]/g, '?');
+}

@@ -1,0 +1,193 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+import { serializeAdapterCommitment } from '../adapter/commitment.js';
+import { bytesToHex } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { type Address, formatAddress, requireLoopback } from './address.js';
+import { ContributorSessions, type ContributorState, type ProofProgress } from './contributorSessions.js';
+import {
+  type ApplyRequest,
+  type ApplyResponse,
+  ApplyResponseSchema,
+  CloseSessionResponseSchema,
+  DescribeResponseSchema,
+  OpenSessionResponseSchema,
+  type ProveRequest,
+  type ProveResponse,
+  ProveResponseSchema,
+} from './gen/zklora_pb.js';
+import { channelOptions, contributorMethods } from './grpcMethods.js';
+import { PROOF_CHUNK_BYTES } from './limits.js';
+import { toBytes } from './littleEndian.js';
+import { toWireError } from './refusal.js';
+
+/** What happened, for a log; holds no activations and no weights. */
+export interface ServiceEvent {
+  readonly method: 'describe' | 'openSession' | 'apply' | 'closeSession' | 'prove';
+  readonly error?: unknown;
+}
+
+export interface ServeOptions extends ContributorState {
+  /** Port 0 takes a free one. */
+  readonly address: Address;
+  /** Serve plain text on an address that other machines can reach. */
+  readonly allowInsecure?: boolean;
+  readonly onEvent?: (event: ServiceEvent) => void;
+}
+
+/** A running contributor service. */
+export interface ContributorServer {
+  /** Where it listens, with the port that was taken. */
+  readonly address: Address;
+  /** Ends the service; streams under way are cut. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves an adapter over gRPC (proto/zklora.proto).
+ *
+ * @throws ZkLoraError `SECRET_MISMATCH`, `USAGE` for an address beyond loopback, `CONTRIBUTOR_UNREACHABLE` when
+ * the address cannot be bound.
+ */
+export async function serveContributor(options: ServeOptions): Promise<ContributorServer> {
+  requireLoopback(options.address, options.allowInsecure ?? false);
+  const sessions = new ContributorSessions(options);
+  const server = new Server(channelOptions);
+  const on = options.onEvent ?? (() => undefined);
+  const adapterCommitment = serializeAdapterCommitment(options.commitment);
+
+  server.addService(contributorMethods, {
+    describe: unary('describe', on, async () => create(DescribeResponseSchema, { adapterCommitment })),
+    openSession: unary('openSession', on, async (request: Parameters<typeof openSession>[1]) =>
+      openSession(sessions, request),
+    ),
+    apply: (stream: ServerDuplexStream<ApplyRequest, ApplyResponse>) =>
+      void applyStream(sessions, stream, on),
+    closeSession: unary('closeSession', on, async (request: Parameters<typeof closeSession>[1]) =>
+      closeSession(sessions, request),
+    ),
+    prove: (stream: ServerWritableStream<ProveRequest, ProveResponse>) =>
+      void proveStream(sessions, stream, on),
+  });
+  const port = await bind(server, options.address);
+  return {
+    address: { host: options.address.host, port },
+    close: async () => server.forceShutdown(),
+  };
+}
+
+function unary<I, O>(
+  method: ServiceEvent['method'],
+  on: (event: ServiceEvent) => void,
+  work: (request: I) => Promise<O>,
+) {
+  return (call: ServerUnaryCall<I, O>, done: sendUnaryData<O>): void => {
+    work(call.request).then(
+      (response) => {
+        on({ method });
+        done(null, response);
+      },
+      (error: unknown) => {
+        on({ method, error });
+        done(toWireError(error));
+      },
+    );
+  };
+}
+
+async function openSession(
+  sessions: ContributorSessions,
+  request: { adapterId: Uint8Array; userKey: Uint8Array; nonce: Uint8Array; inputs: { modules: number[] }[] },
+) {
+  const { sessionId, signature } = await sessions.open({
+    ...request,
+    inputs: request.inputs.map((group) => group.modules),
+  });
+  return create(OpenSessionResponseSchema, {
+    sessionId: Buffer.from(sessionId, 'hex'),
+    contributorSignature: signature,
+  });
+}
+
+async function closeSession(
+  sessions: ContributorSessions,
+  request: { sessionId: Uint8Array; calls: number; digest: Uint8Array; userSignature: Uint8Array },
+) {
+  const signature = await sessions.close(bytesToHex(request.sessionId), request);
+  return create(CloseSessionResponseSchema, { contributorSignature: signature });
+}
+
+/** One request at a time: the next is read when the answer to the one before has been taken. */
+async function applyStream(
+  sessions: ContributorSessions,
+  stream: ServerDuplexStream<ApplyRequest, ApplyResponse>,
+  on: (event: ServiceEvent) => void,
+): Promise<void> {
+  try {
+    // The stream outlives the loop: a refusal still has to be sent on it.
+    const requests: AsyncIterable<ApplyRequest> = stream.iterator({ destroyOnReturn: false });
+    for await (const request of requests) {
+      const outputs = await sessions.apply(bytesToHex(request.sessionId), request);
+      const deltas = outputs.map(({ module, values }) => ({ module, values: toBytes(values) }));
+      const { call, stage } = request;
+      const response = create(ApplyResponseSchema, { call, stage, deltas });
+      await new Promise<void>((resolve, reject) => {
+        stream.write(response, (error: Error | null | undefined) => (error ? reject(error) : resolve()));
+      });
+      on({ method: 'apply' });
+    }
+    stream.end();
+  } catch (error) {
+    if (stream.cancelled) return;
+    on({ method: 'apply', error });
+    stream.emit('error', toWireError(error));
+  }
+}
+
+async function proveStream(
+  sessions: ContributorSessions,
+  stream: ServerWritableStream<ProveRequest, ProveResponse>,
+  on: (event: ServiceEvent) => void,
+): Promise<void> {
+  const report = ({ step, done, total }: ProofProgress): void => {
+    // Progress is dropped rather than queued for a slow reader.
+    if (stream.cancelled || stream.writableNeedDrain) return;
+    stream.write(create(ProveResponseSchema, { event: { case: 'progress', value: { step, done, total } } }));
+  };
+  try {
+    const proof = await sessions.prove(bytesToHex(stream.request.sessionId), report);
+    for (let at = 0; at < proof.length; at += PROOF_CHUNK_BYTES) {
+      const value = proof.subarray(at, at + PROOF_CHUNK_BYTES);
+      stream.write(create(ProveResponseSchema, { event: { case: 'chunk', value } }));
+    }
+    on({ method: 'prove' });
+    stream.end();
+  } catch (error) {
+    on({ method: 'prove', error });
+    if (!stream.cancelled) stream.emit('error', toWireError(error));
+  }
+}
+
+function bind(server: Server, address: Address): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port);
+      else {
+        reject(
+          new ZkLoraError(
+            'CONTRIBUTOR_UNREACHABLE',
+            `cannot listen on ${formatAddress(address)}; choose another port`,
+            { cause: error },
+          ),
+        );
+      }
+    });
+  });
+}

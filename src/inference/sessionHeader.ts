@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { parseJsonText } from '../adapter/jsonText.js';
+import { MAX_MODULES } from '../adapter/limits.js';
+import { ZkLoraError } from '../errors.js';
+import type { SessionHeader } from '../protocol/session.js';
+import { MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
+
+/** The end of a session, close.json: both sides signed the same digest. */
+export interface SessionClosing {
+  readonly format: 'zklora/close/v1';
+  readonly calls: number;
+  /** Session digest, 32 bytes, hex. */
+  readonly digest: string;
+  /** Ed25519 over SHA-256("zklora/close/v1" 00 digest), 64 bytes, hex. */
+  readonly userSignature: string;
+  readonly contributorSignature: string;
+}
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
+const moduleIndex = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_MODULES - 1);
+
+const headerSchema = z.strictObject({
+  format: z.literal('zklora/session/v1'),
+  adapterId: hex(32),
+  contributorKey: hex(32),
+  userKey: hex(32),
+  nonce: hex(32),
+  inputs: z.array(z.array(moduleIndex).min(1).max(MAX_MODULES)).min(1).max(MAX_MODULES),
+});
+
+const closingSchema = z.strictObject({
+  format: z.literal('zklora/close/v1'),
+  calls: z.number().int().min(0).max(MAX_SESSION_CALLS),
+  digest: hex(32),
+  userSignature: hex(64),
+  contributorSignature: hex(64),
+});
+
+/**
+ * Reads session.json. Whether the modules fit an adapter is for `checkHeader` to say.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function parseSessionHeader(json: string): SessionHeader {
+  const header = parse(headerSchema, json, 'session.json');
+  const modules = header.inputs.flat();
+  const ordered = header.inputs.every((users) =>
+    users.every((module, i) => i === 0 || module > users[i - 1]!),
+  );
+  const firsts = header.inputs.map((users) => users[0]!);
+  const firstsOrdered = firsts.every((module, i) => i === 0 || module > firsts[i - 1]!);
+  if (!ordered || !firstsOrdered || new Set(modules).size !== modules.length) {
+    throw new ZkLoraError('SESSION_MALFORMED', 'session.json names its modules twice or out of order');
+  }
+  return header;
+}
+
+/**
+ * Reads close.json.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function parseSessionClosing(json: string): SessionClosing {
+  return parse(closingSchema, json, 'close.json');
+}
+
+function parse<T>(schema: z.ZodType<T>, json: string, what: string): T {
+  const result = schema.safeParse(parseJsonText(json, 'SESSION_MALFORMED', what));
+  if (result.success) return result.data;
+  const path = result.error.issues[0]?.path.join('.') || 'top level';
+  throw new ZkLoraError(
+    'SESSION_MALFORMED',
+    `${what} is not a session file of this version (at ${path.slice(0, 80)})`,
+  );
+}

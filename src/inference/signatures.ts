@@ -1,0 +1,43 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { canonicalJson, labelledSha256 } from '../bytes.js';
+import type { SessionHeader } from '../protocol/session.js';
+
+/** An Ed25519 key pair (RFC 8032). */
+export interface KeyPair {
+  /** Seed, 32 bytes. */
+  readonly secretKey: Uint8Array;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+}
+
+/** A fresh key pair from OS randomness. */
+export function generateKeyPair(): KeyPair {
+  return keyPairFromSeed(ed25519.utils.randomSecretKey());
+}
+
+export function keyPairFromSeed(secretKey: Uint8Array): KeyPair {
+  return { secretKey, publicKey: ed25519.getPublicKey(secretKey) };
+}
+
+/** What the contributor signs at the opening: it holds the commitment's key and knows the user's nonce. */
+export function openingMessage(header: SessionHeader): Uint8Array {
+  return labelledSha256('zklora/open/v1', canonicalJson(header));
+}
+
+/** What both sides sign at the end. @param digest session digest, 32 bytes */
+export function closingMessage(digest: Uint8Array): Uint8Array {
+  return labelledSha256('zklora/close/v1', digest);
+}
+
+export function sign(message: Uint8Array, secretKey: Uint8Array): Uint8Array {
+  return ed25519.sign(message, secretKey);
+}
+
+/** RFC 8032 verification (strict encodings, not ZIP 215); false for anything malformed. */
+export function isSignedBy(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
+  try {
+    return ed25519.verify(signature, message, publicKey, { zip215: false });
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,292 @@
+import { createHash } from 'node:crypto';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { ZkLoraError } from '../errors.js';
+import { readFileBounded } from '../files.js';
+import { cutTypes } from './cutTypes.js';
+import { decodeModel, encodeModel, MAX_MODEL_BYTES } from './onnx.js';
+import { planSplit, type SplitPlan, stageModel } from './split.js';
+import type { ModuleShape } from './targets.js';
+
+const SESSION_OPTIONS: InferenceSession.SessionOptions = {
+  executionProviders: ['cpu'],
+  executionMode: 'sequential',
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  // Errors come back as exceptions; warnings would go to stderr past every logger.
+  logSeverityLevel: 4,
+};
+
+/** Structure of an opened base model; plain data. */
+export interface BaseModelInfo {
+  /** SHA-256 of the model file, hex. */
+  readonly digest: string;
+  /** `inputs[i]`: modules that share input i, as in the session header. */
+  readonly inputs: readonly (readonly number[])[];
+  /** `stages[s]`: inputs asked after stage s, ascending. The last part of the model is not listed. */
+  readonly stages: readonly (readonly number[])[];
+}
+
+/** Activations of one input, row-major `[tokens, inFeatures]`. */
+export interface StageInput {
+  readonly input: number;
+  readonly tokens: number;
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** Output of the base model, row-major `[batch * sequence, vocabulary]`. */
+export interface Logits {
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly vocabulary: number;
+}
+
+/** What a step of a forward pass ends with. */
+export type StepResult =
+  | { readonly kind: 'ask'; readonly stage: number; readonly inputs: readonly StageInput[] }
+  | { readonly kind: 'done'; readonly logits: Logits };
+
+/** A base model cut into stages. One forward pass at a time; calls block the thread that makes them. */
+export interface StageRunner {
+  readonly info: BaseModelInfo;
+  /** Begins a forward pass. @param ids token ids `[batch, sequence]` */
+  start(ids: BigInt64Array, batch: number, sequence: number): Promise<StepResult>;
+  /** Goes on with the deltas of the stage just asked, by module, `[tokens, outFeatures]`. */
+  resume(deltas: ReadonlyMap<number, Float32Array>): Promise<StepResult>;
+  /** Forward pass of the uncut model. */
+  base(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
+  close(): Promise<void>;
+}
+
+/**
+ * Reads, cuts and loads a base model.
+ *
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `ONNX_MALFORMED`, `MODULE_NOT_FOUND`,
+ * `SHAPE_MISMATCH`, `BASE_MODEL_MISMATCH`.
+ */
+export async function openStageRunner(path: string, modules: readonly ModuleShape[]): Promise<StageRunner> {
+  const bytes = await readModel(path);
+  const digest = sha256Hex(bytes);
+  const model = decodeModel(bytes);
+  const plan = planSplit(model, modules);
+  const io = modelSignature(plan);
+  const types = await cutTypes(
+    model,
+    plan,
+    (probe) => openSession(probe, { graphOptimizationLevel: 'disabled' }),
+    encodeModel,
+  );
+  const sessions: InferenceSession[] = [];
+  for (const stage of plan.stages.keys()) {
+    sessions.push(await openSession(encodeModel(stageModel(model, plan, stage, types))));
+  }
+  return new SplitModel(path, digest, modules, withoutWeights(plan), sessions, io);
+}
+
+interface ModelSignature {
+  readonly ids: string;
+  readonly logits: string;
+}
+
+/** Causal language models only: token ids in, logits out. */
+function modelSignature(plan: SplitPlan): ModelSignature {
+  const { inputs, outputs, producers } = plan.graph;
+  const [ids, logits] = [inputs[0], outputs[0]];
+  if (
+    inputs.length !== 1 ||
+    outputs.length !== 1 ||
+    ids === undefined ||
+    logits === undefined ||
+    !producers.has(logits)
+  ) {
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      `the model has ${inputs.length} inputs and ${outputs.length} outputs; export it with token ids as the ` +
+        'only input and logits as the only output',
+    );
+  }
+  return { ids, logits };
+}
+
+/** The part of the plan that is needed to run, so that the decoded weights can be freed. */
+type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
+  readonly stages: readonly {
+    inputs: readonly string[];
+    outputs: readonly string[];
+    release: readonly string[];
+  }[];
+};
+
+function withoutWeights(plan: SplitPlan): RunPlan {
+  const stages = plan.stages.map(({ inputs, outputs, release }) => ({ inputs, outputs, release }));
+  return { targets: plan.targets, inputs: plan.inputs, stageInputs: plan.stageInputs, stages };
+}
+
+interface Pass {
+  stage: number;
+  tokens: number;
+  readonly rows: number;
+  readonly values: Map<string, Tensor>;
+}
+
+class SplitModel implements StageRunner {
+  readonly info: BaseModelInfo;
+  private pass: Pass | undefined;
+  private uncut: InferenceSession | undefined;
+
+  constructor(
+    private readonly path: string,
+    digest: string,
+    private readonly modules: readonly ModuleShape[],
+    private readonly plan: RunPlan,
+    private readonly sessions: readonly InferenceSession[],
+    private readonly io: ModelSignature,
+  ) {
+    this.info = { digest, inputs: plan.inputs, stages: plan.stageInputs.slice(0, -1) };
+  }
+
+  async start(ids: BigInt64Array, batch: number, sequence: number): Promise<StepResult> {
+    const values = new Map([[this.io.ids, idTensor(ids, batch, sequence)]]);
+    this.pass = { stage: 0, tokens: 0, rows: batch * sequence, values };
+    return this.step(this.pass);
+  }
+
+  async resume(deltas: ReadonlyMap<number, Float32Array>): Promise<StepResult> {
+    const { pass } = this;
+    if (pass === undefined) throw new ZkLoraError('INTERNAL', 'no forward pass is under way');
+    for (const target of this.plan.targets) {
+      if (target.stage !== pass.stage) continue;
+      const delta = deltas.get(target.module);
+      const base = pass.values.get(target.base);
+      if (delta === undefined || base === undefined || delta.length !== base.size) {
+        this.pass = undefined;
+        throw new ZkLoraError(
+          'STATEMENT_INVALID',
+          `stage ${pass.stage} needs a whole delta for each of its modules`,
+        );
+      }
+      pass.values.set(target.delta, new Tensor('float32', delta, base.dims));
+    }
+    pass.stage += 1;
+    return this.step(pass);
+  }
+
+  async base(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
+    this.uncut ??= await this.openUncut();
+    const feeds = { [this.io.ids]: idTensor(ids, batch, sequence) };
+    const outputs = await runSession(this.uncut, feeds);
+    return readLogits(outputs[this.io.logits], batch * sequence);
+  }
+
+  async close(): Promise<void> {
+    this.pass = undefined;
+    for (const session of this.sessions) await session.release();
+    await this.uncut?.release();
+  }
+
+  private async openUncut(): Promise<InferenceSession> {
+    const bytes = await readModel(this.path);
+    if (sha256Hex(bytes) !== this.info.digest) {
+      throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the model file changed while it was in use; start again');
+    }
+    return openSession(bytes);
+  }
+
+  private async step(pass: Pass): Promise<StepResult> {
+    try {
+      const plan = this.plan.stages[pass.stage]!;
+      const feeds: Record<string, Tensor> = {};
+      for (const name of plan.inputs) feeds[name] = pass.values.get(name)!;
+      const outputs = await runSession(this.sessions[pass.stage]!, feeds);
+      for (const name of plan.outputs) pass.values.set(name, outputs[name]!);
+      for (const target of this.plan.targets) {
+        if (target.stage === pass.stage - 1) pass.values.delete(target.delta);
+      }
+      const result = this.result(pass);
+      for (const name of plan.release) pass.values.delete(name);
+      if (result.kind === 'done') this.pass = undefined;
+      return result;
+    } catch (error) {
+      this.pass = undefined;
+      throw error;
+    }
+  }
+
+  private result(pass: Pass): StepResult {
+    if (pass.stage === this.sessions.length - 1) {
+      return { kind: 'done', logits: readLogits(pass.values.get(this.io.logits), pass.rows) };
+    }
+    const inputs = this.plan.stageInputs[pass.stage]!.map((input) => {
+      const module = this.plan.inputs[input]![0]!;
+      const tensor = pass.values.get(this.plan.targets[module]!.input)!;
+      const { inFeatures, name } = this.modules[module]!;
+      const tokens = tensor.size / inFeatures;
+      if (tensor.dims.at(-1) !== inFeatures) {
+        throw new ZkLoraError('SHAPE_MISMATCH', `module ${name} is not fed rows of ${inFeatures} features`);
+      }
+      pass.tokens ||= tokens;
+      if (tokens !== pass.tokens || tokens === 0) {
+        throw new ZkLoraError('BASE_MODEL_MISMATCH', `module ${name} does not see one row for each token`);
+      }
+      // A copy: the runtime owns the tensor, the answer travels to another thread.
+      return { input, tokens, values: new Float32Array(tensor.data as Float32Array) };
+    });
+    return { kind: 'ask', stage: pass.stage, inputs };
+  }
+}
+
+function idTensor(ids: BigInt64Array, batch: number, sequence: number): Tensor {
+  if (!(Number.isSafeInteger(batch) && batch > 0 && Number.isSafeInteger(sequence) && sequence > 0)) {
+    throw new ZkLoraError('USAGE', 'batch and sequence must be positive integers');
+  }
+  if (ids.length !== batch * sequence) {
+    throw new ZkLoraError('USAGE', `expected ${batch} x ${sequence} token ids, got ${ids.length}`);
+  }
+  return new Tensor('int64', ids, [batch, sequence]);
+}
+
+function readLogits(tensor: Tensor | undefined, rows: number): Logits {
+  const vocabulary = tensor?.dims.at(-1) ?? 0;
+  if (tensor?.type !== 'float32' || tensor.size !== rows * vocabulary || vocabulary === 0) {
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      'the output of the model is not float32 logits for each token',
+    );
+  }
+  return { values: new Float32Array(tensor.data as Float32Array), vocabulary };
+}
+
+async function openSession(
+  model: Uint8Array<ArrayBuffer>,
+  extra: InferenceSession.SessionOptions = {},
+): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(model, { ...SESSION_OPTIONS, ...extra });
+  } catch (error) {
+    throw new ZkLoraError('ONNX_MALFORMED', 'the ONNX runtime refuses the model; does it run unsplit?', {
+      cause: error,
+    });
+  }
+}
+
+async function runSession(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+): Promise<InferenceSession.ReturnType & Record<string, Tensor>> {
+  try {
+    return (await session.run(feeds)) as InferenceSession.ReturnType & Record<string, Tensor>;
+  } catch (error) {
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      'the model does not run on these token ids; check vocabulary and sequence length',
+      { cause: error },
+    );
+  }
+}
+
+async function readModel(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  return (await readFileBounded(path, MAX_MODEL_BYTES, 'base model')) as Uint8Array<ArrayBuffer>;
+}
+
+/** Node's own SHA-256: model files are large. */
+function sha256Hex(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

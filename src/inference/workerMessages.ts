@@ -1,0 +1,51 @@
+import { type ErrorCode, ZkLoraError } from '../errors.js';
+import type { BaseModelInfo, Logits, StepResult } from './stageRunner.js';
+import type { ModuleShape } from './targets.js';
+
+/** What each operation of the base-model worker takes and gives. */
+export interface WorkerOperations {
+  open: { request: { path: string; modules: readonly ModuleShape[] }; response: BaseModelInfo };
+  start: { request: TokenIds; response: StepResult };
+  resume: { request: { deltas: ReadonlyMap<number, Float32Array> }; response: StepResult };
+  base: { request: TokenIds; response: Logits };
+  close: { request: Record<string, never>; response: null };
+}
+
+export interface TokenIds {
+  /** `[batch, sequence]` */
+  readonly ids: BigInt64Array;
+  readonly batch: number;
+  readonly sequence: number;
+}
+
+export type WorkerOperation = keyof WorkerOperations;
+
+export type WorkerRequest = {
+  [O in WorkerOperation]: {
+    readonly id: number;
+    readonly operation: O;
+    readonly body: WorkerOperations[O]['request'];
+  };
+}[WorkerOperation];
+
+export type WorkerResponse =
+  | { readonly id: number; readonly ok: true; readonly body: WorkerOperations[WorkerOperation]['response'] }
+  | { readonly id: number; readonly ok: false; readonly error: PlainError };
+
+/** A {@link ZkLoraError} as plain data; classes do not survive the way between threads. */
+export interface PlainError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+}
+
+export function toPlainError(error: unknown): PlainError {
+  if (error instanceof ZkLoraError)
+    return { code: error.code, message: error.message, details: error.details };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'INTERNAL', message: `the base-model worker failed: ${message}`, details: {} };
+}
+
+export function fromPlainError(error: PlainError): ZkLoraError {
+  return new ZkLoraError(error.code, error.message, { details: error.details });
+}

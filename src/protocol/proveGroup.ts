@@ -1,0 +1,106 @@
+import type { QuantizedModule } from '../adapter/types.js';
+import {
+  type Engine,
+  type FieldVector,
+  Fr,
+  type G1Point,
+  multiplyRows,
+  multiScalarMultiply,
+  randomScalar,
+  scaleVector,
+  toLimbs,
+  vectorFromScalars,
+  vectorToScalars,
+} from '../algebra/index.js';
+import type { ParameterStore } from '../circuit/parameterFiles.js';
+import { proveRankCheck, witnessWasm } from '../circuit/rankCheck.js';
+import { ZkLoraError } from '../errors.js';
+import { commitPolynomial } from '../kzg/commit.js';
+import type { ProverSrs } from '../kzg/srs.js';
+import type { GroupProof } from './proof.js';
+import { groupPairs, type Statement, type StatementGroup } from './statement.js';
+
+/** What the prover works with besides the challenges. */
+export interface ProverContext {
+  readonly engine: Engine;
+  readonly parameters: ParameterStore;
+  readonly srs: ProverSrs;
+  readonly statement: Statement;
+  /** The committed weights, by adapter index. */
+  readonly modules: readonly QuantizedModule[];
+  /** Blinders of the committed rows, by adapter index. */
+  readonly blinders: ReadonlyMap<number, { readonly a: readonly bigint[]; readonly b: readonly bigint[] }>;
+}
+
+/** Secrets of one group while its proof is made; never stored, fresh for every attempt. */
+export interface GroupSecrets {
+  /** mu, b, p[K], q[K] */
+  readonly witness: FieldVector;
+  /** Coefficients m0, m1 of R. */
+  readonly maskCoefficients: readonly [bigint, bigint];
+  readonly bases: Uint8Array;
+}
+
+/** The part of a group's proof that precedes the form's challenge. */
+export interface CommittedGroup {
+  readonly points: Pick<GroupProof, 'committed' | 'mask' | 'groth16'>;
+  readonly secrets: GroupSecrets;
+}
+
+/** p and q of every pair, by position: p = t^position <a, A_j>, q = <v, B_j>. */
+export function rankSpace(
+  context: ProverContext,
+  inputs: readonly (FieldVector | undefined)[],
+  vPowers: FieldVector,
+  t: bigint,
+): { p: bigint[]; q: bigint[] }[] {
+  const { engine, statement } = context;
+  const inputLimbs = inputs.map((input) => (input ? toLimbs(engine, input) : undefined));
+  const vLimbs = toLimbs(engine, vPowers);
+  return statement.modules.map(({ index, input, rank, inFeatures, outFeatures }, position) => {
+    const { a, bT } = context.modules[index]!;
+    const p = multiplyRows(engine, a, rank, inFeatures, inputLimbs[input]!);
+    const q = multiplyRows(engine, bT, rank, outFeatures, vLimbs);
+    return {
+      p: vectorToScalars(engine, scaleVector(engine, p, Fr.pow(t, BigInt(position)))),
+      q: vectorToScalars(engine, q),
+    };
+  });
+}
+
+/** Step 3 and 4: Groth16 proof, D and [R] of one group. */
+export async function commitGroup(
+  context: ProverContext,
+  group: StatementGroup,
+  space: readonly { p: bigint[]; q: bigint[] }[],
+  outputs: readonly bigint[],
+  t: bigint,
+): Promise<CommittedGroup> {
+  const { engine, statement, srs, parameters } = context;
+  const pairs = groupPairs(statement, group);
+  const padding = new Array<bigint>(group.circuit - pairs.length).fill(0n);
+  const p = [...pairs.map(({ position, row }) => space[position]!.p[row]!), ...padding];
+  const q = [...pairs.map(({ position, row }) => space[position]!.q[row]!), ...padding];
+  const claim = group.members.reduce(
+    (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(t, BigInt(position)), outputs[position]!)),
+    0n,
+  );
+  if (p.reduce((sum, value, l) => Fr.add(sum, Fr.mul(value, q[l]!)), 0n) !== claim) {
+    throw new ZkLoraError(
+      'SESSION_MISMATCH',
+      "the session's deltas were not computed with these weights: check that adapter and session belong together",
+    );
+  }
+  const maskCoefficients = [randomScalar(), randomScalar()] as const;
+  const mu = Fr.mul(BigInt(statement.domainSize), maskCoefficients[0]);
+  const b = randomScalar();
+  const zkey = await parameters.zkey(group.circuit);
+  const wasm = await witnessWasm(group.circuit);
+  const groth16 = await proveRankCheck(engine, zkey, wasm, { y: claim, mu, b, p, q });
+  const key = await parameters.vkey(group.circuit);
+  const bases = key.ic.subarray(2 * 64);
+  const witness = vectorFromScalars(engine, [mu, b, ...p, ...q]);
+  const committed = (await multiScalarMultiply(engine, bases, witness)) as G1Point;
+  const mask = await commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients));
+  return { points: { committed, mask, groth16 }, secrets: { witness, maskCoefficients, bases } };
+}

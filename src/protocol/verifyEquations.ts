@@ -1,0 +1,199 @@
+/**
+ * The equations that a proof must satisfy, each as terms of a pairing product. Pure: no file system, no prover.
+ */
+import {
+  dotVectors,
+  type Engine,
+  Fr,
+  type G2Point,
+  g1Generator,
+  g2Generator,
+  lagrangeAt,
+  type PairingProduct,
+  powersVector,
+  rootOfUnity,
+  subVector,
+} from '../algebra/index.js';
+import type { VerificationKey } from '../circuit/verificationKey.js';
+import {
+  drawBatch,
+  drawForm,
+  drawGroupWeight,
+  drawPoint,
+  type SessionChallenges,
+  startTranscript,
+} from './challenges.js';
+import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } from './linearFormVerify.js';
+import { pairWeights } from './pairWeights.js';
+import type { GroupProof, Proof } from './proof.js';
+import type { ModuleRows } from './rows.js';
+import type { Statement } from './statement.js';
+
+/** Why a well-formed proof is refused. */
+export type InvalidReason =
+  | 'PARAMETERS_DEVELOPMENT'
+  | 'WRONG_PARAMETERS'
+  | 'WRONG_ADAPTER'
+  | 'WRONG_SESSION'
+  | 'INCOMPLETE'
+  | 'GROUP_STRUCTURE'
+  | 'GROTH16_INVALID'
+  | 'LINEAR_FORM_INVALID'
+  | 'OPENING_INVALID';
+
+interface GroupChallenges extends LinearFormChallenges {
+  readonly rho: bigint;
+}
+
+/** All challenges of one proof. */
+export interface ProofChallenges extends SessionChallenges {
+  readonly rho: bigint;
+  readonly kappa: bigint;
+  readonly groups: readonly GroupChallenges[];
+  readonly z: bigint;
+  readonly batch: bigint;
+}
+
+/** Replays a proof's transcript. */
+export function replayChallenges(statement: Statement, proof: Proof): ProofChallenges {
+  const { transcript, challenges } = startTranscript(statement);
+  const rho = drawForm(transcript, proof.groups);
+  const kappa = drawGroupWeight(
+    transcript,
+    proof.groups.map(({ formValue }) => formValue),
+  );
+  const groups = proof.groups.map((group) => ({ rho, ...replayLinearForm(transcript, group) }));
+  const z = drawPoint(transcript, statement.domainSize, proof);
+  const batch = drawBatch(transcript, proof);
+  return { ...challenges, rho, kappa, groups, z, batch };
+}
+
+/** One equation of a proof: adds its terms, times a weight, to a pairing product. */
+export interface Equation {
+  readonly reason: InvalidReason;
+  readonly message: string;
+  add(product: PairingProduct, weight: bigint): void;
+}
+
+/**
+ * The two KZG openings. docs/protocol.md, "The identity on H": the verifier builds [Lambda] itself from the
+ * registered rows.
+ */
+export function openingEquations(
+  engine: Engine,
+  statement: Statement,
+  proof: Proof,
+  challenges: ProofChallenges,
+  inputs: readonly (Uint8Array | undefined)[],
+  rows: readonly ModuleRows[],
+  tauG2: G2Point,
+): Equation[] {
+  const { t, v, rho, kappa, z } = challenges;
+  const { domainSize } = statement;
+  const g2 = g2Generator(engine);
+  const g1 = g1Generator(engine);
+  const basis = lagrangeAt(engine, domainSize, z);
+  const atPoint = (values: Uint8Array, offset: number) =>
+    dotVectors(engine, values, subVector(basis, offset, values.byteLength / 32));
+
+  const inputsAtZ = new Map<number, bigint>();
+  statement.modules.forEach(({ input, columnOffset }) => {
+    if (!inputsAtZ.has(input)) inputsAtZ.set(input, atPoint(inputs[input]!, columnOffset));
+  });
+  const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
+  const vAtZ = atPoint(powersVector(engine, v, widest), 0);
+  const weights = pairWeights(engine, statement, t, rho, kappa);
+  let formValue = 0n;
+  let groupWeight = 1n;
+  const groupWeights = proof.groups.map((group) => {
+    const own = groupWeight;
+    formValue = Fr.add(formValue, Fr.mul(own, group.formValue));
+    groupWeight = Fr.mul(own, kappa);
+    return own;
+  });
+  const value = Fr.add(Fr.div(formValue, BigInt(domainSize)), proof.shifted);
+  const vanishing = Fr.sub(Fr.pow(z, BigInt(domainSize)), 1n);
+  const shiftedPoint = Fr.mul(z, rootOfUnity(engine, domainSize));
+
+  return [
+    {
+      reason: 'OPENING_INVALID',
+      message: 'the deltas were not computed with the committed weights',
+      add: (product, weight) => {
+        const term = (scalar: bigint, point: Uint8Array) => product.add(g2, Fr.mul(weight, scalar), point);
+        statement.modules.forEach((module, position) => {
+          const cz = inputsAtZ.get(module.input)!;
+          const { a, b } = weights[position]!;
+          for (const [j, w] of a.entries()) term(Fr.mul(cz, w), rows[position]!.a[j]!);
+          for (const [j, w] of b.entries()) term(Fr.mul(vAtZ, w), rows[position]!.b[j]!);
+        });
+        for (const [g, { mask }] of proof.groups.entries()) term(groupWeights[g]!, mask);
+        term(1n, proof.runningSum);
+        term(Fr.neg(vanishing), proof.quotient);
+        term(Fr.neg(value), g1);
+        term(z, proof.opening);
+        product.add(tauG2, Fr.neg(weight), proof.opening);
+      },
+    },
+    {
+      reason: 'OPENING_INVALID',
+      message: 'the shifted opening of the running sum does not hold',
+      add: (product, weight) => {
+        product.add(g2, weight, proof.runningSum);
+        product.add(g2, Fr.neg(Fr.mul(weight, proof.shifted)), g1);
+        product.add(g2, Fr.mul(weight, shiftedPoint), proof.shiftedOpening);
+        product.add(tauG2, Fr.neg(weight), proof.shiftedOpening);
+      },
+    },
+  ];
+}
+
+/**
+ * Groth16 with D in place of the hidden public inputs, and the linear form that makes it sound.
+ *
+ * The first equation alone proves nothing: D could hold multiples of IC_0 or IC_y. Only the second, a proof of
+ * knowledge of an opening of D in exactly the bases IC_mu, IC_b, IC_p, IC_q, excludes that. Neither may be
+ * checked without the other.
+ */
+export function groupEquations(
+  engine: Engine,
+  key: VerificationKey,
+  claim: bigint,
+  proof: GroupProof,
+  challenges: GroupChallenges,
+): Equation[] {
+  const { pairs, ic } = key;
+  const icPoint = (index: number) => ic.subarray(index * 64, (index + 1) * 64);
+  const { groth16 } = proof;
+  return [
+    {
+      reason: 'LINEAR_FORM_INVALID',
+      message: 'the committed values do not open to the claimed form value',
+      add: (product, weight) =>
+        addLinearFormEquation(
+          engine,
+          product,
+          g2Generator(engine),
+          weight,
+          proof,
+          challenges,
+          challenges.rho,
+          pairs,
+          ic.subarray(2 * 64),
+        ),
+    },
+    {
+      reason: 'GROTH16_INVALID',
+      message: 'the rank-space products do not add up to the session',
+      add: (product, weight) => {
+        const minus = Fr.neg(weight);
+        product.add(groth16.b, weight, groth16.a);
+        product.add(key.beta, minus, key.alpha);
+        product.add(key.gamma, minus, icPoint(0));
+        product.add(key.gamma, Fr.mul(minus, claim), icPoint(1));
+        product.add(key.gamma, minus, proof.committed);
+        product.add(key.delta, minus, groth16.c);
+      },
+    },
+  ];
+}

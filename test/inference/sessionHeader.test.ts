@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
+import { header } from './parties.js';
+
+const HEAD = header();
+const CLOSING = {
+  format: 'zklora/close/v1',
+  calls: 3,
+  digest: 'ab'.repeat(32),
+  userSignature: 'cd'.repeat(64),
+  contributorSignature: 'ef'.repeat(64),
+};
+
+const malformed = expect.objectContaining({ code: 'SESSION_MALFORMED' });
+
+describe('parseSessionHeader', () => {
+  it('reads what was written', () => {
+    expect(parseSessionHeader(JSON.stringify(HEAD, null, 2))).toEqual(HEAD);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['no JSON', '{'],
+    ['another type', '[]'],
+    ['null', 'null'],
+    ['a repeated key', JSON.stringify(HEAD).replace('{', '{"nonce":"00",')],
+    ['another format', JSON.stringify({ ...HEAD, format: 'zklora/session/v2' })],
+    ['an unknown field', JSON.stringify({ ...HEAD, more: 1 })],
+    ['a missing field', JSON.stringify({ ...HEAD, nonce: undefined })],
+    ['capital hex', JSON.stringify({ ...HEAD, nonce: 'AB'.repeat(32) })],
+    ['short hex', JSON.stringify({ ...HEAD, nonce: 'ab'.repeat(31) })],
+    ['no inputs', JSON.stringify({ ...HEAD, inputs: [] })],
+    ['an empty input', JSON.stringify({ ...HEAD, inputs: [[0], []] })],
+    ['a module twice in an input', JSON.stringify({ ...HEAD, inputs: [[0, 0]] })],
+    [
+      'a module in two inputs',
+      JSON.stringify({
+        ...HEAD,
+        inputs: [
+          [0, 2],
+          [1, 2],
+        ],
+      }),
+    ],
+    ['descending modules', JSON.stringify({ ...HEAD, inputs: [[2, 0], [1]] })],
+    ['inputs out of order', JSON.stringify({ ...HEAD, inputs: [[1], [0, 2]] })],
+    ['a negative module', JSON.stringify({ ...HEAD, inputs: [[-1]] })],
+    ['a fraction', JSON.stringify({ ...HEAD, inputs: [[0.5]] })],
+    ['a module beyond the limit', JSON.stringify({ ...HEAD, inputs: [[4096]] })],
+  ])('refuses %s', (_, json) => {
+    expect(() => parseSessionHeader(json)).toThrow(malformed);
+  });
+});
+
+describe('parseSessionClosing', () => {
+  it('reads what was written', () => {
+    expect(parseSessionClosing(JSON.stringify(CLOSING))).toEqual(CLOSING);
+  });
+
+  it.each([
+    ['a negative count', { calls: -1 }],
+    ['a count beyond the limit', { calls: 2 ** 20 + 1 }],
+    ['a short signature', { userSignature: 'ab' }],
+    ['an unknown field', { proof: '' }],
+  ])('refuses %s', (_, change) => {
+    expect(() => parseSessionClosing(JSON.stringify({ ...CLOSING, ...change }))).toThrow(malformed);
+  });
+});
