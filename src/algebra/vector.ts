@@ -20,6 +20,13 @@ export function subVector(vector: FieldVector, from: number, count: number): Fie
   return vector.subarray(from * SIZE, (from + count) * SIZE);
 }
 
+/** A longer vector of zeros with `vector` at element `offset`. */
+export function padVector(vector: FieldVector, offset: number, length: number): FieldVector {
+  const out = zeroVector(length);
+  out.set(vector, offset * SIZE);
+  return out;
+}
+
 /** The zero vector. */
 export function zeroVector(length: number): FieldVector {
   return new Uint8Array(length * SIZE);

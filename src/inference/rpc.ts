@@ -24,6 +24,9 @@ const GONE = new Set([
   status.UNKNOWN,
 ]);
 
+/** How grpc-js begins the text of a status for an answer that does not parse. */
+const UNREADABLE = 'Response message parsing error';
+
 /** A connection to a contributor; every failure comes as a typed error. */
 export class RpcChannel {
   private readonly client: Client;
@@ -85,6 +88,13 @@ export class RpcChannel {
   translate(error: unknown): ZkLoraError {
     if (error instanceof ZkLoraError) return error;
     if (!isServiceError(error)) return this.unreachable(error);
+    if (error.details.startsWith(UNREADABLE)) {
+      const details = { status: 'UNREADABLE' };
+      return new ZkLoraError('CONTRIBUTOR_REFUSED', 'the contributor speaks another protocol', {
+        details,
+        cause: error,
+      });
+    }
     const code = error.metadata?.get(CODE_METADATA)[0];
     if (code === undefined && GONE.has(error.code)) return this.unreachable(error);
     const details = {

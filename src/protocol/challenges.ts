@@ -5,7 +5,7 @@
  * absorbed item in turn and watch every later challenge change.
  */
 import { encodeG2Compressed, Fr, type G1Point } from '../algebra/index.js';
-import type { GroupProof, LinearFormProof, Proof } from './proof.js';
+import type { GroupProof, LinearFormProof, SumProof } from './proof.js';
 import { openTranscript, type Statement } from './statement.js';
 import type { Transcript } from './transcript.js';
 
@@ -80,7 +80,7 @@ export function absorbFinal(transcript: Transcript, final: bigint): void {
 export function drawPoint(
   transcript: Transcript,
   domainSize: number,
-  proof: Pick<Proof, 'runningSum' | 'quotient'>,
+  proof: Pick<SumProof, 'runningSum' | 'quotient'>,
 ): bigint {
   transcript.absorbPoint('phi', proof.runningSum);
   transcript.absorbPoint('Q', proof.quotient);
@@ -91,7 +91,7 @@ export function drawPoint(
 /** Step 6: openings; draws the weights of the final equations. */
 export function drawBatch(
   transcript: Transcript,
-  proof: Pick<Proof, 'shifted' | 'opening' | 'shiftedOpening'>,
+  proof: Pick<SumProof, 'shifted' | 'opening' | 'shiftedOpening'>,
 ): bigint {
   transcript.absorbScalar('e', proof.shifted);
   transcript.absorbPoint('W', proof.opening);

@@ -50,11 +50,8 @@ export interface GroupProof {
   readonly linearForm: LinearFormProof;
 }
 
-/** One proof over a set of modules: Groth16 and linear form for each group, one KZG part for all. */
-export interface Proof {
-  /** Adapter indices of the modules, ascending. */
-  readonly modules: readonly number[];
-  readonly groups: readonly GroupProof[];
+/** Proof of a sum over H; docs/protocol.md, "The sum argument". */
+export interface SumProof {
   /** [phi]: commitment to the running sum. */
   readonly runningSum: G1Point;
   /** [Q]: commitment to the quotient. */
@@ -65,6 +62,15 @@ export interface Proof {
   readonly opening: G1Point;
   /** W': opening at w z. */
   readonly shiftedOpening: G1Point;
+}
+
+/** One proof over a set of modules: Groth16 and linear form for each group, one KZG part for all. */
+export interface Proof {
+  /** Adapter indices of the modules, ascending. */
+  readonly modules: readonly number[];
+  readonly groups: readonly GroupProof[];
+  /** The sum over H that ties the groups to the committed rows. */
+  readonly sum: SumProof;
 }
 
 /** Contents of proof.zkl. */
@@ -99,11 +105,17 @@ function encodeProof(proof: Proof): Uint8Array[] {
     ...proof.modules.map(u16),
     u16(proof.groups.length),
     ...proof.groups.flatMap(encodeGroup),
-    encodeG1Compressed(proof.runningSum),
-    encodeG1Compressed(proof.quotient),
-    encodeScalar(proof.shifted),
-    encodeG1Compressed(proof.opening),
-    encodeG1Compressed(proof.shiftedOpening),
+    ...encodeSum(proof.sum),
+  ];
+}
+
+function encodeSum(sum: SumProof): Uint8Array[] {
+  return [
+    encodeG1Compressed(sum.runningSum),
+    encodeG1Compressed(sum.quotient),
+    encodeScalar(sum.shifted),
+    encodeG1Compressed(sum.opening),
+    encodeG1Compressed(sum.shiftedOpening),
   ];
 }
 
@@ -219,9 +231,11 @@ function decodeProof(reader: Reader): Proof {
   const groups: GroupProof[] = [];
   const groupCount = reader.u16('number of groups', 1, Math.min(moduleCount, MAX_GROUPS));
   for (let i = 0; i < groupCount; i++) groups.push(decodeGroup(reader));
+  return { modules, groups, sum: decodeSum(reader) };
+}
+
+function decodeSum(reader: Reader): SumProof {
   return {
-    modules,
-    groups,
     runningSum: reader.g1(),
     quotient: reader.g1(),
     shifted: reader.scalar(),

@@ -8,14 +8,15 @@ import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
 import { drawForm, drawGroupWeight, startTranscript } from './challenges.js';
 import { foldSession } from './foldSession.js';
+import { inferenceLanes } from './inferenceLanes.js';
 import { formCoefficients } from './linearForm.js';
 import { proveLinearForm } from './linearFormProve.js';
 import { encodeProofFile, type GroupProof, type Proof } from './proof.js';
 import { type CommittedGroup, commitGroup, type ProverContext, rankSpace } from './proveGroup.js';
-import { makeLanes, proveIdentity } from './proveIdentity.js';
 import { type Session, sessionModules } from './session.js';
 import { readSession } from './sessionDigest.js';
 import { buildStatement } from './statement.js';
+import { proveSum } from './sumProve.js';
 
 /** Stages of proving, for progress displays. */
 export type ProveStage = 'read session' | 'rank space' | 'groth16' | 'linear form' | 'polynomials';
@@ -169,7 +170,7 @@ async function proveStatement(
     ];
     weight = Fr.mul(weight, kappa);
   });
-  const lanes = makeLanes(context, folded.inputs, vPowers, t, rho, kappa);
-  const opened = await proveIdentity(engine, srs, transcript, lanes, mask, formValue);
-  return { modules: statement.modules.map(({ index }) => index), groups, ...opened };
+  const lanes = inferenceLanes(context, folded.inputs, vPowers, t, rho, kappa);
+  const sum = await proveSum(engine, srs, transcript, lanes, mask, formValue);
+  return { modules: statement.modules.map(({ index }) => index), groups, sum };
 }

@@ -19,9 +19,10 @@ import { decodeRows } from './rows.js';
 import { type Session, sessionModules } from './session.js';
 import { readSession } from './sessionDigest.js';
 import { buildStatement, type Statement } from './statement.js';
-import { groupEquations, type InvalidReason, openingEquations, replayChallenges } from './verifyEquations.js';
+import type { InvalidReason } from './sumVerify.js';
+import { groupEquations, openingEquations, replayChallenges } from './verifyEquations.js';
 
-export type { InvalidReason } from './verifyEquations.js';
+export type { InvalidReason } from './sumVerify.js';
 
 /** Verdict on a proof. */
 export type VerificationResult =

@@ -6,12 +6,9 @@ import {
   type Engine,
   Fr,
   type G2Point,
-  g1Generator,
   g2Generator,
   lagrangeAt,
-  type PairingProduct,
   powersVector,
-  rootOfUnity,
   subVector,
 } from '../algebra/index.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
@@ -28,18 +25,7 @@ import { pairWeights } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
 import type { ModuleRows } from './rows.js';
 import type { Statement } from './statement.js';
-
-/** Why a well-formed proof is refused. */
-export type InvalidReason =
-  | 'PARAMETERS_DEVELOPMENT'
-  | 'WRONG_PARAMETERS'
-  | 'WRONG_ADAPTER'
-  | 'WRONG_SESSION'
-  | 'INCOMPLETE'
-  | 'GROUP_STRUCTURE'
-  | 'GROTH16_INVALID'
-  | 'LINEAR_FORM_INVALID'
-  | 'OPENING_INVALID';
+import { type Equation, sumEquations } from './sumVerify.js';
 
 interface GroupChallenges extends LinearFormChallenges {
   readonly rho: bigint;
@@ -63,21 +49,14 @@ export function replayChallenges(statement: Statement, proof: Proof): ProofChall
     proof.groups.map(({ formValue }) => formValue),
   );
   const groups = proof.groups.map((group) => ({ rho, ...replayLinearForm(transcript, group) }));
-  const z = drawPoint(transcript, statement.domainSize, proof);
-  const batch = drawBatch(transcript, proof);
+  const z = drawPoint(transcript, statement.domainSize, proof.sum);
+  const batch = drawBatch(transcript, proof.sum);
   return { ...challenges, rho, kappa, groups, z, batch };
 }
 
-/** One equation of a proof: adds its terms, times a weight, to a pairing product. */
-export interface Equation {
-  readonly reason: InvalidReason;
-  readonly message: string;
-  add(product: PairingProduct, weight: bigint): void;
-}
-
 /**
- * The two KZG openings. docs/protocol.md, "The identity on H": the verifier builds [Lambda] itself from the
- * registered rows.
+ * The sum argument of an inference proof: the verifier builds its part of [Lambda] from the registered rows.
+ * docs/protocol.md, "The identity on H".
  */
 export function openingEquations(
   engine: Engine,
@@ -90,8 +69,6 @@ export function openingEquations(
 ): Equation[] {
   const { t, v, rho, kappa, z } = challenges;
   const { domainSize } = statement;
-  const g2 = g2Generator(engine);
-  const g1 = g1Generator(engine);
   const basis = lagrangeAt(engine, domainSize, z);
   const atPoint = (values: Uint8Array, offset: number) =>
     dotVectors(engine, values, subVector(basis, offset, values.byteLength / 32));
@@ -103,49 +80,22 @@ export function openingEquations(
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vAtZ = atPoint(powersVector(engine, v, widest), 0);
   const weights = pairWeights(engine, statement, t, rho, kappa);
-  let formValue = 0n;
-  let groupWeight = 1n;
-  const groupWeights = proof.groups.map((group) => {
-    const own = groupWeight;
-    formValue = Fr.add(formValue, Fr.mul(own, group.formValue));
-    groupWeight = Fr.mul(own, kappa);
-    return own;
-  });
-  const value = Fr.add(Fr.div(formValue, BigInt(domainSize)), proof.shifted);
-  const vanishing = Fr.sub(Fr.pow(z, BigInt(domainSize)), 1n);
-  const shiftedPoint = Fr.mul(z, rootOfUnity(engine, domainSize));
 
-  return [
-    {
-      reason: 'OPENING_INVALID',
-      message: 'the deltas were not computed with the committed weights',
-      add: (product, weight) => {
-        const term = (scalar: bigint, point: Uint8Array) => product.add(g2, Fr.mul(weight, scalar), point);
-        statement.modules.forEach((module, position) => {
-          const cz = inputsAtZ.get(module.input)!;
-          const { a, b } = weights[position]!;
-          for (const [j, w] of a.entries()) term(Fr.mul(cz, w), rows[position]!.a[j]!);
-          for (const [j, w] of b.entries()) term(Fr.mul(vAtZ, w), rows[position]!.b[j]!);
-        });
-        for (const [g, { mask }] of proof.groups.entries()) term(groupWeights[g]!, mask);
-        term(1n, proof.runningSum);
-        term(Fr.neg(vanishing), proof.quotient);
-        term(Fr.neg(value), g1);
-        term(z, proof.opening);
-        product.add(tauG2, Fr.neg(weight), proof.opening);
-      },
-    },
-    {
-      reason: 'OPENING_INVALID',
-      message: 'the shifted opening of the running sum does not hold',
-      add: (product, weight) => {
-        product.add(g2, weight, proof.runningSum);
-        product.add(g2, Fr.neg(Fr.mul(weight, proof.shifted)), g1);
-        product.add(g2, Fr.mul(weight, shiftedPoint), proof.shiftedOpening);
-        product.add(tauG2, Fr.neg(weight), proof.shiftedOpening);
-      },
-    },
-  ];
+  const known: { scalar: bigint; point: Uint8Array }[] = [];
+  statement.modules.forEach(({ input }, position) => {
+    const { a, b } = weights[position]!;
+    const cz = inputsAtZ.get(input)!;
+    for (const [j, w] of a.entries()) known.push({ scalar: Fr.mul(cz, w), point: rows[position]!.a[j]! });
+    for (const [j, w] of b.entries()) known.push({ scalar: Fr.mul(vAtZ, w), point: rows[position]!.b[j]! });
+  });
+  let total = 0n;
+  let groupWeight = 1n;
+  for (const { formValue, mask } of proof.groups) {
+    total = Fr.add(total, Fr.mul(groupWeight, formValue));
+    known.push({ scalar: groupWeight, point: mask });
+    groupWeight = Fr.mul(groupWeight, kappa);
+  }
+  return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2);
 }
 
 /**

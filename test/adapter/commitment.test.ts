@@ -9,7 +9,6 @@ import {
 import type { AdapterCommitment } from '../../src/adapter/types.js';
 import { accepts, refusal } from './refusal.js';
 import { sampleCommitment, sampleModule } from './sample.js';
-import './deterministic.js';
 
 const parse = (value: unknown) => parseAdapterCommitment(JSON.stringify(value));
 

@@ -5,7 +5,6 @@ import { MAX_EXPONENT, MIN_EXPONENT } from '../../src/adapter/limits.js';
 import { fitsInt64 } from '../../src/adapter/overflow.js';
 import type { QuantizedModule } from '../../src/adapter/types.js';
 import { refusal } from './refusal.js';
-import './deterministic.js';
 
 function makeModule(change: Partial<QuantizedModule>): QuantizedModule {
   return {

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseJsonBytes, parseJsonText } from '../../src/adapter/jsonText.js';
 import { accepts, refusal } from './refusal.js';
-import './deterministic.js';
 
 const parse = (text: string) => parseJsonText(text, 'ADAPTER_MALFORMED', 'the file');
 

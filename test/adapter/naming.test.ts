@@ -5,7 +5,6 @@ import { compareNatural } from '../../src/adapter/naturalOrder.js';
 import { parsePeftKey } from '../../src/adapter/peftKeys.js';
 import { quoted } from '../../src/adapter/quoted.js';
 import { refusal } from './refusal.js';
-import './deterministic.js';
 
 const matches = (key: string, name: string) => patternMatches(parseNamePattern(key)!, name);
 

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { moduleSettings, parsePeftConfig } from '../../src/adapter/peftConfig.js';
 import { accepts, refusal } from './refusal.js';
-import './deterministic.js';
 
 /** As PEFT 0.17 saves a plain LoRA. */
 const PLAIN = {

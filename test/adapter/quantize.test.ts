@@ -6,7 +6,6 @@ import { fitsInt64, OUTPUT_BOUND, outputBound } from '../../src/adapter/overflow
 import type { FloatModule } from '../../src/adapter/peft.js';
 import { quantizeActivations, quantizeModule } from '../../src/adapter/quantize.js';
 import { refusal } from './refusal.js';
-import './deterministic.js';
 
 const MAX_FLOAT32 = 2 ** 128 - 2 ** 104;
 const MIN_FLOAT32 = 2 ** -149;

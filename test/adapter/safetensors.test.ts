@@ -4,7 +4,6 @@ import { DTYPE_BYTES, type Dtype } from '../../src/adapter/dtype.js';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
 import { concatBytes } from '../../src/bytes.js';
 import { accepts, refusal } from './refusal.js';
-import './deterministic.js';
 
 /** A file with this header text and data, and a header length that may lie. */
 function file(header: string | object, data = 0, headerLength?: number): Uint8Array {

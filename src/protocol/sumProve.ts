@@ -1,10 +1,8 @@
 import {
   addScaled,
   addVectors,
-  combineRows,
   constantVector,
   divideByLinear,
-  dotVectors,
   type Engine,
   evaluateOnCoset,
   type FieldVector,
@@ -13,6 +11,7 @@ import {
   interpolateFromCoset,
   lagrangeAt,
   multiplyOnDomains,
+  padVector,
   powersVector,
   prefixSums,
   randomScalar,
@@ -22,19 +21,16 @@ import {
   subVectors,
   vanishingOnCoset,
   vectorFromScalars,
-  zeroVector,
 } from '../algebra/index.js';
 import { concatBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { commitPolynomial } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
 import { drawBatch, drawPoint } from './challenges.js';
-import { pairWeights } from './pairWeights.js';
-import type { Proof } from './proof.js';
-import type { ProverContext } from './proveGroup.js';
+import type { SumProof } from './proof.js';
 import type { Transcript } from './transcript.js';
 
-/** One lane of the identity: a public polynomial times a private one. */
+/** One product of the sum: a public polynomial times a private one. */
 export interface Lane {
   /** Values on H of the public factor, `[N]`. */
   readonly known: FieldVector;
@@ -44,114 +40,69 @@ export interface Lane {
   readonly blinder: bigint;
 }
 
-/** Products of the identity: one lane for each input, one for v. */
-export function makeLanes(
-  context: ProverContext,
-  inputs: readonly (FieldVector | undefined)[],
-  vPowers: FieldVector,
-  t: bigint,
-  rho: bigint,
-  kappa: bigint,
-): Lane[] {
-  const { engine, statement } = context;
-  const weights = pairWeights(engine, statement, t, rho, kappa);
-  const { domainSize } = statement;
-  const combine = (
-    known: FieldVector,
-    parts: readonly {
-      matrix: Int16Array;
-      offset: number;
-      weights: readonly bigint[];
-      blinders: readonly bigint[];
-    }[],
-    knownOffset: number,
-  ): Lane => {
-    let rows = zeroVector(domainSize);
-    let blinder = 0n;
-    for (const part of parts) {
-      const coefficients = vectorFromScalars(engine, part.weights);
-      const cols = part.matrix.length / part.weights.length;
-      const combined = combineRows(engine, coefficients, part.matrix, cols);
-      rows = addVectors(engine, rows, padTo(combined, part.offset, domainSize));
-      part.weights.forEach((w, j) => {
-        blinder = Fr.add(blinder, Fr.mul(w, part.blinders[j]!));
-      });
-    }
-    return { known: padTo(known, knownOffset, domainSize), rows, blinder };
-  };
-  const lanes: Lane[] = [];
-  inputs.forEach((known, input) => {
-    const users = statement.modules.flatMap((module, position) =>
-      module.input === input ? [{ module, position }] : [],
-    );
-    if (!known || users.length === 0) return;
-    const parts = users.map(({ module, position }) => ({
-      matrix: context.modules[module.index]!.a,
-      offset: module.columnOffset,
-      weights: weights[position]!.a,
-      blinders: context.blinders.get(module.index)!.a,
-    }));
-    lanes.push(combine(known, parts, users[0]!.module.columnOffset));
-  });
-  const columns = statement.modules.map(({ index }, position) => ({
-    matrix: context.modules[index]!.bT,
-    offset: 0,
-    weights: weights[position]!.b,
-    blinders: context.blinders.get(index)!.b,
-  }));
-  lanes.push(combine(vPowers, columns, 0));
-  return lanes;
-}
-
-function padTo(vector: FieldVector, offset: number, size: number): FieldVector {
-  const out = zeroVector(size);
-  out.set(vector, offset * 32);
-  return out;
+/** Where the sum argument gets its products from. */
+export interface LaneSource {
+  /** The products, one after the other. */
+  lanes(): Iterable<Lane>;
+  /**
+   * sum over lanes of known(z) * (rows, blinder).
+   *
+   * @param basis Lagrange basis of H at z, `[N]`
+   */
+  combineAt(basis: FieldVector): { readonly values: FieldVector; readonly blinder: bigint };
 }
 
 /**
- * Step 6: shows that D'(X) = sum of the lanes' products + R(X) sums to S over H, by the running sum phi.
+ * Proves that D'(X) = sum of the lanes' products + R(X) sums to `total` over H, by a running sum phi.
+ * docs/protocol.md, "The sum argument".
+ *
+ * @param mask coefficients of R = m0 + m1 X
+ * @throws ZkLoraError `INTERNAL` when the claim is false.
  */
-export async function proveIdentity(
+export async function proveSum(
   engine: Engine,
   srs: ProverSrs,
   transcript: Transcript,
-  lanes: readonly Lane[],
+  source: LaneSource,
   mask: readonly [bigint, bigint],
-  formValue: bigint,
-): Promise<Pick<Proof, 'runningSum' | 'quotient' | 'shifted' | 'opening' | 'shiftedOpening'>> {
+  total: bigint,
+): Promise<SumProof> {
   const size = srs.domainSize;
   const root = rootOfUnity(engine, size);
-  const share = Fr.div(formValue, BigInt(size));
-  const maskPoly = padTo(vectorFromScalars(engine, mask), 0, size);
+  const share = Fr.div(total, BigInt(size));
+  const maskPoly = padVector(vectorFromScalars(engine, mask), 0, size);
   const minusShare = constantVector(engine, Fr.neg(share), size);
 
   // D' - S/N on H and on the coset
   let onDomain = addVectors(engine, minusShare, powersVector(engine, root, size, mask[1]));
   onDomain = addVectors(engine, onDomain, constantVector(engine, mask[0], size));
   let onCoset = addVectors(engine, minusShare, evaluateOnCoset(engine, maskPoly));
-  await Promise.all(
-    lanes.map(async ({ known, rows, blinder }) => {
+  // lanes are made while workers transform earlier ones; only a few exist at a time
+  const lanes = source.lanes()[Symbol.iterator]();
+  const work = async () => {
+    for (let next = lanes.next(); !next.done; next = lanes.next()) {
+      const { known, rows, blinder } = next.value;
       const product = await multiplyOnDomains(engine, known, rows, blinder);
       onDomain = addVectors(engine, onDomain, product.onDomain);
       onCoset = addVectors(engine, onCoset, product.onCoset);
-    }),
-  );
+    }
+  };
+  await Promise.all(Array.from({ length: engine.threads + 1 }, work));
 
-  const { sums, total } = prefixSums(engine, onDomain);
-  if (total !== 0n) throw new ZkLoraError('INTERNAL', 'the identity does not sum to its form value');
+  const { sums, total: rest } = prefixSums(engine, onDomain);
+  if (rest !== 0n) throw new ZkLoraError('INTERNAL', 'the products do not sum to the claimed total');
   // phi = interpolation of the running sums + (b0 + b1 X + b2 X^2) Z_H
   const blinds = [randomScalar(), randomScalar(), randomScalar()];
   const low = interpolate(engine, sums);
   const runningPoly = concatBytes(
-    subVectors(engine, low, padTo(vectorFromScalars(engine, blinds), 0, size)),
+    subVectors(engine, low, padVector(vectorFromScalars(engine, blinds), 0, size)),
     vectorFromScalars(engine, blinds),
   );
   const runningSum = await commitPolynomial(engine, srs, runningPoly);
 
   // phi on the coset: the blinding is (b0 + b1 X + b2 X^2) times a constant there
   const vanishing = vanishingOnCoset(size);
-  const blindsOnCoset = evaluateOnCoset(engine, padTo(vectorFromScalars(engine, blinds), 0, size));
+  const blindsOnCoset = evaluateOnCoset(engine, padVector(vectorFromScalars(engine, blinds), 0, size));
   const running = addScaled(engine, evaluateOnCoset(engine, low), blindsOnCoset, vanishing);
   const next = concatBytes(subVector(running, 1, size - 1), subVector(running, 0, 1));
   const numerator = subVectors(engine, addVectors(engine, onCoset, running), next);
@@ -162,10 +113,10 @@ export async function proveIdentity(
   const shiftedPoint = Fr.mul(root, z);
   const atShifted = divideByLinear(engine, runningPoly, shiftedPoint);
   const shifted = atShifted.remainder;
-  const lambda = lambdaPolynomial(engine, size, lanes, maskPoly, runningPoly, quotientPoly, z);
+  const lambda = lambdaPolynomial(engine, size, source, maskPoly, runningPoly, quotientPoly, z);
   const atPoint = divideByLinear(engine, lambda, z);
   if (atPoint.remainder !== Fr.add(share, shifted)) {
-    throw new ZkLoraError('INTERNAL', 'the linearised identity does not hold at z');
+    throw new ZkLoraError('INTERNAL', 'the linearised sum does not hold at z');
   }
   const opening = await commitPolynomial(engine, srs, atPoint.quotient);
   const shiftedOpening = await commitPolynomial(engine, srs, atShifted.quotient);
@@ -177,24 +128,18 @@ export async function proveIdentity(
 function lambdaPolynomial(
   engine: Engine,
   size: number,
-  lanes: readonly Lane[],
+  source: LaneSource,
   maskPoly: FieldVector,
   runningPoly: FieldVector,
   quotientPoly: FieldVector,
   z: bigint,
 ): FieldVector {
   const basis = lagrangeAt(engine, size, z);
-  let values = zeroVector(size);
-  let blinder = 0n;
-  for (const lane of lanes) {
-    const known = dotVectors(engine, lane.known, basis);
-    values = addScaled(engine, values, lane.rows, known);
-    blinder = Fr.add(blinder, Fr.mul(known, lane.blinder));
-  }
+  const { values, blinder } = source.combineAt(basis);
   const vanishing = Fr.sub(Fr.pow(z, BigInt(size)), 1n);
   let low = addVectors(engine, interpolate(engine, values), maskPoly);
   low = addScaled(engine, low, quotientPoly, Fr.neg(vanishing));
   const top = vectorFromScalars(engine, [blinder, 0n, 0n]);
-  low = subVectors(engine, low, padTo(subVector(top, 0, 1), 0, size));
+  low = subVectors(engine, low, padVector(subVector(top, 0, 1), 0, size));
   return addVectors(engine, concatBytes(low, top), runningPoly);
 }

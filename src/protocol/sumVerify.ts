@@ -1,0 +1,77 @@
+import {
+  type Engine,
+  Fr,
+  type G2Point,
+  g1Generator,
+  g2Generator,
+  type PairingProduct,
+  rootOfUnity,
+} from '../algebra/index.js';
+import type { SumProof } from './proof.js';
+
+/** Why a well-formed proof is refused. */
+export type InvalidReason =
+  | 'PARAMETERS_DEVELOPMENT'
+  | 'WRONG_PARAMETERS'
+  | 'WRONG_ADAPTER'
+  | 'WRONG_SESSION'
+  | 'INCOMPLETE'
+  | 'GROUP_STRUCTURE'
+  | 'GROTH16_INVALID'
+  | 'LINEAR_FORM_INVALID'
+  | 'OPENING_INVALID';
+
+/** One equation of a proof: adds its terms, times a weight, to a pairing product. */
+export interface Equation {
+  readonly reason: InvalidReason;
+  readonly message: string;
+  add(product: PairingProduct, weight: bigint): void;
+}
+
+/**
+ * The two KZG openings of a sum argument.
+ *
+ * Lambda = (known) + phi - Z_H(z) Q opens at z to total/N + e, and phi at w z to e. docs/protocol.md, "The sum
+ * argument".
+ *
+ * @param known the verifier's own part of [Lambda]: committed rows and masks with their coefficients
+ */
+export function sumEquations(
+  engine: Engine,
+  domainSize: number,
+  known: readonly { readonly scalar: bigint; readonly point: Uint8Array }[],
+  total: bigint,
+  proof: SumProof,
+  z: bigint,
+  tauG2: G2Point,
+): Equation[] {
+  const g2 = g2Generator(engine);
+  const g1 = g1Generator(engine);
+  const value = Fr.add(Fr.div(total, BigInt(domainSize)), proof.shifted);
+  const vanishing = Fr.sub(Fr.pow(z, BigInt(domainSize)), 1n);
+  const shiftedPoint = Fr.mul(z, rootOfUnity(engine, domainSize));
+  return [
+    {
+      reason: 'OPENING_INVALID',
+      message: 'the deltas were not computed with the committed weights',
+      add: (product, weight) => {
+        for (const { scalar, point } of known) product.add(g2, Fr.mul(weight, scalar), point);
+        product.add(g2, weight, proof.runningSum);
+        product.add(g2, Fr.neg(Fr.mul(weight, vanishing)), proof.quotient);
+        product.add(g2, Fr.neg(Fr.mul(weight, value)), g1);
+        product.add(g2, Fr.mul(weight, z), proof.opening);
+        product.add(tauG2, Fr.neg(weight), proof.opening);
+      },
+    },
+    {
+      reason: 'OPENING_INVALID',
+      message: 'the shifted opening of the running sum does not hold',
+      add: (product, weight) => {
+        product.add(g2, weight, proof.runningSum);
+        product.add(g2, Fr.neg(Fr.mul(weight, proof.shifted)), g1);
+        product.add(g2, Fr.mul(weight, shiftedPoint), proof.shiftedOpening);
+        product.add(tauG2, Fr.neg(weight), proof.shiftedOpening);
+      },
+    },
+  ];
+}
