@@ -7,18 +7,12 @@ import { bytesToHex, equalBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import type { ActivationRows, Session, SessionHeader } from '../protocol/session.js';
 import { sessionModules } from '../protocol/session.js';
-import { checkHeader, MAX_CALL_TOKENS, MAX_EXPONENT, sessionDigest } from '../protocol/sessionDigest.js';
-import {
-  MAX_MESSAGE_BYTES,
-  MAX_OPEN_SESSIONS,
-  MAX_PROOF_BYTES,
-  MAX_RUNNING_PROOFS,
-  MESSAGE_OVERHEAD_BYTES,
-} from './limits.js';
-import { int16FromBytes } from './littleEndian.js';
+import { checkHeader, sessionDigest } from '../protocol/sessionDigest.js';
+import { MAX_OPEN_SESSIONS, MAX_PROOF_BYTES, MAX_RUNNING_PROOFS } from './limits.js';
 import { createSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import { closingMessage, isSignedBy, keyPairFromSeed, openingMessage, sign } from './signatures.js';
+import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
 
 /** Progress of a proof, for people. */
 export interface ProofProgress {
@@ -52,28 +46,9 @@ export interface OpenRequest {
   readonly inputs: readonly (readonly number[])[];
 }
 
-export interface StageRequest {
-  readonly call: number;
-  readonly stage: number;
-  readonly tokens: number;
-  /** int16 rows and exponents, little-endian. */
-  readonly inputs: readonly {
-    readonly input: number;
-    readonly rows: Uint8Array;
-    readonly exponents: Uint8Array;
-  }[];
-}
-
 export interface ModuleOutput {
   readonly module: number;
   readonly values: BigInt64Array;
-}
-
-interface PendingCall {
-  readonly tokens: number;
-  nextStage: number;
-  readonly inputs: (ActivationRows | undefined)[];
-  readonly outputs: Map<number, BigInt64Array>;
 }
 
 interface OpenedSession {
@@ -151,14 +126,15 @@ export class ContributorSessions {
       const { record } = session;
       if (record.closing !== null)
         throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
-      const pending = this.checkStage(session, request);
-      const rows = request.inputs.map((part) => this.checkRows(record.header, pending, part));
+      const { modules } = this.state;
+      const pending = checkStage(record, session.pending, modules, request);
+      const rows = request.inputs.map((part) => decodeRows(record.header, modules, pending.tokens, part));
       const outputs: ModuleOutput[] = [];
       for (const [i, { input }] of request.inputs.entries()) {
         for (const module of record.header.inputs[input]!) {
           outputs.push({
             module,
-            values: applyExact(this.state.modules[module]!, rows[i]!.x, pending.tokens),
+            values: applyExact(modules[module]!, rows[i]!.x, pending.tokens),
           });
           // Other sessions get their turn between the products.
           await new Promise(setImmediate);
@@ -256,72 +232,6 @@ export class ContributorSessions {
     } finally {
       session.busy = false;
     }
-  }
-
-  /** Order and sizes of a stage, before anything is decoded. */
-  private checkStage({ record, pending }: OpenedSession, request: StageRequest): PendingCall {
-    const { header } = record;
-    const { tokens, stage } = request;
-    if (request.call !== record.callCount) {
-      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', `the next call is number ${record.callCount}`);
-    }
-    if (tokens < 1 || tokens > MAX_CALL_TOKENS) {
-      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', `a call has 1 to ${MAX_CALL_TOKENS} tokens`);
-    }
-    const current: PendingCall | undefined =
-      stage === 0
-        ? { tokens, nextStage: 0, inputs: header.inputs.map(() => undefined), outputs: new Map() }
-        : pending;
-    if (current === undefined || stage !== current.nextStage || tokens !== current.tokens) {
-      throw refusal(
-        'FAILED_PRECONDITION',
-        'SESSION_MISMATCH',
-        'the stages of a call come in order, equally long',
-      );
-    }
-    if (request.inputs.length === 0) {
-      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'a stage has at least one input');
-    }
-    let previous = -1;
-    let answerBytes = MESSAGE_OVERHEAD_BYTES;
-    for (const { input } of request.inputs) {
-      const users = header.inputs[input];
-      if (users === undefined || input <= previous || current.inputs[input] !== undefined) {
-        throw refusal(
-          'INVALID_ARGUMENT',
-          'SESSION_MALFORMED',
-          'inputs come once in a call, ascending in a stage',
-        );
-      }
-      previous = input;
-      for (const module of users) {
-        answerBytes += MESSAGE_OVERHEAD_BYTES + 8 * tokens * this.state.modules[module]!.outFeatures;
-      }
-    }
-    if (answerBytes > MAX_MESSAGE_BYTES) {
-      throw refusal(
-        'RESOURCE_EXHAUSTED',
-        'SESSION_MALFORMED',
-        'the deltas of a stage pass the message limit',
-      );
-    }
-    return current;
-  }
-
-  private checkRows(
-    header: SessionHeader,
-    { tokens }: PendingCall,
-    { input, rows, exponents }: StageRequest['inputs'][number],
-  ): ActivationRows {
-    const { inFeatures } = this.state.modules[header.inputs[input]![0]!]!;
-    const decoded = {
-      x: int16FromBytes(rows, tokens * inFeatures, `rows of input ${input}`),
-      exponents: int16FromBytes(exponents, tokens, `exponents of input ${input}`),
-    };
-    if (decoded.exponents.some((exponent) => Math.abs(exponent) > MAX_EXPONENT)) {
-      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', `an exponent of input ${input} is out of range`);
-    }
-    return decoded;
   }
 }
 

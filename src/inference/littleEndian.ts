@@ -14,7 +14,7 @@ export function toBytes(values: Int16Array | BigInt64Array): Uint8Array {
  */
 export function int16FromBytes(bytes: Uint8Array, count: number, what: string): Int16Array {
   checkLength(bytes, 2 * count, what);
-  return new Int16Array(Uint8Array.from(bytes).buffer);
+  return new Int16Array(new Uint8Array(bytes).buffer);
 }
 
 /**
@@ -24,7 +24,7 @@ export function int16FromBytes(bytes: Uint8Array, count: number, what: string): 
  */
 export function int64FromBytes(bytes: Uint8Array, count: number, what: string): BigInt64Array {
   checkLength(bytes, 8 * count, what);
-  return new BigInt64Array(Uint8Array.from(bytes).buffer);
+  return new BigInt64Array(new Uint8Array(bytes).buffer);
 }
 
 function checkLength(bytes: Uint8Array, length: number, what: string): void {

@@ -128,9 +128,9 @@ export class Exchange<I, O> {
     stream.on('data', (answer: O) => {
       const waiting = this.waiting;
       this.waiting = undefined;
-      // Nothing was asked: the other side does not keep to the protocol.
-      if (waiting === undefined) this.cancel();
-      else waiting.resolve(answer);
+      if (waiting !== undefined) return waiting.resolve(answer);
+      this.fail(new ZkLoraError('SESSION_MISMATCH', 'the contributor answered without being asked'));
+      this.cancel();
     });
     stream.on('error', (error) => this.fail(this.translate(error)));
     stream.on('end', () => this.fail(this.translate(undefined)));

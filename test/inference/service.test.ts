@@ -1,6 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { adapterId, parseAdapterCommitment } from '../../src/adapter/commitment.js';
 import { applyExact } from '../../src/adapter/forward.js';
@@ -206,7 +208,7 @@ describe('refusals', () => {
     await expect(readdir(join(dir, 'contributor'))).rejects.toThrow('ENOENT');
   });
 
-  it('refuses more sessions than the limit, and takes new ones when others closed', async () => {
+  it('refuses more sessions than the limit', async () => {
     const served = await serve({ dir: await temporaryFolder() });
     const { channel, request } = await raw(served);
     for (let i = 0; i < MAX_OPEN_SESSIONS; i += 1) {
@@ -388,6 +390,34 @@ describe('refusals', () => {
       method: 'prove',
       error: { message: 'weight 42 of module m.0' },
     });
+  });
+
+  it('survives requests that are no messages', async () => {
+    const dir = await temporaryFolder();
+    const served = await serve({ dir });
+    const { channel } = await raw(served);
+    const asBytes = <O>(method: { path: string; responseDeserialize: (bytes: Buffer) => O }) => ({
+      ...(method as unknown as MethodDefinition<Uint8Array, O>),
+      requestSerialize: (bytes: Uint8Array) => Buffer.from(bytes),
+    });
+    const methods = contributorMethods;
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 64 }), async (bytes) => {
+        const settled = await Promise.allSettled([
+          channel.unary(asBytes(methods.openSession), bytes, TIMEOUT),
+          channel.unary(asBytes(methods.closeSession), bytes, TIMEOUT),
+          channel.exchange(asBytes(methods.apply)).ask(bytes, TIMEOUT),
+          new Promise((_, reject) => {
+            channel.serverStream(asBytes(methods.prove), bytes, TIMEOUT).on('error', reject).resume();
+          }),
+        ]);
+        expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected', 'rejected']);
+      }),
+      { numRuns: 50, seed: 1 },
+    );
+    const session = await open(served);
+    await ask(session, 0);
+    expect(await readdir(join(dir, 'contributor'))).toHaveLength(1);
   });
 
   it('refuses a message beyond the limit', async () => {
