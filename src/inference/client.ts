@@ -7,6 +7,7 @@ import { ZkLoraError } from '../errors.js';
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Address, requireLoopback } from './address.js';
+import { requireCallFits } from './callSizes.js';
 import type { ProofProgress } from './contributorSessions.js';
 import {
   type ApplyRequest,
@@ -16,9 +17,10 @@ import {
   DescribeRequestSchema,
   OpenSessionRequestSchema,
   ProveRequestSchema,
+  type ProveResponse,
 } from './gen/zklora_pb.js';
 import { contributorMethods } from './grpcMethods.js';
-import { MAX_MESSAGE_BYTES, MAX_PROOF_BYTES, MESSAGE_OVERHEAD_BYTES } from './limits.js';
+import { MAX_PROOF_BYTES, MAX_PROOF_MESSAGES } from './limits.js';
 import { int64FromBytes, toBytes } from './littleEndian.js';
 import { type Exchange, RpcChannel } from './rpc.js';
 import { closingMessage, isSignedBy, type KeyPair, openingMessage, sign } from './signatures.js';
@@ -76,7 +78,8 @@ export interface StageRows {
 export interface RemoteSession {
   readonly header: SessionHeader;
   /**
-   * Asks for one stage of a call; stages and calls in order, starting at 0.
+   * Asks for one stage of a call; stages and calls in order, starting at 0. After a lost answer the same question
+   * may be asked again, also from stage 0 on; the same stage with other activations ends the session.
    *
    * @returns exact integers by module, `[tokens, outFeatures]`
    */
@@ -177,9 +180,9 @@ class GrpcSession implements RemoteSession {
     tokens: number,
     inputs: readonly StageRows[],
   ): Promise<Map<number, BigInt64Array>> {
-    const modules = inputs.flatMap(({ input }) => this.header.inputs[input]!).sort((a, b) => a - b);
-    this.checkMessageSizes(tokens, inputs, modules);
-    this.exchange ??= this.channel.exchange(contributorMethods.apply);
+    const asking = inputs.map(({ input }) => input);
+    const modules = asking.flatMap((input) => this.header.inputs[input]!).sort((a, b) => a - b);
+    requireCallFits(this.header, this.commitment.modules, tokens, [asking]);
     const request = create(ApplyRequestSchema, {
       sessionId: this.sessionId,
       call,
@@ -191,7 +194,7 @@ class GrpcSession implements RemoteSession {
         exponents: toBytes(rows.exponents),
       })),
     });
-    const response = await this.exchange.ask(request, this.timeouts.answer);
+    const response = await this.ask(request);
     const asked =
       response.call === call &&
       response.stage === stage &&
@@ -229,23 +232,18 @@ class GrpcSession implements RemoteSession {
   prove(onProgress: (progress: ProofProgress) => void = () => undefined): Promise<Uint8Array> {
     const request = create(ProveRequestSchema, { sessionId: this.sessionId });
     const stream = this.channel.serverStream(contributorMethods.prove, request, this.timeouts.proof);
-    const chunks: Uint8Array[] = [];
-    let size = 0;
+    const collector = new ProofCollector(onProgress);
     return new Promise((resolve, reject) => {
-      stream.on('data', ({ event }) => {
-        if (event.case === 'progress') {
-          const { step, done, total } = event.value;
-          onProgress({ step: step.slice(0, 80).replace(/[^\x20-\x7e]/g, '?'), done, total });
-        } else if (event.case === 'chunk') {
-          size += event.value.length;
-          if (size > MAX_PROOF_BYTES) {
-            stream.cancel();
-            reject(new ZkLoraError('PROOF_MALFORMED', `the proof is larger than ${MAX_PROOF_BYTES} bytes`));
-          } else chunks.push(event.value);
+      stream.on('data', (message) => {
+        try {
+          collector.take(message);
+        } catch (error) {
+          stream.cancel();
+          reject(error);
         }
       });
       stream.on('error', (error) => reject(this.channel.translate(error)));
-      stream.on('end', () => resolve(new Uint8Array(Buffer.concat(chunks))));
+      stream.on('end', () => resolve(collector.proof()));
     });
   }
 
@@ -253,21 +251,15 @@ class GrpcSession implements RemoteSession {
     this.exchange?.cancel();
   }
 
-  /** @throws ZkLoraError `USAGE` before anything is sent that the other side would have to refuse. */
-  private checkMessageSizes(tokens: number, inputs: readonly StageRows[], modules: readonly number[]): void {
-    let request = MESSAGE_OVERHEAD_BYTES;
-    for (const { rows } of inputs) {
-      request += MESSAGE_OVERHEAD_BYTES + rows.x.byteLength + rows.exponents.byteLength;
-    }
-    let response = MESSAGE_OVERHEAD_BYTES;
-    for (const module of modules) {
-      response += MESSAGE_OVERHEAD_BYTES + 8 * tokens * this.commitment.modules[module]!.outFeatures;
-    }
-    if (Math.max(request, response) > MAX_MESSAGE_BYTES) {
-      throw new ZkLoraError(
-        'USAGE',
-        `${tokens} tokens in one call pass the message limit; use a smaller batch`,
-      );
+  /** A stream that failed is not used again: the next question opens another. */
+  private async ask(request: ApplyRequest): Promise<ApplyResponse> {
+    this.exchange ??= this.channel.exchange(contributorMethods.apply);
+    try {
+      return await this.exchange.ask(request, this.timeouts.answer);
+    } catch (error) {
+      this.abandon();
+      this.exchange = undefined;
+      throw error;
     }
   }
 
@@ -281,5 +273,37 @@ class GrpcSession implements RemoteSession {
       );
     }
     return values;
+  }
+}
+
+/** Puts a proof together from the messages of an untrusted sender. */
+class ProofCollector {
+  private readonly chunks: Uint8Array[] = [];
+  private size = 0;
+  private messages = 0;
+
+  constructor(private readonly onProgress: (progress: ProofProgress) => void) {}
+
+  /** @throws ZkLoraError `PROOF_MALFORMED`, and what `onProgress` throws */
+  take({ event }: ProveResponse): void {
+    this.messages += 1;
+    if (this.messages > MAX_PROOF_MESSAGES) {
+      throw new ZkLoraError('PROOF_MALFORMED', `the proof comes in more than ${MAX_PROOF_MESSAGES} messages`);
+    }
+    if (event.case === 'progress') {
+      const { step, done, total } = event.value;
+      this.onProgress({ step: step.slice(0, 80).replace(/[^\x20-\x7e]/g, '?'), done, total });
+    } else if (event.case === 'chunk') {
+      this.size += event.value.length;
+      if (event.value.length === 0) throw new ZkLoraError('PROOF_MALFORMED', 'a part of the proof is empty');
+      if (this.size > MAX_PROOF_BYTES) {
+        throw new ZkLoraError('PROOF_MALFORMED', `the proof is larger than ${MAX_PROOF_BYTES} bytes`);
+      }
+      this.chunks.push(event.value);
+    }
+  }
+
+  proof(): Uint8Array {
+    return new Uint8Array(Buffer.concat(this.chunks));
   }
 }

@@ -1,18 +1,27 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { adapterId } from '../adapter/commitment.js';
-import { applyExact } from '../adapter/forward.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
-import { bytesToHex, equalBytes } from '../bytes.js';
+import { bytesToHex, equalBytes, hexToBytes, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { ActivationRows, Session, SessionHeader } from '../protocol/session.js';
-import { sessionModules } from '../protocol/session.js';
-import { checkHeader, sessionDigest } from '../protocol/sessionDigest.js';
-import { MAX_OPEN_SESSIONS, MAX_PROOF_BYTES, MAX_RUNNING_PROOFS } from './limits.js';
-import { createSessionRecord, type SessionWriter } from './record.js';
+import type { Session, SessionHeader } from '../protocol/session.js';
+import { checkHeader } from '../protocol/sessionDigest.js';
+import { type Clock, systemClock } from './clock.js';
+import {
+  IDLE_CHECK_MS,
+  MAX_OPEN_SESSIONS,
+  MAX_PROOF_BYTES,
+  MAX_RUNNING_PROOFS,
+  SESSION_IDLE_MS,
+} from './limits.js';
+import { type ModuleOutput, OpenSession, PendingMemory } from './openSession.js';
+import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
+import type { SessionClosing } from './sessionHeader.js';
 import { closingMessage, isSignedBy, keyPairFromSeed, openingMessage, sign } from './signatures.js';
-import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
+import type { StageRequest } from './stageRequest.js';
+
+const SESSION_ID_BYTES = 16;
 
 /** Progress of a proof, for people. */
 export interface ProofProgress {
@@ -21,10 +30,16 @@ export interface ProofProgress {
   readonly total: number;
 }
 
-/** Proves a closed session; injected, so that the service knows nothing of provers. */
+/**
+ * Proves a closed session; injected, so that the service knows nothing of provers.
+ *
+ * @param onProgress throws once the proof is not wanted any more
+ * @param signal the same, for provers that can stop between two reports
+ */
 export type ProveSession = (
   session: Session,
   onProgress: (progress: ProofProgress) => void,
+  signal: AbortSignal,
 ) => Promise<Uint8Array>;
 
 /** What a contributor serves. */
@@ -37,6 +52,8 @@ export interface ContributorState {
   /** Folder that receives one session record for each session. */
   readonly sessionsDir: string;
   readonly prove: ProveSession;
+  /** For idle sessions; the machine's own without it. */
+  readonly clock?: Clock;
 }
 
 export interface OpenRequest {
@@ -46,26 +63,27 @@ export interface OpenRequest {
   readonly inputs: readonly (readonly number[])[];
 }
 
-export interface ModuleOutput {
-  readonly module: number;
-  readonly values: BigInt64Array;
-}
-
-interface OpenedSession {
-  readonly record: SessionWriter;
-  pending: PendingCall | undefined;
-  /** A request on this session is under way. */
-  busy: boolean;
-}
+/** A session that takes part in a request: an open one, or a closed one as it lies on disk. */
+type Found =
+  | { readonly open: OpenSession }
+  | { readonly open?: never; readonly record: SessionRecord; readonly closing: SessionClosing };
 
 /**
  * The contributor's side of all sessions, apart from any transport. Every request is checked whole before
- * work; refusals say nothing about weights.
+ * work; refusals say nothing about weights. Memory holds open sessions only: a closed one is read from its
+ * folder when it is asked for, by this process or a later one.
  */
 export class ContributorSessions {
   readonly commitment: AdapterCommitment;
   private readonly id: string;
-  private readonly sessions = new Map<string, OpenedSession>();
+  private readonly clock: Clock;
+  private readonly stopIdleCheck: () => void;
+  private readonly sessions = new Map<string, OpenSession>();
+  /** Sessions with a request under way, one at a time for each. */
+  private readonly busy = new Set<string>();
+  /** Sessions whose folders are being made. */
+  private opening = 0;
+  private readonly memory = new PendingMemory();
   private runningProofs = 0;
 
   /** @throws ZkLoraError `SECRET_MISMATCH` when weights or key are not those of the commitment. */
@@ -85,6 +103,13 @@ export class ContributorSessions {
     if (bytesToHex(keyPairFromSeed(secretKey).publicKey) !== commitment.contributorKey) {
       throw new ZkLoraError('SECRET_MISMATCH', 'the secret file does not belong to this adapter commitment');
     }
+    this.clock = state.clock ?? systemClock;
+    this.stopIdleCheck = this.clock.every(IDLE_CHECK_MS, () => this.dropIdle());
+  }
+
+  /** Ends the watch for idle sessions. */
+  dispose(): void {
+    this.stopIdleCheck();
   }
 
   /** Opens a session; returns its random name (16 bytes, hex) and the contributor's signature. */
@@ -95,9 +120,6 @@ export class ContributorSessions {
     if (request.userKey.length !== 32 || request.nonce.length !== 32) {
       throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'user key and nonce have 32 bytes each');
     }
-    if (this.openCount() >= MAX_OPEN_SESSIONS) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
-    }
     const header: SessionHeader = {
       format: 'zklora/session/v1',
       adapterId: this.id,
@@ -107,46 +129,28 @@ export class ContributorSessions {
       inputs: request.inputs.map((users) => [...users]),
     };
     checkHeader(header, this.commitment.modules);
-    const sessionId = randomBytes(16).toString('hex');
-    const record = await createSessionRecord(
-      join(this.state.sessionsDir, sessionId),
-      header,
-      this.commitment.modules,
-    );
-    this.sessions.set(sessionId, { record, pending: undefined, busy: false });
+    this.dropIdle();
+    if (this.sessions.size + this.opening >= MAX_OPEN_SESSIONS) {
+      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
+    }
+    const sessionId = randomBytes(SESSION_ID_BYTES).toString('hex');
+    const dir = this.folderOf(sessionId);
+    this.opening += 1;
+    try {
+      const record = await createSessionRecord(dir, header, this.commitment.modules);
+      const session = new OpenSession(record, this.state.modules, this.memory, this.clock.now());
+      this.sessions.set(sessionId, session);
+    } finally {
+      this.opening -= 1;
+    }
     return { sessionId, signature: sign(openingMessage(header), this.state.secretKey) };
   }
 
-  /**
-   * Answers one stage. A call whose last input came in is recorded before it is answered; stage 0 starts the
-   * current call afresh.
-   */
+  /** Answers one stage, see {@link OpenSession.apply}. */
   apply(sessionId: string, request: StageRequest): Promise<ModuleOutput[]> {
-    return this.exclusive(sessionId, async (session) => {
-      const { record } = session;
-      if (record.closing !== null)
-        throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
-      const { modules } = this.state;
-      const pending = checkStage(record, session.pending, modules, request);
-      const rows = request.inputs.map((part) => decodeRows(record.header, modules, pending.tokens, part));
-      const outputs: ModuleOutput[] = [];
-      for (const [i, { input }] of request.inputs.entries()) {
-        for (const module of record.header.inputs[input]!) {
-          outputs.push({
-            module,
-            values: applyExact(modules[module]!, rows[i]!.x, pending.tokens),
-          });
-          // Other sessions get their turn between the products.
-          await new Promise(setImmediate);
-        }
-      }
-      outputs.sort((a, b) => a.module - b.module);
-      for (const [i, { input }] of request.inputs.entries()) pending.inputs[input] = rows[i]!;
-      for (const { module, values } of outputs) pending.outputs.set(module, values);
-      pending.nextStage += 1;
-      session.pending = pending;
-      await recordWhole(session);
-      return outputs;
+    return this.exclusive(sessionId, async ({ open }) => {
+      if (open !== undefined) return open.apply(request);
+      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
     });
   }
 
@@ -155,47 +159,48 @@ export class ContributorSessions {
     sessionId: string,
     request: { calls: number; digest: Uint8Array; userSignature: Uint8Array },
   ): Promise<Uint8Array> {
-    return this.exclusive(sessionId, async (session) => {
-      const { record } = session;
-      if (record.callCount === 0) {
+    return this.exclusive(sessionId, async (found) => {
+      const { header, callCount } = found.open === undefined ? found.record : found.open.record;
+      if (callCount === 0) {
         throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session holds no call yet');
       }
-      const digest = await sessionDigest(record, this.commitment.modules);
-      if (request.calls !== record.callCount || !equalBytes(request.digest, digest)) {
-        throw refusal(
-          'FAILED_PRECONDITION',
-          'SESSION_MISMATCH',
-          `the session differs from the contributor's record of ${record.callCount} calls`,
-        );
-      }
-      const message = closingMessage(digest);
-      const userKey = Uint8Array.from(Buffer.from(record.header.userKey, 'hex'));
-      if (!isSignedBy(request.userSignature, message, userKey)) {
+      if (request.calls !== callCount) throw differs(callCount);
+      const message = closingMessage(request.digest);
+      if (!isSignedBy(request.userSignature, message, hexToBytes(header.userKey))) {
         throw refusal(
           'INVALID_ARGUMENT',
           'SESSION_MISMATCH',
           "the user's signature does not fit the session",
         );
       }
-      const signature = sign(message, this.state.secretKey);
-      session.pending = undefined;
-      if (record.closing === null) {
-        await record.finish({
-          format: 'zklora/close/v1',
-          calls: record.callCount,
-          digest: bytesToHex(digest),
-          userSignature: bytesToHex(request.userSignature),
-          contributorSignature: bytesToHex(signature),
-        });
+      if (found.open === undefined) {
+        if (bytesToHex(request.digest) !== found.closing.digest) throw differs(callCount);
+        return hexToBytes(found.closing.contributorSignature);
       }
+      if (!equalBytes(request.digest, found.open.digest())) throw differs(callCount);
+      const signature = sign(message, this.state.secretKey);
+      await found.open.record.finish({
+        format: 'zklora/close/v1',
+        calls: callCount,
+        digest: bytesToHex(request.digest),
+        userSignature: bytesToHex(request.userSignature),
+        contributorSignature: bytesToHex(signature),
+      });
+      this.forget(sessionId, found.open);
       return signature;
     });
   }
 
-  /** Proves a closed session. */
-  prove(sessionId: string, onProgress: (progress: ProofProgress) => void): Promise<Uint8Array> {
-    return this.exclusive(sessionId, async ({ record }) => {
-      if (record.closing === null) {
+  /**
+   * Proves a closed session. The slot for a proof is taken until the prover has ended; `signal` asks it to.
+   */
+  prove(
+    sessionId: string,
+    onProgress: (progress: ProofProgress) => void,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Uint8Array> {
+    return this.exclusive(sessionId, async (found) => {
+      if (found.open !== undefined) {
         throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'close the session before it is proven');
       }
       if (this.runningProofs >= MAX_RUNNING_PROOFS) {
@@ -207,7 +212,12 @@ export class ContributorSessions {
       }
       this.runningProofs += 1;
       try {
-        const proof = await this.state.prove(record, onProgress);
+        requireWanted(signal);
+        const report = (progress: ProofProgress): void => {
+          requireWanted(signal);
+          onProgress(progress);
+        };
+        const proof = await this.state.prove(found.record, report, signal);
         if (proof.length > MAX_PROOF_BYTES) throw new ZkLoraError('INTERNAL', 'the proof is too large');
         return proof;
       } finally {
@@ -216,37 +226,70 @@ export class ContributorSessions {
     });
   }
 
-  private openCount(): number {
-    let count = 0;
-    for (const { record } of this.sessions.values()) if (record.closing === null) count += 1;
-    return count;
+  /** Gives up sessions without a request for {@link SESSION_IDLE_MS}; their folders stay. */
+  private dropIdle(): void {
+    const oldest = this.clock.now() - SESSION_IDLE_MS;
+    for (const [id, session] of this.sessions) {
+      if (session.used <= oldest && !this.busy.has(id)) this.forget(id, session);
+    }
   }
 
-  private async exclusive<T>(sessionId: string, work: (session: OpenedSession) => Promise<T>): Promise<T> {
-    const session = this.sessions.get(sessionId);
-    if (session === undefined) throw refusal('NOT_FOUND', 'SESSION_MISMATCH', 'there is no such session');
-    if (session.busy) throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is busy');
-    session.busy = true;
-    try {
-      return await work(session);
-    } finally {
-      session.busy = false;
+  private forget(sessionId: string, session: OpenSession): void {
+    session.dropCall();
+    this.sessions.delete(sessionId);
+  }
+
+  /** The folder's name does not tell the session's, which is a bearer secret. */
+  private folderOf(sessionId: string): string {
+    const name = labelledSha256('zklora/session/folder/v1', hexToBytes(sessionId));
+    return join(this.state.sessionsDir, bytesToHex(name.subarray(0, SESSION_ID_BYTES)));
+  }
+
+  private async exclusive<T>(sessionId: string, work: (found: Found) => Promise<T>): Promise<T> {
+    this.dropIdle();
+    if (sessionId.length !== 2 * SESSION_ID_BYTES) throw noSession();
+    if (this.busy.has(sessionId)) {
+      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is busy');
     }
+    this.busy.add(sessionId);
+    const session = this.sessions.get(sessionId);
+    try {
+      return await work(session === undefined ? await this.openClosed(sessionId) : { open: session });
+    } finally {
+      this.busy.delete(sessionId);
+      if (session !== undefined) session.used = this.clock.now();
+    }
+  }
+
+  private async openClosed(sessionId: string): Promise<Found> {
+    let record: SessionRecord;
+    try {
+      record = await openSessionRecord(this.folderOf(sessionId));
+    } catch (error) {
+      throw error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND' ? noSession() : error;
+    }
+    if (record.closing === null || record.header.adapterId !== this.id) throw noSession();
+    return { record, closing: record.closing };
   }
 }
 
-/** Records the pending call once every input of the session has come in. */
-async function recordWhole(session: OpenedSession): Promise<void> {
-  const { pending, record } = session;
-  if (pending === undefined) return;
-  const inputs: ActivationRows[] = [];
-  for (const rows of pending.inputs) {
-    if (rows === undefined) return;
-    inputs.push(rows);
+function noSession(): ZkLoraError {
+  return refusal('NOT_FOUND', 'SESSION_MISMATCH', 'there is no such session; open another');
+}
+
+function differs(callCount: number): ZkLoraError {
+  return refusal(
+    'FAILED_PRECONDITION',
+    'SESSION_MISMATCH',
+    `the session differs from the contributor's record of ${callCount} calls`,
+  );
+}
+
+/** @throws ZkLoraError `SESSION_MISMATCH` */
+function requireWanted(signal: AbortSignal): void {
+  if (signal.aborted) {
+    throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the proof was called off');
   }
-  session.pending = undefined;
-  const outputs = sessionModules(record.header).map((module) => pending.outputs.get(module)!);
-  await record.append({ tokens: pending.tokens, inputs, outputs });
 }
 
 function isModule(module: QuantizedModule, committed: AdapterCommitment['modules'][number]): boolean {

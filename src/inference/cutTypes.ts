@@ -50,7 +50,6 @@ export function probeModel(model: Model, plan: SplitPlan): Model {
       name: 'probe',
       node: graph.node,
       initializer: kept,
-      sparseInitializer: graph.sparseInitializer,
       input: [...graph.input.filter((info) => !moved.has(info.name)), ...asInputs],
       output: cutValues(plan).map((name) => create(ValueInfoProtoSchema, { name })),
     }),

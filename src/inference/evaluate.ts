@@ -1,5 +1,11 @@
 import { measureLoss, type Windows } from './loss.js';
-import { openRecordedSession, type RecordedSession, type RecordedSessionOptions } from './recordedSession.js';
+import { reserveSessionFolder } from './record.js';
+import {
+  checkBaseModel,
+  openRecordedSession,
+  type RecordedSession,
+  type RecordedSessionOptions,
+} from './recordedSession.js';
 import type { SessionClosing } from './sessionHeader.js';
 
 export interface EvaluateOptions extends RecordedSessionOptions {
@@ -31,6 +37,8 @@ export interface Evaluation {
 
 /**
  * Runs a text through the base model alone and with the contributor's adapter, records the session and closes it.
+ * The session is opened when the base model has been measured: it does not wait idle, and a base model that fails
+ * costs the contributor none.
  *
  * @throws ZkLoraError as {@link openRecordedSession} and {@link measureLoss}. A contributor that dies on the way
  * leaves the record at its last whole call, without close.json.
@@ -39,12 +47,14 @@ export async function evaluateAdapter(options: EvaluateOptions): Promise<Evaluat
   const { model, windows, batch, onProgress } = options;
   const report = (part: EvaluationProgress['part']) => (done: number, total: number) =>
     onProgress?.({ part, done, total });
+  checkBaseModel(options);
+  await reserveSessionFolder(options.dir);
+  const base = await measureLoss(model.forwardBase.bind(model), windows, {
+    batch,
+    onProgress: report('base'),
+  });
   const session = await openRecordedSession(options);
   try {
-    const base = await measureLoss(model.forwardBase.bind(model), windows, {
-      batch,
-      onProgress: report('base'),
-    });
     const adapter = await measureLoss(session.forward.bind(session), windows, {
       batch,
       onProgress: report('adapter'),

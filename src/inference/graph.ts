@@ -21,7 +21,7 @@ export interface Graph {
   /** Names without stored values, in declaration order. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly initializers: ReadonlyMap<string, TensorProto | null>;
+  readonly initializers: ReadonlyMap<string, TensorProto>;
   /** Value name to index of the writing node. */
   readonly producers: ReadonlyMap<string, number>;
   /** Value name to indices of the reading nodes, ascending. */
@@ -34,13 +34,13 @@ export interface Graph {
  * @throws ZkLoraError `ONNX_MALFORMED` for duplicate, undefined or unordered values and for cycles.
  */
 export function indexGraph(graph: GraphProto): Graph {
-  const initializers = new Map<string, TensorProto | null>();
+  const initializers = new Map<string, TensorProto>();
   for (const tensor of graph.initializer) {
     refuseExternalData(tensor);
-    define(initializers, checkName(tensor.name), tensor);
+    const name = checkName(tensor.name);
+    if (initializers.has(name)) duplicate(name);
+    initializers.set(name, tensor);
   }
-  // A sparse initializer is named by its values; null: stored, but of no use as a projection weight.
-  for (const tensor of graph.sparseInitializer) define(initializers, checkName(tensor.values?.name), null);
 
   const inputs: string[] = [];
   const defined = new Set(initializers.keys());
@@ -116,7 +116,6 @@ function captures(graph: GraphProto, depth: number): Set<string> {
     refuseExternalData(tensor);
     local.add(checkName(tensor.name));
   }
-  for (const tensor of graph.sparseInitializer) local.add(checkName(tensor.values?.name));
   const outer = new Set<string>();
   const read = (name: string): void => {
     if (!local.has(name)) outer.add(name);
@@ -152,11 +151,6 @@ function checkName(name: string | undefined): string {
     );
   }
   return name;
-}
-
-function define(map: Map<string, TensorProto | null>, name: string, tensor: TensorProto | null): void {
-  if (map.has(name)) duplicate(name);
-  map.set(name, tensor);
 }
 
 function duplicate(name: string): never {

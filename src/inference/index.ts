@@ -1,4 +1,9 @@
 export { type Address, formatAddress, parseAddress } from './address.js';
+export {
+  type AnsweredStage,
+  answeredRows,
+  readAnswered,
+} from './answeredJournal.js';
 export { type ApplyStage, type BaseModel, openBaseModel } from './baseModel.js';
 export {
   type ConnectOptions,
@@ -10,6 +15,7 @@ export {
   type StageRows,
   type Timeouts,
 } from './client.js';
+export type { Clock } from './clock.js';
 export type { ContributorState, ProofProgress, ProveSession } from './contributorSessions.js';
 export {
   type EvaluateOptions,
@@ -21,8 +27,10 @@ export {
   MAX_CALL_FILE_BYTES,
   MAX_MESSAGE_BYTES,
   MAX_OPEN_SESSIONS,
+  MAX_PENDING_BYTES,
   MAX_PROOF_BYTES,
   MAX_RUNNING_PROOFS,
+  SESSION_IDLE_MS,
 } from './limits.js';
 export { floatDelta, localLora } from './localLora.js';
 export {

@@ -9,6 +9,18 @@ export const MESSAGE_OVERHEAD_BYTES = 64;
 /** One call file of a session record; it is read and written whole. */
 export const MAX_CALL_FILE_BYTES = 2 ** 30;
 
+/**
+ * Calls under way in all sessions of a contributor, activations and deltas together: two of the largest. Writing a
+ * call takes as much again while it lasts.
+ */
+export const MAX_PENDING_BYTES = 2 * MAX_CALL_FILE_BYTES;
+
+/** One tensor of a call file in its header: name, dtype, shape and offsets take at most 110 bytes. */
+export const CALL_TENSOR_OVERHEAD_BYTES = 128;
+
+/** answered.jsonl: 200 bytes for each stage, so about a million of them. */
+export const MAX_ANSWERED_FILE_BYTES = 256 * 2 ** 20;
+
 /** session.json: 4096 module indices and four hex strings need 30 KB. */
 export const MAX_HEADER_FILE_BYTES = 256 * 1024;
 
@@ -18,6 +30,12 @@ export const MAX_CLOSING_FILE_BYTES = 4096;
 /** Sessions that a contributor holds open at a time; each may hold one unfinished call in memory. */
 export const MAX_OPEN_SESSIONS = 64;
 
+/** A session without a request for so long is given up, in milliseconds: an hour, far above one forward pass. */
+export const SESSION_IDLE_MS = 3_600_000;
+
+/** How often idle sessions are looked for, in milliseconds. */
+export const IDLE_CHECK_MS = 60_000;
+
 /** Proofs that a contributor computes at a time; one needs all cores and the most memory of all requests. */
 export const MAX_RUNNING_PROOFS = 1;
 
@@ -26,3 +44,6 @@ export const MAX_PROOF_BYTES = 2 ** 20;
 
 /** Proof bytes in one message. */
 export const PROOF_CHUNK_BYTES = 64 * 1024;
+
+/** Messages of one proof: 16 chunks, and progress for each step of each module of a large adapter. */
+export const MAX_PROOF_MESSAGES = 65_536;

@@ -21,16 +21,20 @@ interface Counts {
 
 // Field numbers of proto/onnx.proto.
 const MODEL_GRAPH = 7;
+const MODEL_FUNCTIONS = 25;
 const GRAPH_NODE = 1;
-const GRAPH_VALUES = new Set([5, 11, 12, 13, 15]);
+const GRAPH_VALUES = new Set([5, 11, 12, 13]);
+const GRAPH_SPARSE_INITIALIZER = 15;
 const NODE_INPUT = 1;
 const NODE_OUTPUT = 2;
 const NODE_ATTRIBUTE = 5;
 const ATTRIBUTE_GRAPH = 6;
 const ATTRIBUTE_GRAPHS = 11;
+const ATTRIBUTE_SPARSE_TENSORS = new Set([22, 23]);
 
 /**
- * Counts what a model file holds before anything is allocated for it.
+ * Counts what a model file holds before anything is allocated for it, and refuses what the split does not follow:
+ * functions of the model's own, and sparse tensors.
  *
  * @throws ZkLoraError `ONNX_MALFORMED` when the wire format is broken or a count passes its limit.
  */
@@ -39,6 +43,7 @@ export function scanModel(bytes: Uint8Array): void {
   try {
     eachField(bytes, (field, body) => {
       if (field === MODEL_GRAPH) scanGraph(body, counts, 0);
+      else if (field === MODEL_FUNCTIONS) unsupported('functions of its own');
     });
   } catch (error) {
     if (error instanceof ZkLoraError) throw error;
@@ -62,7 +67,7 @@ function scanGraph(bytes: Uint8Array, counts: Counts, depth: number): void {
     } else if (GRAPH_VALUES.has(field)) {
       counts.values += 1;
       if (counts.values > MAX_GRAPH_VALUES) limit('number of values', MAX_GRAPH_VALUES);
-    }
+    } else if (field === GRAPH_SPARSE_INITIALIZER) unsupported('sparse tensors');
   });
 }
 
@@ -76,6 +81,7 @@ function scanNode(bytes: Uint8Array, counts: Counts, depth: number): void {
       if (counts.attributes > MAX_GRAPH_ATTRIBUTES) limit('number of attributes', MAX_GRAPH_ATTRIBUTES);
       eachField(body, (inner, graph) => {
         if (inner === ATTRIBUTE_GRAPH || inner === ATTRIBUTE_GRAPHS) scanGraph(graph, counts, depth + 1);
+        else if (ATTRIBUTE_SPARSE_TENSORS.has(inner)) unsupported('sparse tensors');
       });
     }
   });
@@ -89,6 +95,10 @@ function eachField(bytes: Uint8Array, visit: (field: number, body: Uint8Array) =
     if (wireType === WireType.LengthDelimited) visit(field, reader.bytes());
     else reader.skip(wireType, field);
   }
+}
+
+function unsupported(what: string): never {
+  throw new ZkLoraError('ONNX_MALFORMED', `the model has ${what}, which is not supported; export it without`);
 }
 
 function limit(what: string, max: number): never {

@@ -1,16 +1,11 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { ensureNewFolder, readFileBounded, writeFileAtomic } from '../files.js';
 import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
-import {
-  checkCall,
-  checkHeader,
-  MAX_SESSION_CALLS,
-  type ModuleShape,
-  sessionDigest,
-} from '../protocol/sessionDigest.js';
+import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
+import { sessionDigest } from '../protocol/sessionPass.js';
 import { decodeCall, encodeCall } from './callFile.js';
 import { MAX_CALL_FILE_BYTES, MAX_CLOSING_FILE_BYTES, MAX_HEADER_FILE_BYTES } from './limits.js';
 import { parseSessionClosing, parseSessionHeader, type SessionClosing } from './sessionHeader.js';
@@ -42,8 +37,21 @@ export interface SessionWriter extends SessionRecord {
   finish(closing: SessionClosing): Promise<void>;
 }
 
+/** Activations and deltas together determine the weights: for the owner of the record alone. */
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+
 /**
- * Begins a record in a new or empty folder.
+ * Makes the folder of a record that is to come, or takes an empty one.
+ *
+ * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`
+ */
+export async function reserveSessionFolder(dir: string): Promise<void> {
+  await ensureNewFolder(dir, { mode: FOLDER_MODE });
+}
+
+/**
+ * Begins a record in a new or empty folder. Folders get mode 0700, files 0600; a folder that exists keeps its own.
  *
  * @param modules shapes of all modules of the adapter, in its order
  * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`, `SESSION_MALFORMED`
@@ -54,13 +62,9 @@ export async function createSessionRecord(
   modules: readonly ModuleShape[],
 ): Promise<SessionWriter> {
   checkHeader(header, modules);
-  await ensureNewFolder(dir);
-  await mkdir(join(dir, CALL_FOLDER)).catch((cause: unknown) => {
-    throw new ZkLoraError('FILE_UNWRITABLE', `${dir} cannot be written; check the permissions and the disk`, {
-      cause,
-    });
-  });
-  await writeFileAtomic(join(dir, HEADER_FILE), `${JSON.stringify(header, null, 2)}\n`);
+  await reserveSessionFolder(dir);
+  await ensureNewFolder(join(dir, CALL_FOLDER), { mode: FOLDER_MODE });
+  await writeFileAtomic(join(dir, HEADER_FILE), `${JSON.stringify(header, null, 2)}\n`, { mode: FILE_MODE });
   return new SessionFolder(dir, header, 0, null, modules);
 }
 
@@ -161,13 +165,16 @@ class SessionFolder implements SessionWriter {
       );
     }
     checkCall(this.header, this.modules, call);
-    await writeFileAtomic(join(this.dir, CALL_FOLDER, callFile(this.calls)), encodeCall(this.header, call));
+    const path = join(this.dir, CALL_FOLDER, callFile(this.calls));
+    await writeFileAtomic(path, encodeCall(this.header, call), { mode: FILE_MODE });
     this.calls += 1;
   }
 
   async finish(closing: SessionClosing): Promise<void> {
     if (this.signed !== null) throw new ZkLoraError('INTERNAL', 'this session record is closed');
-    await writeFileAtomic(join(this.dir, CLOSING_FILE), `${JSON.stringify(closing, null, 2)}\n`);
+    await writeFileAtomic(join(this.dir, CLOSING_FILE), `${JSON.stringify(closing, null, 2)}\n`, {
+      mode: FILE_MODE,
+    });
     this.signed = closing;
   }
 }

@@ -4,11 +4,17 @@ import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type ActivationRows, sessionModules } from '../protocol/session.js';
-import { MAX_CALL_TOKENS, sessionDigest } from '../protocol/sessionDigest.js';
+import { sessionDigest } from '../protocol/sessionPass.js';
 import type { ApplyStage, BaseModel } from './baseModel.js';
+import { requireCallFits } from './callSizes.js';
 import type { ContributorClient, RemoteSession } from './client.js';
 import type { ProofProgress } from './contributorSessions.js';
-import { createSessionRecord, type SessionRecord, type SessionWriter } from './record.js';
+import {
+  createSessionRecord,
+  reserveSessionFolder,
+  type SessionRecord,
+  type SessionWriter,
+} from './record.js';
 import type { SessionClosing } from './sessionHeader.js';
 import { generateKeyPair, type KeyPair } from './signatures.js';
 import type { Logits } from './stageRunner.js';
@@ -30,7 +36,10 @@ export interface RecordedSession {
   readonly record: SessionRecord;
   /**
    * One forward pass with the contributor's deltas. All of its activations and deltas are recorded before the
-   * result is known; a pass that fails leaves no trace in the record.
+   * result is known; a pass that fails leaves no trace in the record. After a lost answer the same pass may be run
+   * again; any other pass then ends the session, whose whole calls can still be closed.
+   *
+   * @throws ZkLoraError `USAGE` for more tokens than a call takes, before anything is sent.
    */
   forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
   /** Ends the session: both sides sign its digest. */
@@ -48,7 +57,30 @@ export interface RecordedSession {
  * `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`.
  */
 export async function openRecordedSession(options: RecordedSessionOptions): Promise<RecordedSession> {
-  const { model, client, commitment, dir } = options;
+  const { client, commitment, dir, model } = options;
+  checkBaseModel(options);
+  // First, so that a folder that cannot be had costs the contributor no session.
+  await reserveSessionFolder(dir);
+  const user = options.user ?? generateKeyPair();
+  const remote = await client.openSession({ commitment, user, inputs: model.inputs });
+  try {
+    const record = await createSessionRecord(dir, remote.header, commitment.modules);
+    return new UserSession(model, commitment, remote, record);
+  } catch (error) {
+    remote.abandon();
+    throw error;
+  }
+}
+
+/**
+ * Checks that base model and commitment fit.
+ *
+ * @throws ZkLoraError `BASE_MODEL_MISMATCH`
+ */
+export function checkBaseModel({
+  model,
+  commitment,
+}: Pick<RecordedSessionOptions, 'model' | 'commitment'>): void {
   if (model.digest !== commitment.baseDigest) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
@@ -63,10 +95,6 @@ export async function openRecordedSession(options: RecordedSessionOptions): Prom
   ) {
     throw new ZkLoraError('INTERNAL', "the model was not opened for the commitment's modules");
   }
-  const user = options.user ?? generateKeyPair();
-  const remote = await client.openSession({ commitment, user, inputs: model.inputs });
-  const record = await createSessionRecord(dir, remote.header, modules);
-  return new UserSession(model, commitment, remote, record);
 }
 
 /** Rows and answers of the call under way. */
@@ -88,9 +116,8 @@ class UserSession implements RecordedSession {
   }
 
   async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
-    if (batch * sequence > MAX_CALL_TOKENS) {
-      throw new ZkLoraError('USAGE', `a call takes at most ${MAX_CALL_TOKENS} tokens; use a smaller batch`);
-    }
+    const { inputs, stages } = this.model;
+    requireCallFits({ inputs }, this.commitment.modules, batch * sequence, stages);
     const call: OpenCall = { inputs: [], outputs: new Map() };
     const applyStage: ApplyStage = async (stage, inputs) => {
       const tokens = inputs[0]!.tokens;

@@ -1,11 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
+  setLogVerbosity,
 } from '@grpc/grpc-js';
 import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
@@ -24,7 +26,7 @@ import {
   ProveResponseSchema,
 } from './gen/zklora_pb.js';
 import { channelOptions, contributorMethods } from './grpcMethods.js';
-import { PROOF_CHUNK_BYTES } from './limits.js';
+import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES } from './limits.js';
 import { toBytes } from './littleEndian.js';
 import { toWireError } from './refusal.js';
 
@@ -39,6 +41,7 @@ export interface ServeOptions extends ContributorState {
   readonly address: Address;
   /** Serve plain text on an address that other machines can reach. */
   readonly allowInsecure?: boolean;
+  /** What it throws is dropped: a log that fails ends no request. */
   readonly onEvent?: (event: ServiceEvent) => void;
 }
 
@@ -58,9 +61,10 @@ export interface ContributorServer {
  */
 export async function serveContributor(options: ServeOptions): Promise<ContributorServer> {
   requireLoopback(options.address, options.allowInsecure ?? false);
+  quietTransport();
   const sessions = new ContributorSessions(options);
   const server = new Server(channelOptions);
-  const on = options.onEvent ?? (() => undefined);
+  const on = unfailing(options.onEvent);
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
 
   server.addService(contributorMethods, {
@@ -76,10 +80,34 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     prove: (stream: ServerWritableStream<ProveRequest, ProveResponse>) =>
       void proveStream(sessions, stream, on),
   });
-  const port = await bind(server, options.address);
-  return {
-    address: { host: options.address.host, port },
-    close: async () => server.forceShutdown(),
+  try {
+    const port = await bind(server, options.address);
+    return {
+      address: { host: options.address.host, port },
+      close: async () => {
+        sessions.dispose();
+        server.forceShutdown();
+      },
+    };
+  } catch (error) {
+    sessions.dispose();
+    throw error;
+  }
+}
+
+/** Failures come as typed errors; grpc-js would print some to stderr as well, unless its own variables ask for it. */
+function quietTransport(): void {
+  const { GRPC_VERBOSITY, GRPC_NODE_VERBOSITY } = process.env;
+  if (GRPC_VERBOSITY === undefined && GRPC_NODE_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
+}
+
+function unfailing(onEvent: ServeOptions['onEvent']): (event: ServiceEvent) => void {
+  return (event) => {
+    try {
+      onEvent?.(event);
+    } catch {
+      // There is nobody to tell.
+    }
   };
 }
 
@@ -156,13 +184,17 @@ async function proveStream(
   stream: ServerWritableStream<ProveRequest, ProveResponse>,
   on: (event: ServiceEvent) => void,
 ): Promise<void> {
+  const abort = new AbortController();
+  stream.on('cancelled', () => abort.abort());
+  let reports = 0;
   const report = ({ step, done, total }: ProofProgress): void => {
-    // Progress is dropped rather than queued for a slow reader.
-    if (stream.cancelled || stream.writableNeedDrain) return;
+    // Progress is dropped rather than queued for a slow reader, and beyond what the reader takes.
+    if (stream.cancelled || stream.writableNeedDrain || reports >= MAX_PROOF_MESSAGES / 2) return;
+    reports += 1;
     stream.write(create(ProveResponseSchema, { event: { case: 'progress', value: { step, done, total } } }));
   };
   try {
-    const proof = await sessions.prove(bytesToHex(stream.request.sessionId), report);
+    const proof = await sessions.prove(bytesToHex(stream.request.sessionId), report, abort.signal);
     for (let at = 0; at < proof.length; at += PROOF_CHUNK_BYTES) {
       const value = proof.subarray(at, at + PROOF_CHUNK_BYTES);
       stream.write(create(ProveResponseSchema, { event: { case: 'chunk', value } }));

@@ -222,16 +222,13 @@ export function stageModel(
     name: `stage ${stage}`,
     node: [...body.nodes],
     initializer: model.graph.initializer.filter((tensor) => wanted.has(tensor.name)),
-    sparseInitializer: model.graph.sparseInitializer.filter((tensor) =>
-      wanted.has(tensor.values?.name ?? ''),
-    ),
     input: body.inputs.map(info),
     output: body.outputs.map(info),
   });
   return withGraph(model, graph);
 }
 
-/** A copy of a model with another main graph; unknown fields (functions, metadata) stay. */
+/** A copy of a model with another main graph; unknown fields (metadata) stay. */
 export function withGraph(model: Model, graph: GraphProto): Model {
   const copy = create(ModelProtoSchema, {
     irVersion: model.irVersion,

@@ -1,6 +1,7 @@
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
-import { MAX_CALL_TOKENS, MAX_EXPONENT } from '../protocol/sessionDigest.js';
-import { MAX_MESSAGE_BYTES, MESSAGE_OVERHEAD_BYTES } from './limits.js';
+import { MAX_CALL_TOKENS, MAX_EXPONENT, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
+import { callBytes, stageBytes } from './callSizes.js';
+import { MAX_CALL_FILE_BYTES, MAX_MESSAGE_BYTES } from './limits.js';
 import { int16FromBytes } from './littleEndian.js';
 import type { SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
@@ -23,7 +24,10 @@ export interface InputBytes {
 /** A call of which some stages have been answered. */
 export interface PendingCall {
   readonly tokens: number;
-  nextStage: number;
+  /** Upper bound of the whole call, see {@link callBytes}. */
+  readonly bytes: number;
+  /** Digests of the requests that were answered, by stage. */
+  readonly requests: string[];
   /** One place for each input of the session. */
   readonly inputs: (ActivationRows | undefined)[];
   /** By module. */
@@ -36,10 +40,11 @@ interface ModuleShape {
 }
 
 /**
- * Checks the order of a stage and the sizes it asks for, before anything is decoded.
+ * Checks the order of a stage and the sizes it asks for, before anything is decoded. Stage 0 fixes the size of
+ * the whole call.
  *
  * @param pending the call under way, if any
- * @returns the call that the stage belongs to: a fresh one for stage 0
+ * @returns the call that the stage belongs to: a fresh one without `pending`
  * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`
  */
 export function checkStage(
@@ -55,11 +60,11 @@ export function checkStage(
   if (tokens < 1 || tokens > MAX_CALL_TOKENS) {
     throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', `a call has 1 to ${MAX_CALL_TOKENS} tokens`);
   }
-  const call: PendingCall | undefined =
-    stage === 0
-      ? { tokens, nextStage: 0, inputs: header.inputs.map(() => undefined), outputs: new Map() }
-      : pending;
-  if (call === undefined || stage !== call.nextStage || tokens !== call.tokens) {
+  if (callCount >= MAX_SESSION_CALLS) {
+    throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MALFORMED', 'the session is full; close it, open another');
+  }
+  const call = pending ?? newCall(header, modules, tokens);
+  if (stage !== call.requests.length || tokens !== call.tokens) {
     throw refusal(
       'FAILED_PRECONDITION',
       'SESSION_MISMATCH',
@@ -70,7 +75,6 @@ export function checkStage(
     throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'a stage has at least one input');
   }
   let previous = -1;
-  let answerBytes = MESSAGE_OVERHEAD_BYTES;
   for (const { input } of request.inputs) {
     const users = header.inputs[input];
     if (users === undefined || input <= previous || call.inputs[input] !== undefined) {
@@ -81,11 +85,9 @@ export function checkStage(
       );
     }
     previous = input;
-    for (const module of users) {
-      answerBytes += MESSAGE_OVERHEAD_BYTES + 8 * tokens * modules[module]!.outFeatures;
-    }
   }
-  if (answerBytes > MAX_MESSAGE_BYTES) {
+  const asked = request.inputs.map(({ input }) => input);
+  if (stageBytes(header, modules, tokens, asked).response > MAX_MESSAGE_BYTES) {
     throw refusal(
       'RESOURCE_EXHAUSTED',
       'SESSION_MALFORMED',
@@ -93,6 +95,18 @@ export function checkStage(
     );
   }
   return call;
+}
+
+function newCall(header: SessionHeader, modules: readonly ModuleShape[], tokens: number): PendingCall {
+  const bytes = callBytes(header, modules, tokens);
+  if (bytes > MAX_CALL_FILE_BYTES) {
+    throw refusal(
+      'RESOURCE_EXHAUSTED',
+      'SESSION_MALFORMED',
+      `a call of ${tokens} tokens is larger than ${MAX_CALL_FILE_BYTES} bytes; send fewer tokens in a call`,
+    );
+  }
+  return { tokens, bytes, requests: [], inputs: header.inputs.map(() => undefined), outputs: new Map() };
 }
 
 /**

@@ -52,7 +52,7 @@ export function staticMatrix(graph: Graph, name: string): StaticMatrix | undefin
   let current = name;
   for (let step = 0; step < MAX_WEIGHT_CHAIN; step += 1) {
     const stored = graph.initializers.get(current);
-    if (stored !== undefined) return stored === null ? undefined : matrix(stored, transposed);
+    if (stored !== undefined) return matrix(stored, transposed);
     const producer = graph.producers.get(current);
     if (producer === undefined) return undefined;
     const node = graph.nodes[producer]!.proto;

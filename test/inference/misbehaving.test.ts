@@ -26,7 +26,7 @@ import {
   ProveResponseSchema,
 } from '../../src/inference/gen/zklora_pb.js';
 import { contributorMethods } from '../../src/inference/grpcMethods.js';
-import { MAX_PROOF_BYTES } from '../../src/inference/limits.js';
+import { MAX_PROOF_BYTES, MAX_PROOF_MESSAGES } from '../../src/inference/limits.js';
 import {
   closingMessage,
   type KeyPair,
@@ -190,6 +190,47 @@ describe('a proof', () => {
       },
     });
     await expect(session.prove()).rejects.toMatchObject({ code: 'PROOF_MALFORMED' });
+  });
+
+  it('without an end is cut off: empty parts', async () => {
+    const session = await openWith({
+      prove: (stream) => {
+        stream.write(create(ProveResponseSchema, { event: { case: 'chunk', value: new Uint8Array() } }));
+      },
+    });
+    await expect(session.prove()).rejects.toMatchObject({ code: 'PROOF_MALFORMED' });
+  });
+
+  it.each([
+    ['progress', { event: { case: 'progress', value: { step: 'on', done: 1, total: 2 } } }],
+    ['nothing', {}],
+  ] as const)('without an end is cut off: %s', async (_, message) => {
+    const session = await openWith({
+      prove: (stream) => {
+        for (let i = 0; i <= MAX_PROOF_MESSAGES; i += 1) stream.write(create(ProveResponseSchema, message));
+      },
+    });
+    await expect(session.prove()).rejects.toMatchObject({
+      code: 'PROOF_MALFORMED',
+      message: expect.stringMatching(/messages$/),
+    });
+  });
+
+  it('is called off when the listener fails', async () => {
+    const cancelled = new Promise<void>((resolve) => {
+      void openWith({
+        prove: (stream) => {
+          stream.on('cancelled', () => resolve());
+          stream.write(create(ProveResponseSchema, { event: { case: 'progress', value: { step: 'on' } } }));
+        },
+      }).then(async (session) => {
+        const failing = session.prove(() => {
+          throw new Error('listener');
+        });
+        await expect(failing).rejects.toThrow('listener');
+      });
+    });
+    await cancelled;
   });
 
   it('may come with messages that say nothing', async () => {

@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ZkLoraError } from '../../src/errors.js';
-import { GraphProtoSchema, ModelProtoSchema } from '../../src/inference/gen/onnx_pb.js';
+import {
+  GraphProtoSchema,
+  ModelProtoSchema,
+  SparseTensorProtoSchema,
+} from '../../src/inference/gen/onnx_pb.js';
 import { decodeModel, encodeModel } from '../../src/inference/onnx.js';
 import { MAX_GRAPH_NODES, MAX_SUBGRAPH_DEPTH } from '../../src/inference/onnxScan.js';
 import { planSplit } from '../../src/inference/split.js';
@@ -95,6 +99,39 @@ describe('decodeModel', () => {
     const nodes = new Uint8Array(2 * (MAX_GRAPH_NODES + 1));
     for (let i = 0; i < nodes.length; i += 2) nodes[i] = (1 << 3) | WireType.LengthDelimited;
     expect(() => decodeModel(modelOf(nodes))).toThrow(/number of nodes passes the limit/);
+  });
+
+  it('refuses functions of the model, which hide nodes from the split', () => {
+    const bytes = encodeModel(toyModel());
+    const functions = new BinaryWriter().tag(25, WireType.LengthDelimited).bytes(new Uint8Array()).finish();
+    expect(codeOf(() => decodeModel(bytes))).toBe('no error');
+    for (const parts of [
+      [bytes, functions],
+      [functions, bytes],
+    ]) {
+      expect(() => decodeModel(Buffer.concat(parts))).toThrow(/functions of its own/);
+      expect(codeOf(() => decodeModel(Buffer.concat(parts)))).toBe('ONNX_MALFORMED');
+    }
+  });
+
+  it('refuses sparse tensors in graphs, subgraphs and attributes', () => {
+    const sparse = { values: { name: 's', externalData: [{ key: 'location', value: '/etc/passwd' }] } };
+    const identity = node('Identity', '', ['ids'], ['logits']);
+    const withSparse = () => {
+      const main = graph({ nodes: [identity] });
+      main.sparseInitializer.push(create(SparseTensorProtoSchema, sparse));
+      return main;
+    };
+    const attribute = (init: object) => graph({ nodes: [node('Constant', '', [], ['logits'], [init])] });
+    for (const main of [
+      withSparse(),
+      graph({ nodes: [node('If', '', ['ids'], ['logits'], [graphAttribute('then_branch', withSparse())])] }),
+      attribute({ name: 'sparse_value', sparseTensor: sparse }),
+      attribute({ name: 'sparse_values', sparseTensors: [sparse] }),
+    ]) {
+      expect(() => decodeModel(encodeModel(model(main)))).toThrow(/sparse tensors/);
+      expect(codeOf(() => decodeModel(encodeModel(model(main))))).toBe('ONNX_MALFORMED');
+    }
   });
 
   it('refuses graphs nested too deep', () => {

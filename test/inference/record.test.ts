@@ -21,7 +21,7 @@ import {
 } from '../../src/inference/record.js';
 import type { SessionClosing } from '../../src/inference/sessionHeader.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
-import { sessionDigest } from '../../src/protocol/sessionDigest.js';
+import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
 import { CONTRIBUTOR, header, MODULES, randomCall, USER } from './parties.js';
 

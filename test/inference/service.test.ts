@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { adapterId, parseAdapterCommitment } from '../../src/adapter/commitment.js';
 import { applyExact } from '../../src/adapter/forward.js';
 import { bytesToHex, hexToBytes } from '../../src/bytes.js';
+import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { connectContributor, type RemoteSession } from '../../src/inference/client.js';
 import {
   ApplyRequestSchema,
@@ -28,7 +29,7 @@ import {
   openingMessage,
   sign,
 } from '../../src/inference/signatures.js';
-import { sessionDigest } from '../../src/protocol/sessionDigest.js';
+import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
 import {
   CONTRIBUTOR,
@@ -144,13 +145,34 @@ describe('a session over gRPC', () => {
     expect(counts.sort()).toEqual([1, 2]);
   });
 
-  it('starts a call afresh at stage 0', async () => {
+  it('breaks off when an answered stage is asked again with other rows', async () => {
     const dir = await temporaryFolder();
     const session = await open(await serve({ dir }));
     await session.apply(0, 0, 2, [{ input: 0, rows: randomRows(2, 4, 77) }]);
-    await ask(session, 0);
-    const record = await openSessionRecord(await contributorFolder(dir));
-    expect((await record.readCall(0)).inputs[0]).toEqual(randomRows(3, 4, 0));
+    const brokenOff = refused('SESSION_MISMATCH', 'FAILED_PRECONDITION', /broken off/);
+    await expect(session.apply(0, 0, 2, [{ input: 0, rows: randomRows(2, 4, 78) }])).rejects.toEqual(
+      brokenOff,
+    );
+    await expect(ask(session, 0)).rejects.toEqual(brokenOff);
+    const folder = await contributorFolder(dir);
+    const { header } = await openSessionRecord(folder);
+    expect([...answeredRows(header, await readAnswered(folder, header))]).toEqual([
+      [0, 2],
+      [2, 2],
+    ]);
+  });
+
+  it('answers the same question again on a new stream', async () => {
+    const dir = await temporaryFolder();
+    const session = await open(await serve({ dir }));
+    const { answers } = await ask(session, 0);
+    session.abandon();
+    // The stream that was cut is noticed once; then the last call is asked again, and the next one.
+    const rows = randomRows(3, 5, 100);
+    await session.apply(0, 1, 3, [{ input: 1, rows }]).catch(() => undefined);
+    expect(await session.apply(0, 1, 3, [{ input: 1, rows }])).toEqual(new Map([[1, answers.get(1)]]));
+    await ask(session, 1);
+    expect((await openSessionRecord(await contributorFolder(dir))).callCount).toBe(2);
   });
 
   it('records nothing before the call is whole', async () => {
@@ -371,6 +393,58 @@ describe('refusals', () => {
     expect(channel.translate(error)).toEqual(refused('SESSION_MISMATCH', 'NOT_FOUND'));
   });
 
+  it('tells the prover when nobody waits for the proof any more', async () => {
+    const dir = await temporaryFolder();
+    let ended: (reason: unknown) => void = () => undefined;
+    const aborted = new Promise((resolve) => {
+      ended = resolve;
+    });
+    const served = await serve({
+      dir,
+      prove: async (_session, onProgress, signal) => {
+        const wanted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        onProgress({ step: 'begun', done: 0, total: 1 });
+        await wanted;
+        ended(signal.aborted);
+        throw signal.reason;
+      },
+    });
+    const session = await open(served);
+    await closeOnce(session, dir);
+    // A listener that fails cancels the stream.
+    const proof = session.prove(() => {
+      throw new Error('nobody listens');
+    });
+    await expect(proof).rejects.toThrow('nobody listens');
+    expect(await aborted).toBe(true);
+  });
+
+  it('survives a log that fails', async () => {
+    const dir = await temporaryFolder();
+    const commitment = commitTo(MODULES);
+    const server = await serveContributor({
+      commitment,
+      modules: MODULES,
+      secretKey: CONTRIBUTOR.secretKey,
+      sessionsDir: join(dir, 'contributor'),
+      prove: async () => Uint8Array.of(4),
+      address: LOOPBACK,
+      onEvent: () => {
+        throw new Error('the disk of the log is full');
+      },
+    });
+    onTestFinished(() => server.close());
+    const client = await connectContributor({ address: server.address });
+    onTestFinished(() => client.close());
+    expect(parseAdapterCommitment(await client.describe())).toEqual(commitment);
+    await expect(
+      client.openSession({ commitment: commitTo(MODULES.slice(1)), user: USER, inputs: [[0]] }),
+    ).rejects.toEqual(refused('SESSION_MISMATCH', 'NOT_FOUND'));
+    const session = await client.openSession({ commitment, user: USER, inputs: INPUTS });
+    await closeOnce(session, dir);
+    expect([...(await session.prove())]).toEqual([4]);
+  });
+
   it('says nothing about what went wrong inside', async () => {
     const dir = await temporaryFolder();
     const served = await serve({
@@ -459,10 +533,13 @@ describe('serveContributor', () => {
       serveContributor({ ...base, commitment, sessionsDir: dir, address });
     await expect(start({ host: '0.0.0.0', port: 0 })).rejects.toMatchObject({ code: 'USAGE' });
     const { server } = await serve({ dir });
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    onTestFinished(() => printed.mockRestore());
     await expect(start(server.address)).rejects.toMatchObject({
       code: 'CONTRIBUTOR_UNREACHABLE',
       message: expect.stringMatching(/another port/),
     });
+    expect(printed).not.toHaveBeenCalled();
   });
 });
 

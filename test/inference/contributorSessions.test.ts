@@ -1,0 +1,484 @@
+import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { adapterId } from '../../src/adapter/commitment.js';
+import { applyExact } from '../../src/adapter/forward.js';
+import type { QuantizedModule } from '../../src/adapter/types.js';
+import { hexToBytes } from '../../src/bytes.js';
+import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
+import { callBytes } from '../../src/inference/callSizes.js';
+import type { Clock } from '../../src/inference/clock.js';
+import { ContributorSessions, type ProveSession } from '../../src/inference/contributorSessions.js';
+import {
+  MAX_CALL_FILE_BYTES,
+  MAX_OPEN_SESSIONS,
+  MAX_PENDING_BYTES,
+  SESSION_IDLE_MS,
+} from '../../src/inference/limits.js';
+import { toBytes } from '../../src/inference/littleEndian.js';
+import { PendingMemory } from '../../src/inference/openSession.js';
+import { openSessionRecord } from '../../src/inference/record.js';
+import { closingMessage, sign } from '../../src/inference/signatures.js';
+import type { StageRequest } from '../../src/inference/stageRequest.js';
+import { sessionDigest } from '../../src/protocol/sessionPass.js';
+import { temporaryFolder } from './fixtures.js';
+import { CONTRIBUTOR, commitTo, INPUTS, MODULES, randomModule, randomRows, USER } from './parties.js';
+
+class TestClock implements Clock {
+  time = 0;
+  readonly work = new Set<() => void>();
+
+  now(): number {
+    return this.time;
+  }
+
+  every(_ms: number, work: () => void): () => void {
+    this.work.add(work);
+    return () => this.work.delete(work);
+  }
+
+  /** Time passes and every timer runs. */
+  advance(ms: number): void {
+    this.time += ms;
+    for (const work of this.work) work();
+  }
+}
+
+interface Options {
+  readonly dir?: string;
+  readonly modules?: readonly QuantizedModule[];
+  readonly prove?: ProveSession;
+  readonly clock?: Clock;
+}
+
+async function contributor(options: Options = {}) {
+  const modules = options.modules ?? MODULES;
+  const sessionsDir = options.dir ?? (await temporaryFolder());
+  const sessions = new ContributorSessions({
+    commitment: commitTo(modules),
+    modules,
+    secretKey: CONTRIBUTOR.secretKey,
+    sessionsDir,
+    prove: options.prove ?? (async () => Uint8Array.of(1)),
+    ...(options.clock && { clock: options.clock }),
+  });
+  onTestFinished(() => sessions.dispose());
+  return { sessions, dir: sessionsDir, commitment: sessions.commitment };
+}
+
+async function opened(sessions: ContributorSessions, inputs: readonly (readonly number[])[] = INPUTS) {
+  const { sessionId } = await sessions.open({
+    adapterId: hexToBytes(adapterId(sessions.commitment)),
+    userKey: USER.publicKey,
+    nonce: new Uint8Array(32).fill(9),
+    inputs,
+  });
+  return sessionId;
+}
+
+/** One input of one stage: input 0 has four features, input 1 five. */
+function stageOf(call: number, stage: number, seed: number, tokens = 2): StageRequest {
+  const { x, exponents } = randomRows(tokens, stage === 0 ? 4 : 5, seed);
+  return { call, stage, tokens, inputs: [{ input: stage, rows: toBytes(x), exponents: toBytes(exponents) }] };
+}
+
+async function onlyFolder(dir: string): Promise<string> {
+  const names = await readdir(dir);
+  expect(names).toHaveLength(1);
+  return join(dir, names[0]!);
+}
+
+async function wholeCall(sessions: ContributorSessions, id: string, call = 0): Promise<void> {
+  for (const stage of [0, 1]) await sessions.apply(id, stageOf(call, stage, call));
+}
+
+async function closed(sessions: ContributorSessions, id: string, folder: string) {
+  const record = await openSessionRecord(folder);
+  const digest = await sessionDigest(record, MODULES);
+  const request = {
+    calls: record.callCount,
+    digest,
+    userSignature: sign(closingMessage(digest), USER.secretKey),
+  };
+  return { request, signature: await sessions.close(id, request) };
+}
+
+const refusal = (message: RegExp, code = 'SESSION_MISMATCH') =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
+
+/** Sixteen modules of 2^14 outputs and a narrow one: 500 tokens come to just below the limit of a call. */
+const WIDE = [
+  randomModule('narrow', 1, 1, 1),
+  ...Array.from({ length: 16 }, (_, i) => randomModule(`wide.${i}`, 1, 2 ** 14, 1)),
+];
+const WIDE_INPUTS = WIDE.map((_, i) => [i]);
+const wideStage = (tokens: number): StageRequest => ({
+  call: 0,
+  stage: 0,
+  tokens,
+  inputs: [{ input: 0, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
+});
+
+describe('memory of unfinished calls', () => {
+  it('is bounded for one call at its first stage', async () => {
+    const { sessions } = await contributor({ modules: WIDE });
+    const id = await opened(sessions, WIDE_INPUTS);
+    const tokens = 512;
+    expect(callBytes({ inputs: WIDE_INPUTS }, WIDE, tokens)).toBeGreaterThan(MAX_CALL_FILE_BYTES);
+    await expect(sessions.apply(id, wideStage(tokens))).rejects.toEqual(
+      refusal(/larger than \d+ bytes; send fewer tokens/, 'SESSION_MALFORMED'),
+    );
+    expect(await sessions.apply(id, wideStage(500))).toHaveLength(1);
+  });
+
+  it('is bounded over all sessions, and given back', async () => {
+    const clock = new TestClock();
+    const { sessions } = await contributor({ modules: WIDE, clock });
+    const size = callBytes({ inputs: WIDE_INPUTS }, WIDE, 500);
+    const fit = Math.floor(MAX_PENDING_BYTES / size);
+    const ids: string[] = [];
+    for (let i = 0; i < fit; i += 1) {
+      ids.push(await opened(sessions, WIDE_INPUTS));
+      await sessions.apply(ids[i]!, wideStage(500));
+    }
+    const more = await opened(sessions, WIDE_INPUTS);
+    const crowded = refusal(/too many calls are under way/);
+    await expect(sessions.apply(more, wideStage(500))).rejects.toEqual(crowded);
+    // A session that is broken off gives its memory back.
+    await expect(sessions.apply(ids[0]!, wideStage(499))).rejects.toEqual(refusal(/broken off/));
+    expect(await sessions.apply(more, wideStage(500))).toHaveLength(1);
+    // So do idle ones.
+    const last = await opened(sessions, WIDE_INPUTS);
+    await expect(sessions.apply(last, wideStage(500))).rejects.toEqual(crowded);
+    clock.advance(SESSION_IDLE_MS);
+    const fresh = await opened(sessions, WIDE_INPUTS);
+    expect(await sessions.apply(fresh, wideStage(500))).toHaveLength(1);
+  });
+
+  it('is given back by whole calls and closes', async () => {
+    const taken: number[] = [];
+    vi.spyOn(PendingMemory.prototype, 'take').mockImplementation((bytes) => void taken.push(bytes));
+    vi.spyOn(PendingMemory.prototype, 'give').mockImplementation((bytes) => void taken.push(-bytes));
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    const size = callBytes({ inputs: INPUTS }, MODULES, 2);
+    await wholeCall(sessions, id);
+    expect(taken).toEqual([size, -size]);
+    await sessions.apply(id, stageOf(1, 0, 1));
+    await closed(sessions, id, await onlyFolder(dir));
+    expect(taken).toEqual([size, -size, size, -size]);
+  });
+});
+
+describe('what was answered', () => {
+  it('is on disk before the call is whole', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    const folder = await onlyFolder(dir);
+    const { header } = await openSessionRecord(folder);
+    expect(await readAnswered(folder, header)).toEqual([]);
+    await sessions.apply(id, stageOf(0, 0, 1, 3));
+    expect([...answeredRows(header, await readAnswered(folder, header))]).toEqual([
+      [0, 3],
+      [2, 3],
+    ]);
+    await sessions.apply(id, stageOf(0, 1, 2, 3));
+    await sessions.apply(id, stageOf(1, 0, 3, 2));
+    const stages = await readAnswered(folder, header);
+    expect(stages.map(({ call, stage, tokens, inputs }) => [call, stage, tokens, inputs])).toEqual([
+      [0, 0, 3, [0]],
+      [0, 1, 3, [1]],
+      [1, 0, 2, [0]],
+    ]);
+    expect([...answeredRows(header, stages)].sort()).toEqual([
+      [0, 5],
+      [1, 3],
+      [2, 5],
+    ]);
+    // The record is what it was: one whole call, and the journal beside it.
+    expect((await openSessionRecord(folder)).callCount).toBe(1);
+  });
+
+  it('cannot be asked with other content: the session is broken off', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    await sessions.apply(id, stageOf(1, 0, 1));
+    const brokenOff = refusal(/other content; close it and open another$/);
+    await expect(sessions.apply(id, stageOf(1, 0, 2))).rejects.toEqual(brokenOff);
+    // Not even the first request is answered now.
+    await expect(sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(brokenOff);
+    await expect(sessions.apply(id, stageOf(1, 1, 1))).rejects.toEqual(brokenOff);
+    const folder = await onlyFolder(dir);
+    const { header } = await openSessionRecord(folder);
+    expect(answeredRows(header, await readAnswered(folder, header)).get(0)).toBe(4);
+    // Whole calls can be closed and proven.
+    await closed(sessions, id, folder);
+    expect(await sessions.prove(id, () => undefined)).toEqual(Uint8Array.of(1));
+  });
+
+  it.each([
+    ['a later stage', (good: StageRequest) => ({ ...good, inputs: stageOf(0, 1, 2).inputs }), 1],
+    ['another number of tokens', () => stageOf(0, 0, 1, 3), 0],
+    [
+      'another exponent',
+      (good: StageRequest) => ({
+        ...good,
+        inputs: [{ ...good.inputs[0]!, exponents: new Uint8Array(4) }],
+      }),
+      0,
+    ],
+    ['malformed content', (good: StageRequest) => ({ ...good, inputs: [] }), 0],
+  ])('cannot be asked with other content: %s', async (_, change, stage) => {
+    const { sessions } = await contributor({ modules: [...MODULES, randomModule('m.3', 4, 2)] });
+    const id = await opened(sessions, [...INPUTS, [3]]);
+    for (let s = 0; s <= stage; s += 1) await sessions.apply(id, stageOf(0, s, 1));
+    await expect(sessions.apply(id, change(stageOf(0, stage, 1)))).rejects.toEqual(refusal(/broken off/));
+  });
+
+  it('is not given out when it cannot be noted', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await rm(await onlyFolder(dir), { recursive: true });
+    await expect(sessions.apply(id, stageOf(0, 0, 1))).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    await expect(sessions.apply(id, stageOf(0, 0, 1))).rejects.toEqual(refusal(/broken off/));
+  });
+});
+
+describe('a lost answer', () => {
+  it('is given again, at any stage of the last call', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    const asked: [StageRequest, unknown][] = [];
+    const ask = async (request: StageRequest) => {
+      const outputs = await sessions.apply(id, request);
+      asked.push([request, outputs]);
+      for (const [before, answer] of asked) expect(await sessions.apply(id, before)).toEqual(answer);
+      return outputs;
+    };
+    const [first] = await ask(stageOf(0, 0, 1));
+    expect(first!.values).toEqual(applyExact(MODULES[0]!, randomRows(2, 4, 1).x, 2));
+    await ask(stageOf(0, 1, 2));
+    // The whole call was lost: from the start again, then on.
+    const folder = await onlyFolder(dir);
+    const { header, callCount } = await openSessionRecord(folder);
+    expect(callCount).toBe(1);
+    expect(await readAnswered(folder, header)).toHaveLength(2);
+    await wholeCall(sessions, id, 1);
+    expect((await openSessionRecord(folder)).callCount).toBe(2);
+    // A call before the last is past, and so is the last one with other content.
+    const past = refusal(/the next call is number 2/);
+    await expect(sessions.apply(id, stageOf(0, 0, 1))).rejects.toEqual(past);
+    await expect(sessions.apply(id, stageOf(1, 0, 99))).rejects.toEqual(past);
+    await wholeCall(sessions, id, 2);
+  });
+
+  it('of a close is given again, also by a later process', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const folder = await onlyFolder(dir);
+    const { request, signature } = await closed(sessions, id, folder);
+    expect(await sessions.close(id, request)).toEqual(signature);
+    const later = await contributor({ dir });
+    expect(await later.sessions.close(id, request)).toEqual(signature);
+    const other = new Uint8Array(32).fill(5);
+    const forged = { ...request, digest: other, userSignature: sign(closingMessage(other), USER.secretKey) };
+    await expect(later.sessions.close(id, forged)).rejects.toEqual(refusal(/differs/));
+    await expect(later.sessions.close(id, { ...request, calls: 2 })).rejects.toEqual(refusal(/differs/));
+  });
+});
+
+describe('a closed session', () => {
+  it('is proven by a later process of the same adapter, not by another', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    await closed(sessions, id, await onlyFolder(dir));
+    const proven: number[] = [];
+    const prove: ProveSession = async (session) => {
+      proven.push((await session.readCall(0)).tokens);
+      return Uint8Array.of(7);
+    };
+    const later = await contributor({ dir, prove });
+    expect(await later.sessions.prove(id, () => undefined)).toEqual(Uint8Array.of(7));
+    expect(await later.sessions.prove(id, () => undefined)).toEqual(Uint8Array.of(7));
+    expect(proven).toEqual([2, 2]);
+    const none = refusal(/no such session/);
+    const other = await contributor({ dir, modules: MODULES.slice(0, 2) });
+    await expect(other.sessions.prove(id, () => undefined)).rejects.toEqual(none);
+    await expect(later.sessions.prove('', () => undefined)).rejects.toEqual(none);
+    await expect(later.sessions.prove('00', () => undefined)).rejects.toEqual(none);
+  });
+
+  it('does not show its name in the folder', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const folder = await onlyFolder(dir);
+    await closed(sessions, id, folder);
+    const name = folder.slice(dir.length + 1);
+    expect(name).toMatch(/^[0-9a-f]{32}$/);
+    expect(name).not.toBe(id);
+    await expect(sessions.prove(name, () => undefined)).rejects.toEqual(refusal(/no such session/));
+  });
+
+  it('frees its place', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    await closed(sessions, id, await onlyFolder(dir));
+    await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS }, () => opened(sessions)));
+  });
+
+  it('that was not closed before a restart cannot go on', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const later = await contributor({ dir });
+    const none = refusal(/no such session/);
+    await expect(later.sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(none);
+    await expect(later.sessions.prove(id, () => undefined)).rejects.toEqual(none);
+  });
+});
+
+describe('places for open sessions', () => {
+  it('are counted when they are asked for, not when the folder is made', async () => {
+    const { sessions, dir } = await contributor();
+    const asked = await Promise.allSettled(
+      Array.from({ length: MAX_OPEN_SESSIONS + 36 }, () => opened(sessions)),
+    );
+    expect(asked.filter(({ status }) => status === 'fulfilled')).toHaveLength(MAX_OPEN_SESSIONS);
+    expect(await readdir(dir)).toHaveLength(MAX_OPEN_SESSIONS);
+    const refused = asked.find(({ status }) => status === 'rejected') as PromiseRejectedResult;
+    expect(refused.reason).toEqual(refusal(/too many open sessions/));
+  });
+
+  it('come back when the folder cannot be made', async () => {
+    const dir = join(await temporaryFolder(), 'file');
+    await writeFile(dir, '');
+    const { sessions } = await contributor({ dir });
+    for (let i = 0; i < MAX_OPEN_SESSIONS; i += 1) {
+      await expect(opened(sessions)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    }
+    await rm(dir);
+    await opened(sessions);
+  });
+
+  it('come back from sessions that fall idle', async () => {
+    const clock = new TestClock();
+    const { sessions } = await contributor({ clock });
+    const kept = await opened(sessions);
+    for (let i = 1; i < MAX_OPEN_SESSIONS; i += 1) await opened(sessions);
+    clock.advance(SESSION_IDLE_MS - 1);
+    await sessions.apply(kept, stageOf(0, 0, 1));
+    await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
+    clock.advance(1);
+    await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS - 1 }, () => opened(sessions)));
+    await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
+    // The one that was used is still there; an hour later it is not.
+    await sessions.apply(kept, stageOf(0, 1, 1));
+    clock.advance(SESSION_IDLE_MS);
+    await expect(sessions.apply(kept, stageOf(1, 0, 1))).rejects.toEqual(refusal(/no such session/));
+  });
+
+  it('are not watched any more after the end', async () => {
+    const clock = new TestClock();
+    const { sessions } = await contributor({ clock });
+    expect(clock.work.size).toBe(1);
+    sessions.dispose();
+    expect(clock.work.size).toBe(0);
+  });
+});
+
+describe('close', () => {
+  it('reads no call: digests are kept as calls come in', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const folder = await onlyFolder(dir);
+    const digest = await sessionDigest(await openSessionRecord(folder), MODULES);
+    await rm(join(folder, 'calls', '000000.safetensors'));
+    const userSignature = sign(closingMessage(digest), USER.secretKey);
+    await expect(sessions.close(id, { calls: 1, digest, userSignature })).resolves.toHaveLength(64);
+  });
+
+  it('checks the signature before the digest', async () => {
+    const { sessions } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const wrong = { calls: 1, digest: new Uint8Array(32), userSignature: new Uint8Array(64) };
+    await expect(sessions.close(id, wrong)).rejects.toEqual(refusal(/signature/));
+  });
+});
+
+describe('a proof that is called off', () => {
+  async function ready(prove: ProveSession) {
+    const { sessions, dir } = await contributor({ prove });
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    await closed(sessions, id, await onlyFolder(dir));
+    return { sessions, id };
+  }
+
+  it('stops a prover that only reports, and frees the place', async () => {
+    const abort = new AbortController();
+    let runs = 0;
+    const { sessions, id } = await ready(async (_, onProgress) => {
+      runs += 1;
+      if (runs > 1) return Uint8Array.of(9);
+      abort.abort();
+      onProgress({ step: 'on', done: 0, total: 1 });
+      return Uint8Array.of(8);
+    });
+    await expect(sessions.prove(id, () => undefined, abort.signal)).rejects.toEqual(refusal(/called off/));
+    expect(await sessions.prove(id, () => undefined)).toEqual(Uint8Array.of(9));
+  });
+
+  it('tells the prover, whose place is taken until it has ended', async () => {
+    const abort = new AbortController();
+    let end: () => void = () => undefined;
+    let begun: () => void = () => undefined;
+    const running = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const { sessions, id } = await ready(async (_session, _onProgress, signal) => {
+      await new Promise<void>((resolve) => {
+        end = resolve;
+        begun();
+      });
+      signal.throwIfAborted();
+      return Uint8Array.of(8);
+    });
+    const proof = sessions.prove(id, () => undefined, abort.signal);
+    await running;
+    abort.abort();
+    await expect(sessions.prove(id, () => undefined)).rejects.toEqual(refusal(/busy/));
+    end();
+    await expect(proof).rejects.toThrow(/abort/);
+  });
+});
+
+describe('files of a session', () => {
+  it('are for their owner alone', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const folder = await onlyFolder(dir);
+    await closed(sessions, id, folder);
+    const modes = await Promise.all(
+      ['', 'calls', 'session.json', 'answered.jsonl', 'close.json', 'calls/000000.safetensors'].map(
+        async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`,
+      ),
+    );
+    expect(modes).toEqual([
+      ' 700',
+      'calls 700',
+      'session.json 600',
+      'answered.jsonl 600',
+      'close.json 600',
+      'calls/000000.safetensors 600',
+    ]);
+  });
+});
