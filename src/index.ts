@@ -36,8 +36,12 @@ export {
 } from './inference/index.js';
 export {
   type InvalidReason,
+  proveRegistration,
   proveSession,
+  type RegistrationInvalidReason,
+  type RegistrationResult,
   type Session,
   type VerificationResult,
   verifyProof,
+  verifyRegistration,
 } from './protocol/index.js';

@@ -10,6 +10,7 @@ import {
   MAX_MODULES,
   MAX_NAME_LENGTH,
   MAX_RANK,
+  MAX_REGISTRATION_PROOF_BYTES,
   MAX_SCALING,
   MAX_TOTAL_RANK,
   MIN_DOMAIN_SIZE,
@@ -26,6 +27,10 @@ const LABEL = 'zklora/adapter/v1';
 /** Hex is lower case only: anything hashed has one byte form. */
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const point = z.string().regex(/^[0-9a-f]{128}$/);
+const registrationProof = z
+  .string()
+  .max(2 * MAX_REGISTRATION_PROOF_BYTES)
+  .regex(/^(?:[0-9a-f]{2})+$/);
 const exponent = z.number().int().min(MIN_EXPONENT).max(MAX_EXPONENT);
 const features = z.number().int().min(1).max(MAX_FEATURES);
 
@@ -51,13 +56,14 @@ const schema = z.strictObject({
   salt: digest,
   domainSize: z.number().int().min(MIN_DOMAIN_SIZE).max(MAX_DOMAIN_SIZE),
   modules: z.array(moduleSchema).min(1).max(MAX_MODULES),
-  registrationProof: z.null(),
+  registrationProof: registrationProof.nullable(),
 });
 
 /**
  * Parses adapter.zkl.json (docs/formats.md, "Adapter commitment"). Pure: runs in a browser.
  *
- * Checks form, limits and sizes. That the points are on the curve is checked where they are used.
+ * Checks form, limits and sizes. That the points are on the curve, and what the registration proof holds, is
+ * checked where they are used.
  *
  * @throws ZkLoraError `COMMITMENT_MALFORMED`
  */

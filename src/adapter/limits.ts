@@ -21,7 +21,10 @@ export const MAX_NAME_LENGTH = 256;
 /** Size of an adapter commitment file: 2^17 points of 128 hex digits, with room for punctuation. */
 export const MAX_COMMITMENT_BYTES = 32 * 2 ** 20;
 
-/** Smallest evaluation domain: the registration proof places 310 sketches on it. */
+/** Size of a registration proof: 465 sketches of 13 bytes, a few points and ids, with room to grow. */
+export const MAX_REGISTRATION_PROOF_BYTES = 20_000;
+
+/** Smallest evaluation domain: the registration proof places 465 sketches on it. */
 export const MIN_DOMAIN_SIZE = 512;
 
 /** Largest evaluation domain, see {@link MAX_FEATURES}. */

@@ -48,6 +48,6 @@ export interface AdapterCommitment {
   /** Size N of the evaluation domain, a power of two. */
   readonly domainSize: number;
   readonly modules: readonly CommittedModule[];
-  /** Place of the registration proof; not part of the adapter id; null in this version. */
-  readonly registrationProof: null;
+  /** Registration proof, hex; null without one. Not part of the adapter id. */
+  readonly registrationProof: string | null;
 }

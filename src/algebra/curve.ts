@@ -16,6 +16,7 @@ export interface Curve {
     ifft(values: Uint8Array): Promise<Uint8Array>;
     batchToMontgomery(values: Uint8Array): Promise<Uint8Array>;
     batchFromMontgomery(values: Uint8Array): Promise<Uint8Array>;
+    fromRng(stream: RandomStream): Uint8Array;
   };
   readonly G1: Group;
   readonly G2: Group;
@@ -35,6 +36,7 @@ export interface Group {
   add(a: Uint8Array, b: Uint8Array): Uint8Array;
   sub(a: Uint8Array, b: Uint8Array): Uint8Array;
   neg(a: Uint8Array): Uint8Array;
+  double(a: Uint8Array): Uint8Array;
   eq(a: Uint8Array, b: Uint8Array): boolean;
   isZero(a: Uint8Array): boolean;
   toAffine(a: Uint8Array): Uint8Array;
@@ -56,12 +58,19 @@ export interface Group {
   fromRprUncompressed(bytes: Uint8Array, offset: number): Uint8Array;
   toObject(point: Uint8Array): unknown;
   fromObject(point: unknown): Uint8Array;
+  fromRng(stream: RandomStream): Uint8Array;
+}
+
+/** Source of the numbers that `fromRng` turns into field elements and points. */
+export interface RandomStream {
+  nextU32(): number;
 }
 
 /** One step of a task that a worker runs: ffjavascript's thread manager protocol. */
 export type TaskStep =
   | { cmd: 'ALLOCSET'; var: number; buff: Uint8Array }
   | { cmd: 'ALLOC'; var: number; len: number }
+  | { cmd: 'SET'; var: number; buff: Uint8Array }
   | {
       cmd: 'CALL';
       fnName: string;

@@ -8,11 +8,10 @@ import {
   powersVector,
   scaleVector,
   subVectors,
-  vectorFromScalars,
 } from './vector.js';
 
 /** Generator of the whole multiplicative group of F: 5 * H never meets H. Prover's choice, not in any proof. */
-const COSET_SHIFT = 5n;
+export const COSET_SHIFT = 5n;
 
 /** Generator w of H, the subgroup of order `size`: ffjavascript's and snarkjs's choice, 5^((R-1)/2^28) squared down. */
 export function rootOfUnity(engine: Engine, size: number): bigint {
@@ -56,68 +55,4 @@ export function interpolateFromCoset(engine: Engine, values: FieldVector): Field
 /** Z_H on the coset 5H, where it is constant: 5^N - 1. */
 export function vanishingOnCoset(size: number): bigint {
   return Fr.sub(Fr.pow(COSET_SHIFT, BigInt(size)), 1n);
-}
-
-/** A product of two polynomials, known by its values on H and on 5H. */
-export interface ProductValues {
-  readonly onDomain: FieldVector;
-  readonly onCoset: FieldVector;
-}
-
-/**
- * Values of a(X) * (b(X) + blinder * Z_H(X)) on H and on 5H, computed in a worker thread.
- *
- * @param a values of a on H, `[N]`
- * @param b values of b on H, `[N]`
- */
-export async function multiplyOnDomains(
-  engine: Engine,
-  a: FieldVector,
-  b: FieldVector,
-  blinder: bigint,
-): Promise<ProductValues> {
-  const size = a.byteLength / 32;
-  const constants = vectorFromScalars(engine, [1n, COSET_SHIFT, Fr.mul(blinder, vanishingOnCoset(size))]);
-  const toCoset = (value: number) =>
-    [
-      { cmd: 'CALL', fnName: 'frm_ifft', params: [{ var: value }, { val: size }] },
-      { cmd: 'CALL', fnName: 'zk_mul', params: [{ var: value }, { var: 3 }, { val: size }, { var: value }] },
-    ] as const;
-  const transform = (value: number) =>
-    ({ cmd: 'CALL', fnName: 'frm_fft', params: [{ var: value }, { val: size }] }) as const;
-  const [onDomain, onCoset] = await engine.curve.tm.queueAction([
-    { cmd: 'ALLOCSET', var: 0, buff: a },
-    { cmd: 'ALLOCSET', var: 1, buff: b },
-    { cmd: 'ALLOCSET', var: 2, buff: constants },
-    { cmd: 'ALLOC', var: 3, len: a.byteLength },
-    { cmd: 'ALLOC', var: 4, len: a.byteLength },
-    {
-      cmd: 'CALL',
-      fnName: 'zk_mul',
-      params: [{ var: 0 }, { var: 1 }, { val: size }, { var: 4 }],
-    },
-    { cmd: 'GET', out: 0, var: 4, len: a.byteLength },
-    {
-      cmd: 'CALL',
-      fnName: 'zk_powers',
-      params: [{ var: 2 }, { var: 2, offset: 32 }, { val: size }, { var: 3 }],
-    },
-    ...toCoset(0),
-    transform(0),
-    ...toCoset(1),
-    // blinder * Z_H is a constant on the coset: it joins the lowest coefficient
-    {
-      cmd: 'CALL',
-      fnName: 'frm_add',
-      params: [{ var: 1 }, { var: 2, offset: 64 }, { var: 1 }],
-    },
-    transform(1),
-    {
-      cmd: 'CALL',
-      fnName: 'zk_mul',
-      params: [{ var: 0 }, { var: 1 }, { val: size }, { var: 4 }],
-    },
-    { cmd: 'GET', out: 1, var: 4, len: a.byteLength },
-  ]);
-  return { onDomain: onDomain!, onCoset: onCoset! };
 }

@@ -28,6 +28,8 @@ export interface SyncMemory {
   alloc(bytes: number): number;
   /** Copies a buffer into fresh memory and returns its address. */
   put(data: Uint8Array): number;
+  /** Copies a buffer to an address inside reserved memory. */
+  write(address: number, data: Uint8Array): void;
   /** Copies `bytes` bytes out of memory. */
   get(address: number, bytes: number): Uint8Array;
 }
@@ -85,6 +87,7 @@ async function build(): Promise<Engine> {
           tm.u8.set(data, address);
           return address;
         },
+        write: (address, data) => tm.u8.set(data, address),
         get: (address, bytes) => tm.u8.slice(address, address + bytes),
       });
     } finally {

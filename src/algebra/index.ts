@@ -3,13 +3,17 @@ export * from './domain.js';
 export { type Engine, loadEngine, type SyncMemory } from './engine.js';
 export * from './group.js';
 export { hashToG1 } from './hashToCurve.js';
+export { gatherVector, vectorFromIntegers } from './integers.js';
 export {
+  combineMatrices,
   combineRows,
   type LimbPlanes,
   multiplyRows,
   type SmallIntegers,
   toLimbs,
 } from './limbs.js';
+export { bucketSum, bucketSumRows, combinePoints, type JacobianPoint } from './multiExp.js';
 export * from './points.js';
+export { type Factors, MAX_TASK_PRODUCTS, type ProductValues, sumOfProducts } from './quadTransform.js';
 export * from './scalar.js';
 export * from './vector.js';

@@ -6,6 +6,11 @@
  * loop around the library's own frm_mul / frm_add. Elements are 32 bytes, Montgomery form.
  */
 
+import { addCurveKernels } from './curveKernels.js';
+import { addLimbKernels } from './limbKernels.js';
+import { addQuadKernels } from './quadKernels.js';
+import type { ModuleBuilder as RawModuleBuilder } from './wasmCode.js';
+
 type Code = readonly unknown[];
 
 interface CodeBuilder {
@@ -78,6 +83,9 @@ function addKernel(module: ModuleBuilder, name: string, shape: KernelShape): voi
 /** Adds the kernels; passed to ffjavascript's buildBn128. */
 export function addFieldKernels(builder: unknown): void {
   const module = builder as ModuleBuilder;
+  addQuadKernels(builder as RawModuleBuilder);
+  addLimbKernels(builder as RawModuleBuilder);
+  addCurveKernels(builder as RawModuleBuilder);
   const scratch = module.alloc(SIZE);
   const elementwise = (name: string, op: string) =>
     addKernel(module, name, {

@@ -1,88 +1,67 @@
 /**
  * Products of small-integer matrices with field vectors, exact, without big integers.
  *
- * A field element is cut into 12 limbs of 22 bits. With entries below 2^16 in size and at most 2^14 terms a
- * sum of (entry x limb) stays below 2^52, so float64 multiply-add is exact; carries and the reduction mod R
- * are done once for each output. docs/protocol.md, "Cost".
+ * A field element is cut into 20 limbs of 13 bits with sign; a sum of (entry x limb) is exact in the 32-bit lanes of
+ * the vector unit, carries and the reduction mod R are done once for each output. docs/protocol.md, "Cost".
  */
 import type { Engine } from './engine.js';
-import { R } from './scalar.js';
-import { addVectors, type FieldVector, vectorFromBytes, vectorLength, vectorToBytes } from './vector.js';
+import { MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS } from './limbKernels.js';
+import { Fr } from './scalar.js';
+import {
+  addVectors,
+  constantVector,
+  dotVectors,
+  type FieldVector,
+  scaleVector,
+  subVector,
+  vectorLength,
+  zeroVector,
+} from './vector.js';
 
-const LIMBS = 12;
-const LIMB_BITS = 22;
-const LIMB_SIZE = 2 ** LIMB_BITS;
+/** Any integers of 16 bits. */
+export type SmallIntegers = Int16Array | Uint16Array;
 
-/** Terms of one exact sum: 2^16 (entry) * 2^22 (limb) * 2^14 = 2^52. */
-const MAX_TERMS = 2 ** 14;
+/** A field vector cut into limbs, ready for {@link multiplyRows}. */
+export interface LimbPlanes {
+  /** See limbKernels.ts; zeros up to a multiple of 32 elements. */
+  readonly planes: Uint8Array;
+  readonly vector: FieldVector;
+}
 
-/** Columns worked on together: 12 accumulator rows of this length fit a first-level cache. */
-const COLUMN_BLOCK = 256;
+/** Undoes the division by 2^260 in the kernels. */
+const MONTGOMERY = Fr.create(2n ** 260n);
 
-/** Any typed array whose entries are integers in [-2^15, 2^16). */
-export type SmallIntegers = Int16Array | Uint16Array | Float64Array;
+/** Bytes of a matrix that are worked on at a time. */
+const CHUNK_BYTES = 2 ** 22;
 
-/** Field elements as limbs: `planes[l][i]` is limb l of element i. */
-export type LimbPlanes = readonly Float64Array[];
-
-const R_LIMBS: readonly number[] = Array.from({ length: LIMBS }, (_, l) =>
-  Number((R >> BigInt(LIMB_BITS * l)) & BigInt(LIMB_SIZE - 1)),
-);
-
-/** R / 2^220: the two top limbs of R as one float64. */
-const R_TOP = Number(R >> 170n) / 2 ** 50;
+/** Taken off unsigned entries, which then fit int16. */
+const SIGN = 2 ** 15;
 
 /** Cuts a field vector into limbs. */
 export function toLimbs(engine: Engine, vector: FieldVector): LimbPlanes {
-  const bytes = vectorToBytes(engine, vector);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  const length = vectorLength(vector);
-  const planes = Array.from({ length: LIMBS }, () => new Float64Array(length));
-  for (let l = 0; l < LIMBS; l++) {
-    const plane = planes[l]!;
-    const word = (l * LIMB_BITS) >> 5;
-    const shift = (l * LIMB_BITS) & 31;
-    for (let i = 0; i < length; i++) {
-      let limb = words[i * 8 + word]! >>> shift;
-      if (shift > 32 - LIMB_BITS && word < 7) limb |= words[i * 8 + word + 1]! << (32 - shift);
-      plane[i] = limb & (LIMB_SIZE - 1);
-    }
-  }
-  return planes;
+  return { planes: makePlanes(engine, vector, MULTIPLY_COLUMNS), vector };
 }
 
-/**
- * Reduces accumulated limbs to field elements.
- *
- * `sums[l * count + i]` is the sum of weight 2^(22 l) of output i, an integer below 2^52 in size.
- */
-function reduceLimbs(engine: Engine, sums: Float64Array, count: number): FieldVector {
-  const words = new Uint32Array(count * 8);
-  const limb = new Float64Array(LIMBS);
-  for (let i = 0; i < count; i++) {
-    let carry = 0;
-    for (let l = 0; l < LIMBS; l++) {
-      const value = sums[l * count + i]! + carry;
-      carry = Math.floor(value / LIMB_SIZE);
-      limb[l] = l === LIMBS - 1 ? value : value - carry * LIMB_SIZE;
-    }
-    // one less than the float estimate of floor(value / R), which is off by at most one: leaves [0, 3R)
-    const multiple = Math.floor((limb[LIMBS - 1]! * LIMB_SIZE + limb[LIMBS - 2]!) / R_TOP) - 1;
-    carry = 0;
-    for (let l = 0; l < LIMBS; l++) {
-      const value = limb[l]! - multiple * R_LIMBS[l]! + carry;
-      carry = Math.floor(value / LIMB_SIZE);
-      limb[l] = value - carry * LIMB_SIZE;
-    }
-    for (let l = 0; l < LIMBS; l++) {
-      const bit = l * LIMB_BITS;
-      const word = i * 8 + (bit >> 5);
-      const shift = bit & 31;
-      words[word]! |= limb[l]! << shift;
-      if (shift > 32 - LIMB_BITS) words[word + 1]! |= limb[l]! >>> (32 - shift);
-    }
-  }
-  return vectorFromBytes(engine, new Uint8Array(words.buffer));
+function makePlanes(engine: Engine, vector: FieldVector, multiple: number): Uint8Array {
+  const length = Math.ceil(vectorLength(vector) / multiple) * multiple;
+  const padded = zeroVector(length);
+  padded.set(scaleVector(engine, vector, MONTGOMERY));
+  const bytes = (length / PLANE_ELEMENTS) * PLANE_BYTES;
+  return engine.sync(({ call, put, alloc, get }) => {
+    const out = alloc(bytes);
+    call.zk_planes!(put(padded), length, out);
+    return get(out, bytes);
+  });
+}
+
+/** Entries as int16 and what was taken off each of them. */
+function signedEntries(matrix: SmallIntegers): { entries: Int16Array; offset: number } {
+  if (matrix instanceof Int16Array) return { entries: matrix, offset: 0 };
+  return { entries: Int16Array.from(matrix, (value) => value - SIGN), offset: SIGN };
+}
+
+function bytesOf(entries: Int16Array): Uint8Array {
+  return new Uint8Array(entries.buffer, entries.byteOffset, entries.byteLength);
 }
 
 /**
@@ -97,53 +76,76 @@ export function combineRows(
   matrix: SmallIntegers,
   cols: number,
 ): FieldVector {
-  const rows = vectorLength(coefficients);
-  const planes = toLimbs(engine, coefficients);
-  let total: FieldVector | undefined;
-  for (let from = 0; from < rows || total === undefined; from += MAX_TERMS) {
-    const to = Math.min(rows, from + MAX_TERMS);
-    const part = reduceLimbs(engine, accumulateRows(planes, matrix, cols, from, to), cols);
-    total = total === undefined ? part : addVectors(engine, total, part);
-  }
-  return total;
+  return combineMatrices(engine, coefficients, [matrix], cols);
 }
 
-function accumulateRows(
-  planes: LimbPlanes,
-  matrix: SmallIntegers,
+/**
+ * {@link combineRows} of several matrices, one below the other.
+ *
+ * @param coefficients one for each row of all matrices
+ */
+export function combineMatrices(
+  engine: Engine,
+  coefficients: FieldVector,
+  matrices: readonly SmallIntegers[],
   cols: number,
-  from: number,
-  to: number,
-): Float64Array {
-  const sums = new Float64Array(LIMBS * cols);
-  const quad = new Float64Array(4 * COLUMN_BLOCK);
-  for (let block = 0; block < cols; block += COLUMN_BLOCK) {
-    const width = Math.min(COLUMN_BLOCK, cols - block);
-    for (let row = from; row < to; row += 4) {
-      const height = Math.min(4, to - row);
-      quad.fill(0);
-      for (let k = 0; k < height; k++) {
-        const start = (row + k) * cols + block;
-        for (let c = 0; c < width; c++) quad[k * COLUMN_BLOCK + c] = matrix[start + c]!;
-      }
-      for (let l = 0; l < LIMBS; l++) {
-        const plane = planes[l]!;
-        const k0 = plane[row]!;
-        const k1 = height > 1 ? plane[row + 1]! : 0;
-        const k2 = height > 2 ? plane[row + 2]! : 0;
-        const k3 = height > 3 ? plane[row + 3]! : 0;
-        const out = l * cols + block;
-        for (let c = 0; c < width; c++) {
-          sums[out + c]! +=
-            k0 * quad[c]! +
-            k1 * quad[COLUMN_BLOCK + c]! +
-            k2 * quad[2 * COLUMN_BLOCK + c]! +
-            k3 * quad[3 * COLUMN_BLOCK + c]!;
-        }
-      }
+): FieldVector {
+  const chunk = Math.max(1, Math.floor(CHUNK_BYTES / (2 * cols * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
+  let total = zeroVector(cols);
+  let shift = 0n;
+  // pieces of matrices that wait for the next call of the kernel, and the row after them
+  let pieces: Int16Array[] = [];
+  let waiting = 0;
+  let row = 0;
+  const flush = () => {
+    if (waiting === 0) return;
+    const part = combineChunk(engine, subVector(coefficients, row - waiting, waiting), pieces, cols);
+    total = addVectors(engine, total, part);
+    pieces = [];
+    waiting = 0;
+  };
+  for (const matrix of matrices) {
+    const rows = matrix.length / cols;
+    const { entries, offset } = signedEntries(matrix);
+    if (offset !== 0) {
+      const ones = constantVector(engine, BigInt(offset), rows);
+      shift = Fr.add(shift, dotVectors(engine, subVector(coefficients, row, rows), ones));
+    }
+    for (let from = 0; from < rows; ) {
+      const count = Math.min(chunk - waiting, rows - from);
+      pieces.push(entries.subarray(from * cols, (from + count) * cols));
+      from += count;
+      row += count;
+      waiting += count;
+      if (waiting === chunk) flush();
     }
   }
-  return sums;
+  flush();
+  return shift === 0n ? total : addVectors(engine, total, constantVector(engine, shift, cols));
+}
+
+function combineChunk(
+  engine: Engine,
+  coefficients: FieldVector,
+  pieces: readonly Int16Array[],
+  cols: number,
+): FieldVector {
+  const planes = makePlanes(engine, coefficients, PLANE_ELEMENTS);
+  const octets = planes.byteLength / PLANE_BYTES;
+  const blocks = Math.ceil(cols / PLANE_ELEMENTS);
+  return engine.sync(({ call, put, write, alloc, get }) => {
+    const out = alloc(blocks * PLANE_ELEMENTS * 32);
+    const limbs = put(planes);
+    // the kernel reads whole octets of rows and whole blocks of columns: what lies behind counts zero times
+    const matrix = alloc(octets * PLANE_ELEMENTS * cols * 2 + 2 * PLANE_ELEMENTS);
+    let at = matrix;
+    for (const piece of pieces) {
+      write(at, bytesOf(piece));
+      at += piece.byteLength;
+    }
+    call.zk_combineRows!(matrix, 2 * cols, octets, limbs, blocks, out);
+    return get(out, cols * 32);
+  });
 }
 
 /**
@@ -160,47 +162,33 @@ export function multiplyRows(
   cols: number,
   vector: LimbPlanes,
 ): FieldVector {
-  let total: FieldVector | undefined;
-  for (let from = 0; from < cols || total === undefined; from += MAX_TERMS) {
-    const to = Math.min(cols, from + MAX_TERMS);
-    const sums = new Float64Array(LIMBS * rows);
-    for (let r = 0; r < rows; r++) dotRow(matrix, r * cols, vector, from, to, sums, r, rows);
-    const part = reduceLimbs(engine, sums, rows);
-    total = total === undefined ? part : addVectors(engine, total, part);
+  const { entries, offset } = signedEntries(matrix);
+  const { planes } = shorten(engine, vector, cols);
+  const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
+  const out = zeroVector(rows);
+  const chunk = Math.max(1, Math.floor(CHUNK_BYTES / (2 * cols * MULTIPLY_ROWS))) * MULTIPLY_ROWS;
+  for (let from = 0; from < rows; from += chunk) {
+    const count = Math.min(chunk, rows - from);
+    const part = engine.sync(({ call, put, alloc, get }) => {
+      const quads = Math.ceil(count / MULTIPLY_ROWS);
+      const sums = alloc(quads * MULTIPLY_ROWS * 32);
+      const limbs = put(planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES));
+      const address = put(bytesOf(entries.subarray(from * cols, (from + count) * cols)));
+      alloc((quads * MULTIPLY_ROWS - count) * cols * 2 + 2 * MULTIPLY_COLUMNS);
+      call.zk_multiplyRows!(address, 2 * cols, quads, limbs, blocks, sums);
+      return get(sums, count * 32);
+    });
+    out.set(part, from * 32);
   }
-  return total;
+  if (offset === 0) return out;
+  const ones = constantVector(engine, BigInt(offset), cols);
+  const shift = dotVectors(engine, subVector(vector.vector, 0, cols), ones);
+  return addVectors(engine, out, constantVector(engine, shift, rows));
 }
 
-/** Four limbs at a time: their accumulators stay in registers. */
-function dotRow(
-  matrix: SmallIntegers,
-  start: number,
-  vector: LimbPlanes,
-  from: number,
-  to: number,
-  sums: Float64Array,
-  row: number,
-  rows: number,
-): void {
-  for (let l = 0; l < LIMBS; l += 4) {
-    const v0 = vector[l]!;
-    const v1 = vector[l + 1]!;
-    const v2 = vector[l + 2]!;
-    const v3 = vector[l + 3]!;
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    for (let c = from; c < to; c++) {
-      const entry = matrix[start + c]!;
-      s0 += entry * v0[c]!;
-      s1 += entry * v1[c]!;
-      s2 += entry * v2[c]!;
-      s3 += entry * v3[c]!;
-    }
-    sums[l * rows + row] = s0;
-    sums[(l + 1) * rows + row] = s1;
-    sums[(l + 2) * rows + row] = s2;
-    sums[(l + 3) * rows + row] = s3;
-  }
+/** Limbs of the first `cols` elements, zeros behind them in their last block. */
+function shorten(engine: Engine, vector: LimbPlanes, cols: number): LimbPlanes {
+  const length = vectorLength(vector.vector);
+  if (cols === length || cols % MULTIPLY_COLUMNS === 0) return vector;
+  return toLimbs(engine, subVector(vector.vector, 0, cols));
 }

@@ -1,11 +1,13 @@
 import {
   type Engine,
   encodeG1,
+  type FieldVector,
   G1_BYTES,
   type G1Point,
   isIdentity,
   multiScalarMultiply,
   vectorFromScalars,
+  vectorLength,
 } from '../algebra/index.js';
 import { ZkLoraError } from '../errors.js';
 import type { ProverSrs } from './srs.js';
@@ -118,6 +120,26 @@ export async function commitPolynomial(
 ): Promise<G1Point> {
   const bases = srs.powers.subarray(0, (coefficients.byteLength / 32) * G1_BYTES);
   const point = await multiScalarMultiply(engine, bases, coefficients);
+  if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
+  return point as G1Point;
+}
+
+/**
+ * Commitment to a row of field elements: `sum_i values[i] L_i(tau) G + blinder Z_H(tau) G`, at most N of them.
+ *
+ * @throws ZkLoraError `INTERNAL` for a commitment that is the identity (probability 1/R for a uniform blinder).
+ */
+export async function commitValues(
+  engine: Engine,
+  srs: ProverSrs,
+  values: FieldVector,
+  blinder: bigint,
+): Promise<G1Point> {
+  const { G1 } = engine.curve;
+  const bases = srs.lagrange.subarray(0, vectorLength(values) * G1_BYTES);
+  const sum = await multiScalarMultiply(engine, bases, values);
+  const blinding = G1.timesFr(vanishingPoint(engine, srs), vectorFromScalars(engine, [blinder]));
+  const point = G1.toAffine(G1.add(G1.toJacobian(sum), blinding));
   if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
   return point as G1Point;
 }

@@ -1,2 +1,2 @@
-export { commitPolynomial, commitRows, type IntegerRow } from './commit.js';
+export { commitPolynomial, commitRows, commitValues, type IntegerRow } from './commit.js';
 export type { ProverSrs } from './srs.js';

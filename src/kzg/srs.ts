@@ -1,19 +1,14 @@
 import {
   type Engine,
-  Fr,
   G1_BYTES,
   type G2Point,
   g1Generator,
   g2Generator,
-  interpolate,
-  isIdentity,
   lagrangeAt,
-  multiScalarMultiply,
-  PairingProduct,
   powersVector,
-  randomScalar,
 } from '../algebra/index.js';
 import { ZkLoraError } from '../errors.js';
+import { arePowersInG1, isLagrangeBasis } from './consistency.js';
 import { multiplyGenerator } from './fixedBase.js';
 
 /**
@@ -87,32 +82,15 @@ export async function srsFromSecret(engine: Engine, tau: bigint, domainSize: num
 /**
  * Whether powers, Lagrange points and tau G2 belong to one tau other than 0 and 1.
  *
- * Randomised: powers by `e(sum r^i P_i, tau G2) = e(sum r^i P_(i+1), G2)` with P_0 = G, the Lagrange points by
- * committing to one random polynomial in both bases. A wrong point passes with probability below N / R. The
- * points must lie on the curve.
+ * Randomised: see {@link arePowersInG1} (with P_0 = G) and {@link isLagrangeBasis}. A wrong point passes with
+ * probability below 2 N / R. The points must lie on the curve.
  */
 export async function srsIsConsistent(engine: Engine, srs: ProverSrs, tauG2: G2Point): Promise<boolean> {
   const { G1, G2 } = engine.curve;
-  const { domainSize, powers, lagrange } = srs;
+  const { powers, lagrange } = srs;
   const first = powers.slice(0, G1_BYTES);
   if (!G1.eq(first, g1Generator(engine)) || G2.eq(tauG2, g2Generator(engine))) return false;
 
-  const steps = domainSize + EXTRA_POWERS - 1;
-  const randomPowers = powersVector(engine, randomScalar(), steps);
-  const low = await multiScalarMultiply(engine, powers.slice(0, steps * G1_BYTES), randomPowers);
-  const high = await multiScalarMultiply(engine, powers.slice(G1_BYTES), randomPowers);
-  if (isIdentity(engine, low) || isIdentity(engine, high)) return false;
-  const product = new PairingProduct(engine);
-  product.add(tauG2, 1n, low);
-  product.add(g2Generator(engine), Fr.neg(1n), high);
-  if (!(await product.isOne())) return false;
-
-  const values = powersVector(engine, randomScalar(), domainSize);
-  const byValues = await multiScalarMultiply(engine, lagrange, values);
-  const byCoefficients = await multiScalarMultiply(
-    engine,
-    powers.slice(0, domainSize * G1_BYTES),
-    interpolate(engine, values),
-  );
-  return G1.eq(byValues, byCoefficients);
+  if (!(await arePowersInG1(engine, powers, tauG2))) return false;
+  return isLagrangeBasis(engine, 'G1', powers, lagrange);
 }

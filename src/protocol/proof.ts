@@ -1,18 +1,12 @@
 import {
-  decodeG1Compressed,
-  decodeG2Compressed,
-  decodeScalar,
   encodeG1Compressed,
   encodeG2Compressed,
   encodeScalar,
-  G1_COMPRESSED_BYTES,
   type G1Point,
-  G2_COMPRESSED_BYTES,
   type G2Point,
-  SCALAR_BYTES,
 } from '../algebra/index.js';
-import { bytesToHex, concatBytes, equalBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
-import { ZkLoraError } from '../errors.js';
+import { concatBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
+import { decodeWhole, malformed, OutlineReader, type ProofReader } from './proofReader.js';
 
 /** First bytes of a proof file: name and format version. */
 const MAGIC = concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 1));
@@ -26,8 +20,6 @@ const MAX_GROUPS = 4096;
 /** log2(2K+2) of the smallest and the largest circuit, 1 and 2^19 pairs or so. */
 const MIN_ROUNDS = 2;
 const MAX_ROUNDS = 20;
-
-const DIGEST_BYTES = 32;
 
 /** Proof that one group of modules opens its Pedersen commitment D to the form's value. */
 export interface LinearFormProof {
@@ -109,7 +101,8 @@ function encodeProof(proof: Proof): Uint8Array[] {
   ];
 }
 
-function encodeSum(sum: SumProof): Uint8Array[] {
+/** 160 bytes. */
+export function encodeSum(sum: SumProof): Uint8Array[] {
   return [
     encodeG1Compressed(sum.runningSum),
     encodeG1Compressed(sum.quotient),
@@ -136,59 +129,6 @@ function encodeGroup(group: GroupProof): Uint8Array[] {
   ];
 }
 
-function malformed(message: string, cause?: unknown): ZkLoraError {
-  return new ZkLoraError('PROOF_MALFORMED', message, cause === undefined ? {} : { cause });
-}
-
-class Reader {
-  #at = 0;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  take(count: number): Uint8Array {
-    const end = this.#at + count;
-    if (end > this.#bytes.length) throw malformed('proof file is truncated: ask the prover for it again');
-    const part = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return part;
-  }
-
-  u8(): number {
-    return this.take(1)[0]!;
-  }
-
-  u16(what: string, min: number, max: number): number {
-    const [high, low] = this.take(2) as unknown as [number, number];
-    const value = high * 256 + low;
-    if (value < min || value > max)
-      throw malformed(`proof file: ${what} ${value} is outside [${min}, ${max}]`);
-    return value;
-  }
-
-  digest(): string {
-    return bytesToHex(this.take(DIGEST_BYTES));
-  }
-
-  g1(): G1Point {
-    return decodeG1Compressed(this.take(G1_COMPRESSED_BYTES));
-  }
-
-  g2(): G2Point {
-    return decodeG2Compressed(this.take(G2_COMPRESSED_BYTES));
-  }
-
-  scalar(): bigint {
-    return decodeScalar(this.take(SCALAR_BYTES));
-  }
-
-  end(): void {
-    if (this.#at !== this.#bytes.length) throw malformed('proof file has bytes after its end');
-  }
-}
-
 /**
  * Reads a proof file; every proof has exactly one encoding.
  *
@@ -197,30 +137,49 @@ class Reader {
  * identity.
  */
 export function decodeProofFile(bytes: Uint8Array): ProofFile {
-  const reader = new Reader(bytes);
-  try {
-    if (!equalBytes(reader.take(MAGIC.length), MAGIC)) {
-      throw malformed('not a zklora proof file of version 1');
-    }
-    const ids = {
-      parametersId: reader.digest(),
-      adapterId: reader.digest(),
-      sessionDigest: reader.digest(),
-    };
-    const proofs: Proof[] = [];
-    const count = reader.u16('number of proofs', 1, MAX_PROOF_MODULES);
-    for (let i = 0; i < count; i++) proofs.push(decodeProof(reader));
-    reader.end();
-    return { ...ids, proofs };
-  } catch (error) {
-    if (error instanceof ZkLoraError && error.code !== 'PROOF_MALFORMED') {
-      throw malformed(`proof file: ${error.message}`, error);
-    }
-    throw error;
-  }
+  return decodeWhole(bytes, 'proof file', decodeFile);
 }
 
-function decodeProof(reader: Reader): Proof {
+/** What a proof file is about and how it is divided, without its points and scalars. */
+export interface ProofOutline extends Pick<ProofFile, 'parametersId' | 'adapterId' | 'sessionDigest'> {
+  readonly proofs: readonly {
+    readonly modules: readonly number[];
+    /** Folding rounds of each group. */
+    readonly rounds: readonly number[];
+  }[];
+}
+
+/**
+ * Reads the structure of a proof file. Costs nothing beside {@link decodeProofFile}, whose points take about a
+ * millisecond each: what is about something else is refused on this alone.
+ *
+ * @throws ZkLoraError `PROOF_MALFORMED`
+ */
+export function outlineProofFile(bytes: Uint8Array): ProofOutline {
+  const { proofs, ...ids } = decodeWhole(bytes, 'proof file', decodeFile, OutlineReader);
+  return {
+    ...ids,
+    proofs: proofs.map(({ modules, groups }) => ({
+      modules,
+      rounds: groups.map(({ linearForm }) => linearForm.rounds.length),
+    })),
+  };
+}
+
+function decodeFile(reader: ProofReader): ProofFile {
+  reader.magic(MAGIC);
+  const ids = {
+    parametersId: reader.digest(),
+    adapterId: reader.digest(),
+    sessionDigest: reader.digest(),
+  };
+  const proofs: Proof[] = [];
+  const count = reader.u16('number of proofs', 1, MAX_PROOF_MODULES);
+  for (let i = 0; i < count; i++) proofs.push(decodeProof(reader));
+  return { ...ids, proofs };
+}
+
+function decodeProof(reader: ProofReader): Proof {
   const modules: number[] = [];
   const moduleCount = reader.u16('number of modules', 1, MAX_PROOF_MODULES);
   for (let i = 0; i < moduleCount; i++) {
@@ -234,7 +193,8 @@ function decodeProof(reader: Reader): Proof {
   return { modules, groups, sum: decodeSum(reader) };
 }
 
-function decodeSum(reader: Reader): SumProof {
+/** Reads what {@link encodeSum} wrote. */
+export function decodeSum(reader: ProofReader): SumProof {
   return {
     runningSum: reader.g1(),
     quotient: reader.g1(),
@@ -244,7 +204,7 @@ function decodeSum(reader: Reader): SumProof {
   };
 }
 
-function decodeGroup(reader: Reader): GroupProof {
+function decodeGroup(reader: ProofReader): GroupProof {
   const committed = reader.g1();
   const mask = reader.g1();
   const groth16 = { a: reader.g1(), b: reader.g2(), c: reader.g1() };

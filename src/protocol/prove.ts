@@ -7,6 +7,7 @@ import { bytesToHex, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
 import { drawForm, drawGroupWeight, startTranscript } from './challenges.js';
+import { hasCommittedShapes } from './committedShapes.js';
 import { foldSession } from './foldSession.js';
 import { inferenceLanes } from './inferenceLanes.js';
 import { formCoefficients } from './linearForm.js';
@@ -14,12 +15,13 @@ import { proveLinearForm } from './linearFormProve.js';
 import { encodeProofFile, type GroupProof, type Proof } from './proof.js';
 import { type CommittedGroup, commitGroup, type ProverContext, rankSpace } from './proveGroup.js';
 import { type Session, sessionModules } from './session.js';
-import { readSession } from './sessionDigest.js';
+import { readSession } from './sessionPass.js';
 import { buildStatement } from './statement.js';
 import { proveSum } from './sumProve.js';
+import { verifyProof } from './verify.js';
 
 /** Stages of proving, for progress displays. */
-export type ProveStage = 'read session' | 'rank space' | 'groth16' | 'linear form' | 'polynomials';
+export type ProveStage = 'read session' | 'rank space' | 'groth16' | 'linear form' | 'polynomials' | 'check';
 
 /** Arguments of {@link proveSession}. */
 export interface ProveOptions {
@@ -36,21 +38,50 @@ export interface ProveOptions {
 }
 
 /**
- * Proves that every delta of a session was computed with the committed weights.
+ * Proves that every delta of a session was computed with the committed weights, and verifies the proof before it
+ * leaves.
  *
  * @returns bytes of a proof file
  * @throws ZkLoraError `SESSION_MISMATCH` when the session's deltas are not those of these weights,
- * `SECRET_MISMATCH` when the secret is another adapter's, `PARAMETERS_MISMATCH`, `SESSION_MALFORMED`,
- * `STATEMENT_INVALID`
+ * `SECRET_MISMATCH` when weights or secret are not those of the commitment, `PARAMETERS_MISMATCH`,
+ * `SESSION_MALFORMED`, `STATEMENT_INVALID`
  * @example
  * const bytes = await proveSession({ engine, parameters, adapter, modules, secret, session });
  */
 export async function proveSession(options: ProveOptions): Promise<Uint8Array> {
+  const { engine, parameters, adapter, session, onProgress } = options;
+  const proof = await proveUnchecked(options);
+  onProgress?.({ stage: 'check', proof: 0, proofs: 1 });
+  const verdict = await verifyProof({
+    engine,
+    parameters: parameters.set,
+    verificationKeys: parameters.vkey,
+    adapter,
+    session,
+    proof,
+    allowDevelopmentParameters: true,
+  });
+  if (!verdict.valid) {
+    throw new ZkLoraError(
+      'SECRET_MISMATCH',
+      `the proof does not verify (${verdict.message}): weights or secret are not the registered ones, use those`,
+    );
+  }
+  return proof;
+}
+
+/**
+ * {@link proveSession} without the verification at its end, for measurements and for tests of dishonest provers.
+ *
+ * A proof made with weights or blinders other than the committed ones must not leave: it fails, and what is left of
+ * its equations is a function of the difference, without any blinder.
+ */
+export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array> {
   const { adapter, session, parameters, secret } = options;
   const id = adapterId(adapter);
   checkBelongTogether(options, id);
   options.onProgress?.({ stage: 'read session', proof: 0, proofs: 1 });
-  const { digest, tokens } = await readSession(session, adapter.modules);
+  const { digest, tokens, stable } = await readSession(session, adapter.modules);
   const all = sessionModules(session.header);
   const subsets = options.mode === 'per-module' ? all.map((module) => [module]) : [all];
   const srs = await parameters.srs(adapter.domainSize);
@@ -76,7 +107,7 @@ export async function proveSession(options: ProveOptions): Promise<Uint8Array> {
       options.onProgress?.({ stage, proof: proofIndex, proofs: subsets.length });
     const { engine, modules } = options;
     const context = { engine, parameters, srs, statement, modules, blinders };
-    proofs.push(await proveStatement(context, adapter, session, report));
+    proofs.push(await proveStatement(context, adapter, stable, report));
   }
   return encodeProofFile({
     parametersId: parameters.id,
@@ -98,18 +129,7 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
   if (session.header.adapterId !== id || session.header.contributorKey !== adapter.contributorKey) {
     throw new ZkLoraError('SESSION_MISMATCH', 'the session was held with another adapter');
   }
-  const same =
-    modules.length === adapter.modules.length &&
-    adapter.modules.every((committed, i) => {
-      const own = modules[i]!;
-      return (
-        own.name === committed.name &&
-        own.rank === committed.rank &&
-        own.inFeatures === committed.inFeatures &&
-        own.outFeatures === committed.outFeatures
-      );
-    });
-  if (!same)
+  if (!hasCommittedShapes(modules, adapter))
     throw new ZkLoraError('SESSION_MISMATCH', 'the weights do not have the shapes of the adapter commitment');
 }
 
@@ -125,7 +145,7 @@ async function proveStatement(
   const { u, v, t } = challenges;
 
   report('rank space');
-  const folded = await foldSession(engine, session, statement, adapter.modules, u, v);
+  const folded = (await foldSession(engine, session, [{ statement, u, v }], adapter.modules))[0]!;
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vPowers = powersVector(engine, v, widest);
   const space = rankSpace(context, folded.inputs, vPowers, t);

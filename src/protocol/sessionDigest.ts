@@ -1,6 +1,6 @@
 import { canonicalJson, concatBytes, labelledSha256, sha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
+import { type SessionCall, type SessionHeader, sessionModules } from './session.js';
 
 /** Shape of an adapter module as far as a session depends on it. */
 export interface ModuleShape {
@@ -128,36 +128,4 @@ export function callDigest(
 /** Combines header and call digests: H(label | headerDigest | u32 calls | callDigests...). */
 export function combineDigests(header: SessionHeader, calls: readonly Uint8Array[]): Uint8Array {
   return labelledSha256('zklora/session/v1', headerDigest(header), u32(calls.length), ...calls);
-}
-
-/**
- * Digest of a whole session: binds every X, Y and exponent, their order, both parties' keys and the nonce.
- *
- * @param modules shapes of all modules of the adapter, in its order
- * @throws ZkLoraError `SESSION_MALFORMED`
- */
-export async function sessionDigest(session: Session, modules: readonly ModuleShape[]): Promise<Uint8Array> {
-  return (await readSession(session, modules)).digest;
-}
-
-/**
- * One pass over a session: its digest and the number of token rows.
- *
- * @throws ZkLoraError `SESSION_MALFORMED`
- */
-export async function readSession(
-  session: Session,
-  modules: readonly ModuleShape[],
-): Promise<{ digest: Uint8Array; tokens: number }> {
-  const { header, callCount } = session;
-  checkHeader(header, modules);
-  if (callCount > MAX_SESSION_CALLS) throw malformed(`session has more than ${MAX_SESSION_CALLS} calls`);
-  const digests: Uint8Array[] = [];
-  let tokens = 0;
-  for (let index = 0; index < callCount; index++) {
-    const call = await session.readCall(index);
-    digests.push(callDigest(header, modules, index, call));
-    tokens += call.tokens;
-  }
-  return { digest: combineDigests(header, digests), tokens };
 }

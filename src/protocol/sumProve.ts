@@ -5,12 +5,12 @@ import {
   divideByLinear,
   type Engine,
   evaluateOnCoset,
+  type Factors,
   type FieldVector,
   Fr,
   interpolate,
   interpolateFromCoset,
   lagrangeAt,
-  multiplyOnDomains,
   padVector,
   powersVector,
   prefixSums,
@@ -19,6 +19,7 @@ import {
   scaleVector,
   subVector,
   subVectors,
+  sumOfProducts,
   vanishingOnCoset,
   vectorFromScalars,
 } from '../algebra/index.js';
@@ -39,6 +40,12 @@ export interface Lane {
   /** The same combination of the rows' blinders. */
   readonly blinder: bigint;
 }
+
+/** Lanes that a worker transforms at a time: four polynomials, two lanes, share the lanes of its vectors. */
+const BATCH = 4;
+
+/** Lanes of each first batch, so that a short sum is spread over the workers. */
+const FIRST_BATCH = 2;
 
 /** Where the sum argument gets its products from. */
 export interface LaneSource {
@@ -80,11 +87,12 @@ export async function proveSum(
   // lanes are made while workers transform earlier ones; only a few exist at a time
   const lanes = source.lanes()[Symbol.iterator]();
   const work = async () => {
-    for (let next = lanes.next(); !next.done; next = lanes.next()) {
-      const { known, rows, blinder } = next.value;
-      const product = await multiplyOnDomains(engine, known, rows, blinder);
+    let take = FIRST_BATCH;
+    for (let batch = takeLanes(lanes, take); batch.length > 0; batch = takeLanes(lanes, take)) {
+      const product = await sumOfProducts(engine, size, batch);
       onDomain = addVectors(engine, onDomain, product.onDomain);
       onCoset = addVectors(engine, onCoset, product.onCoset);
+      take = BATCH;
     }
   };
   await Promise.all(Array.from({ length: engine.threads + 1 }, work));
@@ -122,6 +130,17 @@ export async function proveSum(
   const shiftedOpening = await commitPolynomial(engine, srs, atShifted.quotient);
   drawBatch(transcript, { shifted, opening, shiftedOpening });
   return { runningSum, quotient, shifted, opening, shiftedOpening };
+}
+
+function takeLanes(lanes: Iterator<Lane>, count: number): Factors[] {
+  const batch: Factors[] = [];
+  while (batch.length < count) {
+    const next = lanes.next();
+    if (next.done) break;
+    const { known, rows, blinder } = next.value;
+    batch.push({ a: known, b: rows, blinder });
+  }
+  return batch;
 }
 
 /** Lambda = sum known(z) (rows + blinder Z_H) + R + phi - Z_H(z) Q, N + 3 coefficients. */

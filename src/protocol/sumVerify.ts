@@ -35,6 +35,7 @@ export interface Equation {
  * argument".
  *
  * @param known the verifier's own part of [Lambda]: committed rows and masks with their coefficients
+ * @param falseSum message when the rows do not sum to the total
  */
 export function sumEquations(
   engine: Engine,
@@ -44,6 +45,7 @@ export function sumEquations(
   proof: SumProof,
   z: bigint,
   tauG2: G2Point,
+  falseSum: string,
 ): Equation[] {
   const g2 = g2Generator(engine);
   const g1 = g1Generator(engine);
@@ -53,7 +55,7 @@ export function sumEquations(
   return [
     {
       reason: 'OPENING_INVALID',
-      message: 'the deltas were not computed with the committed weights',
+      message: falseSum,
       add: (product, weight) => {
         for (const { scalar, point } of known) product.add(g2, Fr.mul(weight, scalar), point);
         product.add(g2, weight, proof.runningSum);

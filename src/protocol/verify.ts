@@ -5,19 +5,21 @@
  * proof's sender but the proof.
  */
 
-import { adapterId } from '../adapter/commitment.js';
+import { adapterId, checkAdapterCommitment } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
-import { decodeG2, type Engine, Fr, PairingProduct } from '../algebra/index.js';
+import { decodeG2, type Engine, Fr } from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
+import { falseEquation } from './checkEquations.js';
 import { foldSession } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
-import { decodeProofFile, type Proof } from './proof.js';
+import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
+import type { ValidRegistration } from './registration/verify.js';
 import { decodeRows } from './rows.js';
 import { type Session, sessionModules } from './session.js';
-import { readSession } from './sessionDigest.js';
+import { readSession } from './sessionPass.js';
 import { buildStatement, type Statement } from './statement.js';
 import type { InvalidReason } from './sumVerify.js';
 import { groupEquations, openingEquations, replayChallenges } from './verifyEquations.js';
@@ -35,6 +37,11 @@ export type VerificationResult =
       readonly modules: readonly string[];
       readonly tokens: number;
       readonly proofs: number;
+      /**
+       * Whether the committed weights are known to be integers: {@link VerifyOptions.registration} was given. Without
+       * it the proof speaks about elements of a finite field.
+       */
+      readonly integerWeights: boolean;
     }
   | { readonly valid: false; readonly reason: InvalidReason; readonly message: string };
 
@@ -52,6 +59,8 @@ export interface VerifyOptions {
   /** The verifier's own record of the session. */
   readonly session: Session;
   readonly proof: Uint8Array;
+  /** The verifier's own verdict on this adapter's registration proof, from `verifyRegistration`. */
+  readonly registration?: ValidRegistration;
   /** Accept parameters whose secret is known: for tests and demonstrations. */
   readonly allowDevelopmentParameters?: boolean;
 }
@@ -85,8 +94,9 @@ export async function verifyProof(options: VerifyOptions): Promise<VerificationR
 }
 
 async function verifyOrRefuse(options: VerifyOptions): Promise<VerificationResult> {
-  const { parameters, adapter, session } = options;
-  const file = decodeProofFile(options.proof);
+  const { parameters, adapter, session, registration } = options;
+  checkAdapterCommitment(adapter);
+  const outline = outlineProofFile(options.proof);
   const parametersId = parameterSetId(parameters);
   if (parameters.kind === 'development' && options.allowDevelopmentParameters !== true) {
     throw new Refusal(
@@ -97,23 +107,26 @@ async function verifyOrRefuse(options: VerifyOptions): Promise<VerificationResul
   if (adapter.parametersId !== parametersId) {
     throw new Refusal('WRONG_PARAMETERS', 'the adapter was registered under other parameters');
   }
-  if (file.parametersId !== parametersId) {
+  if (outline.parametersId !== parametersId) {
     throw new Refusal('WRONG_PARAMETERS', 'the proof was made under other parameters');
   }
   const id = adapterId(adapter);
-  if (file.adapterId !== id) throw new Refusal('WRONG_ADAPTER', 'the proof is for another adapter');
+  if (outline.adapterId !== id) throw new Refusal('WRONG_ADAPTER', 'the proof is for another adapter');
+  if (registration && (registration.adapterId !== id || registration.parametersId !== parametersId)) {
+    throw new Refusal('WRONG_ADAPTER', 'the verdict on a registration proof is about another adapter');
+  }
   const { header } = session;
   if (header.adapterId !== id || header.contributorKey !== adapter.contributorKey) {
     throw new Refusal('WRONG_SESSION', 'the session was held with another adapter or contributor');
   }
-  const { digest, tokens } = await readSession(session, adapter.modules);
+  const { digest, tokens, stable } = await readSession(session, adapter.modules);
   const sessionDigest = bytesToHex(digest);
-  if (file.sessionDigest !== sessionDigest) {
+  if (outline.sessionDigest !== sessionDigest) {
     throw new Refusal('WRONG_SESSION', 'the proof is for another session, or the session was changed');
   }
-  checkCoverage(file.proofs, sessionModules(header));
-
-  for (const proof of file.proofs) {
+  const members = sessionModules(header);
+  checkCoverage(outline, members);
+  const statements = outline.proofs.map(({ modules, rounds }) => {
     const statement = buildStatement({
       parametersId,
       circuits: parameters.circuits.map(({ pairs }) => pairs),
@@ -122,23 +135,27 @@ async function verifyOrRefuse(options: VerifyOptions): Promise<VerificationResul
       header,
       sessionDigest: digest,
       tokens,
-      moduleIndices: proof.modules,
+      moduleIndices: modules,
     });
-    await verifyOne(options, statement, proof);
-  }
+    checkGroups(statement, rounds);
+    return statement;
+  });
+  const { proofs } = decodeProofFile(options.proof);
+  await verifyStatements(options, stable, statements, proofs);
   return {
     valid: true,
     adapterId: id,
     parametersId,
     sessionDigest,
-    modules: sessionModules(header).map((index) => adapter.modules[index]!.name),
+    modules: members.map((index) => adapter.modules[index]!.name),
     tokens,
-    proofs: file.proofs.length,
+    proofs: proofs.length,
+    integerWeights: registration !== undefined,
   };
 }
 
 /** The proofs of a file together speak about every module of the session, once. */
-function checkCoverage(proofs: readonly Proof[], expected: readonly number[]): void {
+function checkCoverage({ proofs }: ProofOutline, expected: readonly number[]): void {
   const covered = proofs.flatMap(({ modules }) => modules);
   if (covered.length !== expected.length || covered.some((module, i) => module !== expected[i])) {
     throw new Refusal(
@@ -148,54 +165,62 @@ function checkCoverage(proofs: readonly Proof[], expected: readonly number[]): v
   }
 }
 
-async function verifyOne(options: VerifyOptions, statement: Statement, proof: Proof): Promise<void> {
-  const { engine, adapter, session } = options;
-  const wellFormed =
-    proof.groups.length === statement.groups.length &&
-    proof.groups.every(
-      ({ linearForm }, g) => linearForm.rounds.length === foldingRounds(statement.groups[g]!.circuit),
-    );
-  if (!wellFormed) {
+/** Groups and rounds are those that the ranks demand. */
+function checkGroups({ groups }: Statement, rounds: readonly number[]): void {
+  const fits =
+    groups.length === rounds.length && groups.every(({ circuit }, g) => rounds[g] === foldingRounds(circuit));
+  if (!fits) {
     throw new Refusal('GROUP_STRUCTURE', 'the proof does not have the groups that its modules demand');
   }
-  const rows = decodeRows(
-    adapter,
-    statement.modules.map(({ index }) => index),
-  );
-  const keys = await Promise.all(statement.groups.map(({ circuit }) => options.verificationKeys(circuit)));
-  keys.forEach((key, g) => {
-    if (key.pairs !== statement.groups[g]!.circuit) {
+}
+
+/** Checks the equations of all proofs of a file; one pass over the session. */
+async function verifyStatements(
+  options: VerifyOptions,
+  session: Session,
+  statements: readonly Statement[],
+  proofs: readonly Proof[],
+): Promise<void> {
+  const { engine, adapter } = options;
+  const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
+  const foldings = statements.map((statement, i) => ({ statement, ...challenges[i]! }));
+  const folded = await foldSession(engine, session, foldings, adapter.modules);
+  const keys = await loadKeys(options, statements);
+  const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
+  for (const [i, statement] of statements.entries()) {
+    const { inputs, outputs } = folded[i]!;
+    const own = challenges[i]!;
+    const rows = decodeRows(
+      adapter,
+      statement.modules.map(({ index }) => index),
+    );
+    const equations = [
+      ...openingEquations(engine, statement, proofs[i]!, own, inputs, rows, tauG2),
+      ...statement.groups.flatMap(({ circuit, members }, g) => {
+        const claim = members.reduce(
+          (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), outputs[position]!)),
+          0n,
+        );
+        return groupEquations(engine, keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
+      }),
+    ];
+    const failed = await falseEquation(engine, equations, own.batch);
+    if (failed) throw new Refusal(failed.reason, failed.message);
+  }
+}
+
+/** Verification keys of all circuits in use, each loaded once. */
+async function loadKeys(
+  { verificationKeys }: VerifyOptions,
+  statements: readonly Statement[],
+): Promise<Map<number, VerificationKey>> {
+  const keys = new Map<number, VerificationKey>();
+  for (const circuit of new Set(statements.flatMap(({ groups }) => groups.map(({ circuit }) => circuit)))) {
+    const key = await verificationKeys(circuit);
+    if (key.pairs !== circuit) {
       throw new ZkLoraError('PARAMETERS_MISMATCH', 'a verification key is for another circuit size');
     }
-  });
-  const challenges = replayChallenges(statement, proof);
-  const { u, v, t } = challenges;
-  const folded = await foldSession(engine, session, statement, adapter.modules, u, v);
-
-  const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
-  const equations = [
-    ...openingEquations(engine, statement, proof, challenges, folded.inputs, rows, tauG2),
-    ...statement.groups.flatMap((group, g) => {
-      const claim = group.members.reduce(
-        (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(t, BigInt(position)), folded.outputs[position]!)),
-        0n,
-      );
-      const groupProof = proof.groups[g]!;
-      return groupEquations(engine, keys[g]!, claim, groupProof, challenges.groups[g]!);
-    }),
-  ];
-  const all = new PairingProduct(engine);
-  let weight = 1n;
-  for (const equation of equations) {
-    equation.add(all, weight);
-    weight = Fr.mul(weight, challenges.batch);
+    keys.set(circuit, key);
   }
-  if (await all.isOne()) return;
-  for (const equation of equations) {
-    const single = new PairingProduct(engine);
-    equation.add(single, 1n);
-    if (!(await single.isOne())) throw new Refusal(equation.reason, equation.message);
-  }
-  // the batched equation failed, so some single one does (up to 2^-250)
-  throw new Refusal('OPENING_INVALID', 'the equations of the proof do not hold together');
+  return keys;
 }

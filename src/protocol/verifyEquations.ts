@@ -24,7 +24,7 @@ import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } fr
 import { pairWeights } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
 import type { ModuleRows } from './rows.js';
-import type { Statement } from './statement.js';
+import type { Statement, StatementModule } from './statement.js';
 import { type Equation, sumEquations } from './sumVerify.js';
 
 interface GroupChallenges extends LinearFormChallenges {
@@ -73,18 +73,22 @@ export function openingEquations(
   const atPoint = (values: Uint8Array, offset: number) =>
     dotVectors(engine, values, subVector(basis, offset, values.byteLength / 32));
 
-  const inputsAtZ = new Map<number, bigint>();
-  statement.modules.forEach(({ input, columnOffset }) => {
-    if (!inputsAtZ.has(input)) inputsAtZ.set(input, atPoint(inputs[input]!, columnOffset));
-  });
+  // c(z) of each input, at each column offset that its modules have
+  const inputsAtZ = new Map<string, bigint>();
+  const inputAtZ = ({ input, columnOffset }: StatementModule): bigint => {
+    const key = `${input}:${columnOffset}`;
+    const value = inputsAtZ.get(key) ?? atPoint(inputs[input]!, columnOffset);
+    inputsAtZ.set(key, value);
+    return value;
+  };
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vAtZ = atPoint(powersVector(engine, v, widest), 0);
   const weights = pairWeights(engine, statement, t, rho, kappa);
 
   const known: { scalar: bigint; point: Uint8Array }[] = [];
-  statement.modules.forEach(({ input }, position) => {
+  statement.modules.forEach((module, position) => {
     const { a, b } = weights[position]!;
-    const cz = inputsAtZ.get(input)!;
+    const cz = inputAtZ(module);
     for (const [j, w] of a.entries()) known.push({ scalar: Fr.mul(cz, w), point: rows[position]!.a[j]! });
     for (const [j, w] of b.entries()) known.push({ scalar: Fr.mul(vAtZ, w), point: rows[position]!.b[j]! });
   });
@@ -95,7 +99,8 @@ export function openingEquations(
     known.push({ scalar: groupWeight, point: mask });
     groupWeight = Fr.mul(groupWeight, kappa);
   }
-  return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2);
+  const falseSum = 'the deltas were not computed with the committed weights';
+  return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2, falseSum);
 }
 
 /**

@@ -27,6 +27,12 @@ describe('parseAdapterCommitment', () => {
     expect(adapterId(parseAdapterCommitment(text))).toBe(adapterId(commitment));
   });
 
+  it('keeps a registration proof, which is no part of the id', () => {
+    const commitment = sampleCommitment({ registrationProof: 'ab'.repeat(20_000) });
+    expect(parse(commitment)).toEqual(commitment);
+    expect(adapterId(commitment)).toBe(adapterId(sampleCommitment()));
+  });
+
   const point = '01'.repeat(64);
   it.each<[string, object]>([
     ['another format', { format: 'zklora/adapter/v2' }],
@@ -37,7 +43,12 @@ describe('parseAdapterCommitment', () => {
     ['a long key', { contributorKey: '2'.repeat(65) }],
     ['a digest with a newline', { parametersId: `${'1'.repeat(64)}\n` }],
     ['a lineage that is null', { lineageDigest: null }],
-    ['a registration proof', { registrationProof: {} }],
+    ['a registration proof that is no text', { registrationProof: {} }],
+    ['an empty registration proof', { registrationProof: '' }],
+    ['a registration proof with half a byte', { registrationProof: 'abc' }],
+    ['an upper-case registration proof', { registrationProof: 'AB' }],
+    ['a registration proof with a newline', { registrationProof: 'ab\n' }],
+    ['a large registration proof', { registrationProof: 'ab'.repeat(20_001) }],
     ['no registration proof field', { registrationProof: undefined }],
     ['a domain that is no power of two', { domainSize: 768 }],
     ['a domain below 512', { domainSize: 256, modules: [sampleModule({ inFeatures: 4 })] }],

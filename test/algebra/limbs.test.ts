@@ -58,8 +58,13 @@ describe('small-integer by field products', () => {
 
   it('stays exact at the largest sums, across chunks', () => {
     const terms = 40_000;
-    for (const value of [-32768, 65535]) {
-      const matrix = new Float64Array(terms).fill(value);
+    for (const [value, Entries] of [
+      [-32768, Int16Array],
+      [32767, Int16Array],
+      [65535, Uint16Array],
+      [0, Uint16Array],
+    ] as const) {
+      const matrix = new Entries(terms).fill(value);
       const field = al.vectorFromScalars(
         engine,
         Array.from({ length: terms }, () => R - 1n),

@@ -126,22 +126,4 @@ describe('evaluation domain', () => {
     const z = 123456789n;
     expect(al.dotVectors(engine, values, al.lagrangeAt(engine, N, z))).toBe(at(coefficients, z));
   });
-
-  it('multiplies with a blinded factor on both domains', async () => {
-    const w = al.rootOfUnity(engine, N);
-    const b = coefficients.map((c) => c + 7n);
-    const blinder = 99n;
-    const evaluate = (poly: readonly bigint[]) => vec(poly.map((_, i) => at(poly, Fr.pow(w, BigInt(i)))));
-    const { onDomain, onCoset } = await al.multiplyOnDomains(
-      engine,
-      evaluate(coefficients),
-      evaluate(b),
-      blinder,
-    );
-    const product = (x: bigint) =>
-      Fr.mul(at(coefficients, x), Fr.add(at(b, x), Fr.mul(blinder, Fr.sub(Fr.pow(x, BigInt(N)), 1n))));
-    const points = coefficients.map((_, i) => Fr.pow(w, BigInt(i)));
-    expect(out(onDomain)).toEqual(points.map(product));
-    expect(out(onCoset)).toEqual(points.map((x) => product(Fr.mul(5n, x))));
-  });
 });

@@ -1,0 +1,272 @@
+/**
+ * WebAssembly kernels for products of small-integer matrices with field vectors, see limbs.ts.
+ *
+ * A field vector comes as planes: blocks of eight elements, each 20 vectors of 16 bytes; lane e of vector l is limb l
+ * of element e, 13 bits with sign (|limb| <= 4096). Sums of eight products (int16 x limb), 2^30 at most, are exact in 32 bits.
+ */
+import { LIMB_BITS, LIMB_MASK, LIMBS, QuadField, signedLimbs } from './quadField.js';
+import { collect, cutSigned, ELEMENT_BYTES, reduceOnce, WORDS } from './quadWords.js';
+import { R } from './scalar.js';
+import { type Code, call, i32, i64, type ModuleBuilder, v128, WasmFunction, whileLoop } from './wasmCode.js';
+
+/** Elements of one block of planes. */
+export const PLANE_ELEMENTS = 8;
+
+/** Bytes of one block of planes. */
+export const PLANE_BYTES = LIMBS * 16;
+
+/** Columns that zk_multiplyRows takes at a time: four vectors of a row. */
+export const MULTIPLY_COLUMNS = 32;
+
+/** Rows that zk_multiplyRows takes at a time: the lanes of a quad. */
+export const MULTIPLY_ROWS = 4;
+
+const ROWS = [0, 1, 2, 3] as const;
+const VECTORS = [0, 1, 2, 3] as const;
+const { i32x4, i64x2 } = v128;
+
+/** Adds the kernels. */
+export function addLimbKernels(module: ModuleBuilder): void {
+  const field = new QuadField(R);
+  planes().addTo(module, 'zk_planes');
+  const scratch = module.alloc(QUAD_WITH_SUMS);
+  collectQuad(field).addTo(module, 'zk_collectQuad');
+  combineRows(module, field, scratch).addTo(module, 'zk_combineRows');
+  multiplyRows(module, field, scratch).addTo(module, 'zk_multiplyRows');
+}
+
+/** One quad, and four rows of sums: 20 vectors each. */
+const QUAD_SCRATCH = 160;
+const QUAD_WITH_SUMS = QUAD_SCRATCH + MULTIPLY_ROWS * LIMBS * 16;
+
+/** Planes of n canonical elements, n a multiple of eight. */
+function planes(): WasmFunction {
+  const f = new WasmFunction(['a', 'n', 'out']);
+  f.locals('i32', 'lane');
+  const body: Code[] = cutSigned(f, f.get('a'));
+  for (let l = 0; l < LIMBS; l++) body.push(i64.store16(f.get('out'), 16 * l, f.get(`b${l}`)));
+  f.emit(
+    whileLoop(
+      f.get('n'),
+      ...body,
+      f.bump('a', ELEMENT_BYTES),
+      f.bump('n', -1),
+      // the next lane, or after eight of them the next block
+      f.set('lane', i32.and(i32.add(f.get('lane'), i32.const(1)), i32.const(PLANE_ELEMENTS - 1))),
+      f.set(
+        'out',
+        i32.add(
+          i32.add(f.get('out'), i32.const(2)),
+          i32.mul(i32.eqz(f.get('lane')), i32.const(PLANE_BYTES - 2 * PLANE_ELEMENTS)),
+        ),
+      ),
+    ),
+  );
+  return f;
+}
+
+/** The four elements of a quad below 3q, canonical, 32 bytes each. */
+function collectQuad(field: QuadField): WasmFunction {
+  const f = new WasmFunction(['a', 'out']);
+  f.locals('i32', 'n');
+  f.locals('i64', ...WORDS.map((i) => `w${i}`));
+  f.emit(
+    f.set('n', i32.const(4)),
+    whileLoop(
+      f.get('n'),
+      collect(f, f.get('a')),
+      reduceOnce(f, field.modulus),
+      reduceOnce(f, field.modulus),
+      ...WORDS.map((i) => i64.store(f.get('out'), 8 * i, f.get(`w${i}`))),
+      f.bump('a', 4),
+      f.bump('out', ELEMENT_BYTES),
+      f.bump('n', -1),
+    ),
+  );
+  return f;
+}
+
+/**
+ * From columns c0..c20 (the rest is set here): adds q 2^260 so that the sum is positive, reduces, and writes four
+ * elements to `out`.
+ *
+ * |sum| is below (terms) * 2^15 * 2^254 = 2^260 * 2^9 * terms, far below q 2^260.
+ */
+function finish(module: ModuleBuilder, f: WasmFunction, field: QuadField, scratch: number, out: Code): Code {
+  const q = signedLimbs(field.modulus);
+  const code: Code[] = [f.set('c20', i32x4.add(f.get('c20'), v128.const32(q[0]!)))];
+  for (let j = 1; j < LIMBS; j++) code.push(f.set(`c${LIMBS + j}`, v128.const32(q[j]!)));
+  code.push(
+    field.reduce(f, 'r', true),
+    field.store(f, 'r', i32.const(scratch)),
+    call(module, 'zk_collectQuad', i32.const(scratch), out),
+  );
+  return code.flat();
+}
+
+/**
+ * out[c] = sum_r w_r matrix[r, c] for 8 * blocks columns; `octets` times eight rows are read, the planes say zero
+ * where there is no row.
+ *
+ * @param stride bytes from row to row
+ */
+function combineRows(module: ModuleBuilder, field: QuadField, scratch: number): WasmFunction {
+  const f = new WasmFunction(['matrix', 'stride', 'octets', 'planes', 'blocks', 'out']);
+  f.locals('i32', 'row', 'rest', 'limbs');
+  const sums = (half: string) => Array.from({ length: LIMBS + 1 }, (_, l) => `${half}${l}`);
+  // row pairs interleaved: (r, r+1) of four columns; low and high half of eight columns
+  f.locals('v128', 'even', 'odd', ...ROWS.flatMap((p) => [`low${p}`, `high${p}`]));
+  f.locals('v128', 'word', 'sum', ...sums('x'), ...sums('y'));
+  const get = (name: string) => f.get(name);
+  const interleave = (from: number) =>
+    [0, 1, 2, 3].flatMap((lane) => [2 * lane + from, 2 * lane + from + 1, 2 * lane + from + 16, 2 * lane + from + 17]);
+
+  const octet: Code[] = [];
+  for (const p of ROWS) {
+    octet.push(
+      f.set('even', v128.loadUnaligned(get('row'))),
+      f.set('row', i32.add(get('row'), get('stride'))),
+      f.set('odd', v128.loadUnaligned(get('row'))),
+      f.set('row', i32.add(get('row'), get('stride'))),
+      f.set(`low${p}`, v128.shuffle(get('even'), get('odd'), interleave(0))),
+      f.set(`high${p}`, v128.shuffle(get('even'), get('odd'), interleave(8))),
+    );
+  }
+  for (let l = 0; l < LIMBS; l++) {
+    for (const p of ROWS) {
+      octet.push(f.set('word', v128.load32Splat(get('limbs'), 16 * l + 4 * p)));
+      for (const [half, pair] of [
+        ['x', `low${p}`],
+        ['y', `high${p}`],
+      ]) {
+        octet.push(f.set(`${half}${l}`, i32x4.add(get(`${half}${l}`), i32x4.dot(get(pair!), get('word')))));
+      }
+    }
+  }
+  for (const half of ['x', 'y']) {
+    for (let l = 0; l < LIMBS; l++) {
+      const [low, high] = [`${half}${l}`, `${half}${l + 1}`];
+      octet.push(
+        f.set(high, i32x4.add(get(high), i32x4.shrS(get(low), LIMB_BITS))),
+        f.set(low, v128.and(get(low), v128.const32(LIMB_MASK))),
+      );
+    }
+  }
+  const output = (half: string, offset: number): Code[] => [
+    ...sums(half).map((name, l) => f.set(`c${l}`, get(name))),
+    finish(module, f, field, scratch, i32.add(get('out'), i32.const(offset))),
+  ];
+  f.locals('v128', ...Array.from({ length: 2 * LIMBS }, (_, k) => `c${k}`));
+  f.emit(
+    whileLoop(
+      get('blocks'),
+      ...[...sums('x'), ...sums('y')].map((name) => f.set(name, v128.const32(0))),
+      f.set('row', get('matrix')),
+      f.set('rest', get('octets')),
+      f.set('limbs', get('planes')),
+      whileLoop(get('rest'), ...octet, f.bump('limbs', PLANE_BYTES), f.bump('rest', -1)),
+      ...output('x', 0),
+      ...output('y', 4 * ELEMENT_BYTES),
+      f.bump('matrix', 2 * PLANE_ELEMENTS),
+      f.bump('out', 2 * 4 * ELEMENT_BYTES),
+      f.bump('blocks', -1),
+    ),
+  );
+  return f;
+}
+
+/**
+ * out[r] = sum_c matrix[r, c] v[c] for 4 * quads rows and 32 * blocks columns; the planes say zero where there is no
+ * column.
+ *
+ * @param stride bytes from row to row
+ */
+function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number): WasmFunction {
+  const f = new WasmFunction(['matrix', 'stride', 'quads', 'planes', 'blocks', 'out']);
+  f.locals('i32', 'rest', 'limbs', 'counter', 'sums', ...ROWS.map((r) => `row${r}`));
+  const entry = (r: number, v: number) => `m${r}${v}`;
+  f.locals('v128', ...ROWS.flatMap((r) => VECTORS.map((v) => entry(r, v))), ...VECTORS.map((v) => `p${v}`), 'sum');
+  f.locals('v128', ...Array.from({ length: 2 * LIMBS }, (_, k) => `c${k}`));
+  f.locals('i64', ...ROWS.flatMap((r) => [`total${r}`, `carry${r}`]));
+  const get = (name: string) => f.get(name);
+  const sums = scratch + QUAD_SCRATCH;
+
+  const clear: Code[] = [];
+  for (let at = 0; at < MULTIPLY_ROWS * LIMBS * 16; at += 16) {
+    clear.push(v128.store(i32.const(sums), at, v128.const32(0)));
+  }
+  const loads: Code[] = ROWS.flatMap((r) =>
+    VECTORS.map((v) => f.set(entry(r, v), v128.loadUnaligned(get(`row${r}`), 16 * v))),
+  );
+  const oneLimb: Code[] = [
+    ...VECTORS.map((v) => f.set(`p${v}`, v128.load(get('limbs'), v * PLANE_BYTES))),
+    ...ROWS.flatMap((r) => [
+      f.set(
+        'sum',
+        VECTORS.map((v) => i32x4.dot(get(entry(r, v)), get(`p${v}`))).reduce((a, b) => i32x4.add(a, b)),
+      ),
+      v128.store(
+        get('sums'),
+        16 * r,
+        i64x2.add(
+          v128.load(get('sums'), 16 * r),
+          i64x2.add(i64x2.extendLow(get('sum')), i64x2.extendHigh(get('sum'))),
+        ),
+      ),
+    ]),
+    f.bump('limbs', 16),
+    f.bump('sums', 16 * MULTIPLY_ROWS),
+    f.bump('counter', -1),
+  ];
+  // 64-bit sums to limbs of 13 bits, lane r of vector l for row r; what is left belongs to 2^260
+  const normalise: Code[] = ROWS.map((r) => f.set(`carry${r}`, i64.const(0)));
+  for (let l = 0; l <= LIMBS; l++) {
+    for (const r of ROWS) {
+      const at = 16 * (MULTIPLY_ROWS * l + r);
+      const carry = get(`carry${r}`);
+      if (l === LIMBS) {
+        normalise.push(i64.store32(i32.const(sums), 16 * l + 4 * r, carry));
+        continue;
+      }
+      const pair = i64.add(i64.load(i32.const(sums), at), i64.load(i32.const(sums), at + 8));
+      normalise.push(f.set(`total${r}`, i64.add(pair, carry)));
+      normalise.push(f.set(`carry${r}`, i64.shrS(get(`total${r}`), i64.const(LIMB_BITS))));
+    }
+    if (l === LIMBS) break;
+    for (const r of ROWS) {
+      const low = i64.and(get(`total${r}`), i64.const(LIMB_MASK));
+      normalise.push(i64.store32(i32.const(sums), 16 * l + 4 * r, low));
+    }
+  }
+  const columns = Array.from({ length: LIMBS + 1 }, (_, l) =>
+    f.set(`c${l}`, v128.load(i32.const(sums), 16 * l)),
+  );
+  f.emit(
+    whileLoop(
+      get('quads'),
+      ...clear,
+      f.set('row0', get('matrix')),
+      ...([1, 2, 3] as const).map((r) => f.set(`row${r}`, i32.add(get(`row${r - 1}`), get('stride')))),
+      f.set('rest', get('blocks')),
+      f.set('limbs', get('planes')),
+      whileLoop(
+        get('rest'),
+        ...loads,
+        f.set('sums', i32.const(sums)),
+        f.set('counter', i32.const(LIMBS)),
+        whileLoop(get('counter'), ...oneLimb),
+        // the loop over limbs has walked one block of planes, of four
+        f.bump('limbs', 3 * PLANE_BYTES),
+        ...ROWS.map((r) => f.bump(`row${r}`, 2 * MULTIPLY_COLUMNS)),
+        f.bump('rest', -1),
+      ),
+      ...normalise,
+      ...columns,
+      finish(module, f, field, scratch, get('out')),
+      f.set('matrix', i32.add(get('matrix'), i32.shl(get('stride'), i32.const(2)))),
+      f.bump('out', 4 * ELEMENT_BYTES),
+      f.bump('quads', -1),
+    ),
+  );
+  return f;
+}

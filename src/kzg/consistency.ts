@@ -1,0 +1,78 @@
+import {
+  type Engine,
+  type FieldVector,
+  Fr,
+  type G1Point,
+  type G2Point,
+  g1Generator,
+  g2Generator,
+  interpolate,
+  isIdentity,
+  PairingProduct,
+  powersVector,
+  randomScalar,
+} from '../algebra/index.js';
+import { combinePoints, type GroupName, POINT_BYTES } from '../algebra/pointBatch.js';
+
+// Randomised checks of points that lie on the curve and, in G2, in the subgroup. The weights are the powers of one
+// random scalar from the operating system: a wrong list passes with probability below its length / R.
+
+/**
+ * Whether each point is tau times the one before: `e(sum r^i P_i, tau G2) = e(sum r^i P_(i+1), G2)`.
+ *
+ * @param points G1, affine, in ffjavascript's form, `[n]` with n >= 2; says nothing about the first one
+ */
+export async function arePowersInG1(engine: Engine, points: Uint8Array, tauG2: G2Point): Promise<boolean> {
+  const { low, high } = await neighbours(engine, 'G1', points);
+  if (isIdentity(engine, low) || isIdentity(engine, high)) return false;
+  const product = new PairingProduct(engine);
+  product.add(tauG2, 1n, low);
+  product.add(g2Generator(engine), Fr.neg(1n), high);
+  return product.isOne();
+}
+
+/** Whether each G2 point is tau times the one before: `e(tau G, sum r^i P_i) = e(G, sum r^i P_(i+1))`. */
+export async function arePowersInG2(engine: Engine, points: Uint8Array, tauG1: G1Point): Promise<boolean> {
+  const { low, high } = await neighbours(engine, 'G2', points);
+  const { G2 } = engine.curve;
+  if (G2.isZero(low) || G2.isZero(high)) return false;
+  const product = new PairingProduct(engine);
+  product.add(low as G2Point, 1n, tauG1);
+  product.add(high as G2Point, Fr.neg(1n), g1Generator(engine));
+  return product.isOne();
+}
+
+async function neighbours(
+  engine: Engine,
+  group: GroupName,
+  points: Uint8Array,
+): Promise<{ low: Uint8Array; high: Uint8Array }> {
+  const size = POINT_BYTES[group];
+  const weights = randomWeights(engine, points.length / size - 1);
+  return {
+    low: await combinePoints(engine, group, points.subarray(0, points.length - size), weights),
+    high: await combinePoints(engine, group, points.subarray(size), weights),
+  };
+}
+
+/**
+ * Whether points are the Lagrange basis that belongs to powers: both commit to one random polynomial alike.
+ *
+ * @param powers `c tau^i` times a generator, `[at least N]`
+ * @param lagrange `c L_i(tau)` times the same generator, `[N]`
+ */
+export async function isLagrangeBasis(
+  engine: Engine,
+  group: GroupName,
+  powers: Uint8Array,
+  lagrange: Uint8Array,
+): Promise<boolean> {
+  const values = randomWeights(engine, lagrange.length / POINT_BYTES[group]);
+  const byValues = await combinePoints(engine, group, lagrange, values);
+  const byCoefficients = await combinePoints(engine, group, powers, interpolate(engine, values));
+  return engine.curve[group].eq(byValues, byCoefficients);
+}
+
+function randomWeights(engine: Engine, count: number): FieldVector {
+  return powersVector(engine, randomScalar(), count);
+}

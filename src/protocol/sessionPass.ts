@@ -1,0 +1,80 @@
+import { equalBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import type { Session, SessionCall } from './session.js';
+import {
+  callDigest,
+  checkHeader,
+  combineDigests,
+  MAX_SESSION_CALLS,
+  type ModuleShape,
+} from './sessionDigest.js';
+
+/** Calls kept in memory between the passes over a session; the rest is read again. */
+const MAX_KEPT_BYTES = 64 * 2 ** 20;
+
+/** A session that has been read once. */
+export interface ReadSession {
+  readonly digest: Uint8Array;
+  /** Token rows of all calls. */
+  readonly tokens: number;
+  /** The same session; a call that is not what was read at first is refused. */
+  readonly stable: Session;
+}
+
+/**
+ * Reads a whole session: its digest and number of token rows.
+ *
+ * What later passes see is what was digested, whatever happens to the files in between: calls are kept in memory up
+ * to a limit, and digested again beyond it.
+ *
+ * @param modules shapes of all modules of the adapter, in its order
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function readSession(session: Session, modules: readonly ModuleShape[]): Promise<ReadSession> {
+  const { header, callCount } = session;
+  checkHeader(header, modules);
+  if (callCount > MAX_SESSION_CALLS) {
+    throw new ZkLoraError('SESSION_MALFORMED', `session has more than ${MAX_SESSION_CALLS} calls`);
+  }
+  const digests: Uint8Array[] = [];
+  const kept = new Map<number, SessionCall>();
+  let room = MAX_KEPT_BYTES;
+  let tokens = 0;
+  for (let index = 0; index < callCount; index++) {
+    const call = await session.readCall(index);
+    digests.push(callDigest(header, modules, index, call));
+    tokens += call.tokens;
+    const bytes = callBytes(call);
+    if (bytes <= room) {
+      room -= bytes;
+      kept.set(index, call);
+    }
+  }
+  const readAgain = async (index: number): Promise<SessionCall> => {
+    const call = await session.readCall(index);
+    if (!equalBytes(callDigest(header, modules, index, call), digests[index]!)) {
+      throw new ZkLoraError('SESSION_MALFORMED', 'the session changed while it was read: try again');
+    }
+    return call;
+  };
+  const stable: Session = {
+    header,
+    callCount,
+    readCall: async (index) => kept.get(index) ?? readAgain(index),
+  };
+  return { digest: combineDigests(header, digests), tokens, stable };
+}
+
+/**
+ * Digest of a whole session: binds every X, Y and exponent, their order, both parties' keys and the nonce.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function sessionDigest(session: Session, modules: readonly ModuleShape[]): Promise<Uint8Array> {
+  return (await readSession(session, modules)).digest;
+}
+
+function callBytes({ inputs, outputs }: SessionCall): number {
+  const arrays = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs];
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
