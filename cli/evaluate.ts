@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { adapterId } from '../src/adapter/index.js';
+import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
+import { loadEngine } from '../src/algebra/index.js';
+import { openParameters } from '../src/circuit/index.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
 import {
   byteWindows,
@@ -11,9 +13,10 @@ import {
   parseAddress,
 } from '../src/inference/index.js';
 import { positiveInteger, runs } from './command.js';
-import { EXIT_OK } from './exitCodes.js';
+import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment } from './inputs.js';
-import { formatBytes, formatTable } from './terminal.js';
+import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
+import { formatBytes, formatTable, type Terminal } from './terminal.js';
 
 /** Text read for one evaluation. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20;
@@ -29,6 +32,9 @@ interface Options {
   batch: number;
   prove?: boolean;
   allowInsecure?: boolean;
+  parameters?: string;
+  registrationCache?: string;
+  allowDevelopmentParams?: boolean;
 }
 
 /** `zklora evaluate` */
@@ -45,12 +51,24 @@ export function evaluateCommand(): Command {
     .option('--batch <n>', 'sequences in one forward pass', positiveInteger(4096), 4)
     .option('--prove', 'ask the contributor for the proof and keep it in the session folder as proof.zkl')
     .option('--allow-insecure', 'speak plain text to another machine')
+    .option('--parameters <dir>', 'your own copy of the parameter set: checks the registration proof first')
+    .option(
+      '--registration-cache <file>',
+      'file of your own that remembers verified registration proofs; nobody else may write it',
+    )
+    .option('--allow-development-params', 'accept parameters whose secret is known (for trials)')
     .addHelpText(
       'after',
       '\nExample:\n  zklora evaluate --base model.onnx --commitment adapter.zkl.json --contributor 127.0.0.1:7321 \\\n    --text heldout.txt --session ./session --prove',
     );
   return runs<Options>(command, async (options, terminal) => {
     const commitment = await loadCommitment(options.commitment);
+    const registration = await registrationOf(options, commitment, terminal);
+    if (registration?.status === 'invalid') {
+      const { reason, message } = registration;
+      terminal.result(describeRegistration(registration), { valid: false, reason, message });
+      return EXIT_INVALID;
+    }
     const text = await readFileBounded(options.text, MAX_TEXT_BYTES, 'text');
     const windows = byteWindows(text, options.sequenceLength, options.sequences ?? MAX_WINDOWS);
     terminal.progress('opening the base model');
@@ -88,6 +106,7 @@ export function evaluateCommand(): Command {
         const lines = [
           formatTable(rows),
           `${predictions} predictions, ${tokens} token rows recorded in ${options.session}`,
+          registration ? describeRegistration(registration) : UNCHECKED,
         ];
         if (proof)
           lines.push(`proof ${proofPath}, ${formatBytes(proof.length)}: not verified yet, run zklora verify`);
@@ -100,6 +119,7 @@ export function evaluateCommand(): Command {
           adapterId: adapterId(commitment),
           sessionDigest: evaluation.closing.digest,
           session: options.session,
+          registration: registration?.status ?? 'unchecked',
           ...(proof ? { proof: proofPath, proofBytes: proof.length } : {}),
         });
         return EXIT_OK;
@@ -110,4 +130,31 @@ export function evaluateCommand(): Command {
       await model.close();
     }
   });
+}
+
+const UNCHECKED =
+  'registration proof not checked (--parameters does): without it deltas come from field elements, maybe not integers';
+
+/** Checks the registration proof where the user has named a parameter set. */
+async function registrationOf(
+  options: Options,
+  commitment: AdapterCommitment,
+  terminal: Terminal,
+): Promise<RegistrationCheck | undefined> {
+  if (options.parameters === undefined) return undefined;
+  terminal.progress('verifying the registration proof');
+  const parameters = await openParameters(options.parameters);
+  const engine = await loadEngine();
+  try {
+    return await checkRegistration({
+      engine,
+      parameters: parameters.set,
+      parametersId: parameters.id,
+      adapter: commitment,
+      allowDevelopmentParameters: options.allowDevelopmentParams === true,
+      cache: options.registrationCache,
+    });
+  } finally {
+    await engine.terminate();
+  }
 }

@@ -11,6 +11,8 @@ export const EXIT_ENVIRONMENT = 3;
 /** A bug of ours (EX_SOFTWARE of sysexits.h). */
 export const EXIT_BUG = 70;
 
+const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CEREMONY_INCOMPLETE', 'PARAMETERS_DEVELOPMENT']);
+
 const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CONTRIBUTOR_REFUSED',
   'CONTRIBUTOR_UNREACHABLE',
@@ -23,6 +25,6 @@ const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Exit code for an error code. */
 export function exitCodeOf(code: ErrorCode): number {
   if (code === 'INTERNAL') return EXIT_BUG;
-  if (code === 'PARAMETERS_DEVELOPMENT') return EXIT_INVALID;
+  if (INVALID.has(code)) return EXIT_INVALID;
   return ENVIRONMENT.has(code) ? EXIT_ENVIRONMENT : EXIT_USAGE;
 }

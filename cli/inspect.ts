@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import {
   adapterId,
@@ -11,8 +11,17 @@ import {
 import { parameterSetId, parseParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
-import { openSessionRecord, parseSessionClosing, parseSessionHeader } from '../src/inference/index.js';
-import { decodeProofFile } from '../src/protocol/index.js';
+import { ANSWERED_FILE } from '../src/inference/answeredJournal.js';
+import {
+  answeredRows,
+  checkClosing,
+  openSessionRecord,
+  parseSessionClosing,
+  parseSessionHeader,
+  readAnswered,
+  type SessionRecord,
+} from '../src/inference/index.js';
+import { decodeProofFile, sessionModules } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { describeParameters } from './params.js';
@@ -47,6 +56,8 @@ async function inspect(path: string): Promise<Inspection> {
     throw new ZkLoraError('FILE_NOT_FOUND', `${path} does not exist: check the path`, { cause });
   });
   if (info.isDirectory()) return inspectFolder(path);
+  if (basename(path) === 'adapter_config.json') return inspectFolder(dirname(path));
+  if (basename(path) === ANSWERED_FILE) return inspectAnswered(dirname(path));
   const bytes = await readFileBounded(path, MAX_INSPECT_BYTES, 'file');
   if (bytes[0] === 'z'.charCodeAt(0)) return inspectProof(bytes);
   if (path.endsWith('.safetensors')) return inspectTensors(bytes);
@@ -61,31 +72,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 async function inspectFolder(dir: string): Promise<Inspection> {
-  if (await exists(join(dir, 'session.json'))) {
-    const record = await openSessionRecord(dir);
-    let tokens = 0;
-    for (let i = 0; i < record.callCount; i++) tokens += (await record.readCall(i)).tokens;
-    const value = {
-      kind: 'session',
-      ...record.header,
-      calls: record.callCount,
-      tokens,
-      closing: record.closing,
-    };
-    return list(
-      'session',
-      [
-        ['adapter', record.header.adapterId],
-        ['contributor key', record.header.contributorKey],
-        ['user key', record.header.userKey],
-        ['modules', String(record.header.inputs.flat().length)],
-        ['calls', String(record.callCount)],
-        ['token rows', String(tokens)],
-        ['closed', record.closing ? `yes, digest ${record.closing.digest}` : 'no'],
-      ],
-      value,
-    );
-  }
+  if (await exists(join(dir, 'session.json'))) return inspectSession(await openSessionRecord(dir));
   if (await exists(join(dir, 'params.json'))) return inspect(join(dir, 'params.json'));
   if (await exists(join(dir, 'adapter_config.json'))) {
     const { modules, baseModelName } = await readPeftAdapter(dir);
@@ -110,6 +97,81 @@ async function inspectFolder(dir: string): Promise<Inspection> {
   throw unknown(dir);
 }
 
+async function inspectSession(record: SessionRecord): Promise<Inspection> {
+  const { header, callCount, closing } = record;
+  const shapes: { inFeatures: number; outFeatures: number }[] = [];
+  let tokens = 0;
+  for (let i = 0; i < callCount; i++) {
+    const call = await record.readCall(i);
+    tokens += call.tokens;
+    if (i > 0) continue;
+    // the shapes that the record itself shows; an adapter commitment would say what they have to be
+    sessionModules(header).forEach((module, position) => {
+      const input = header.inputs.findIndex((users) => users.includes(module));
+      shapes[module] = {
+        inFeatures: call.inputs[input]!.x.length / call.tokens,
+        outFeatures: call.outputs[position]!.length / call.tokens,
+      };
+    });
+  }
+  const edited = closing !== null && (await isEdited(record, shapes));
+  const state =
+    closing === null
+      ? 'no: neither side has signed it'
+      : `${edited ? 'EDITED since both sides signed' : 'yes, both sides signed'} ${closing.digest}`;
+  return list(
+    'session',
+    [
+      ['adapter', header.adapterId],
+      ['contributor key', header.contributorKey],
+      ['user key', header.userKey],
+      ['modules', String(header.inputs.flat().length)],
+      ['calls', String(callCount)],
+      ['token rows', String(tokens)],
+      ['closed', state],
+    ],
+    { kind: 'session', ...header, calls: callCount, tokens, closing, edited },
+  );
+}
+
+/** What a contributor gave out in one session, by the journal beside its record. */
+async function inspectAnswered(dir: string): Promise<Inspection> {
+  const { header } = await openSessionRecord(dir);
+  const stages = await readAnswered(dir, header);
+  const rows = [...answeredRows(header, stages)]
+    .sort(([a], [b]) => a - b)
+    .map(([module, tokens]) => ({ module, tokens }));
+  return list(
+    'stages that the contributor answered',
+    [
+      ['adapter', header.adapterId],
+      ['user key', header.userKey],
+      ['stages', String(stages.length)],
+      ...rows.map(({ module, tokens }): [string, string] => [
+        `module ${module}`,
+        counted(tokens, 'token row'),
+      ]),
+    ],
+    {
+      kind: 'answered stages',
+      adapterId: header.adapterId,
+      userKey: header.userKey,
+      stages: stages.length,
+      rows,
+    },
+  );
+}
+
+async function isEdited(record: SessionRecord, shapes: Parameters<typeof checkClosing>[1]): Promise<boolean> {
+  try {
+    await checkClosing(record, shapes);
+    return false;
+  } catch (error) {
+    if (error instanceof ZkLoraError && error.code === 'SESSION_MISMATCH') return true;
+    throw error;
+  }
+}
+
 function inspectProof(bytes: Uint8Array): Inspection {
   const file = decodeProofFile(bytes);
   const proofs = file.proofs.map(({ modules, groups }) => ({
@@ -126,7 +188,7 @@ function inspectProof(bytes: Uint8Array): Inspection {
       ['parameters', parametersId],
       ...proofs.map(({ modules, groups }, i): [string, string] => [
         `proof ${i}`,
-        `${modules.length} modules, circuits of ${groups.map(({ pairs }) => pairs).join(' + ')} pairs`,
+        `${counted(modules.length, 'module')}, ${counted(groups.length, 'circuit')} of ${groups.map(({ pairs }) => pairs).join(' + ')} pairs`,
       ]),
     ],
     { kind: 'proof', bytes: bytes.length, parametersId, adapterId: adapter, sessionDigest, proofs },
@@ -135,7 +197,9 @@ function inspectProof(bytes: Uint8Array): Inspection {
 
 function inspectTensors(bytes: Uint8Array): Inspection {
   const { tensors, metadata } = parseSafetensors(bytes);
-  const entries = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  const entries = [...tensors]
+    .map(([name, { dtype, shape }]) => ({ name, dtype, shape }))
+    .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
   return list(
     'safetensors',
     entries.map(({ name, dtype, shape }) => [name, `${dtype} [${shape.join(', ')}]`]),
@@ -153,7 +217,8 @@ function inspectJson(text: string, path: string): Inspection {
   switch (format) {
     case 'zklora/adapter/v1': {
       const commitment = parseAdapterCommitment(text);
-      const { modules, ...rest } = commitment;
+      const { modules, registrationProof, ...rest } = commitment;
+      const proofBytes = registrationProof === null ? 0 : registrationProof.length / 2;
       const id = adapterId(commitment);
       const shapes = modules.map(({ aRows: _a, bColumns: _b, ...shape }) => shape);
       return list(
@@ -165,13 +230,22 @@ function inspectJson(text: string, path: string): Inspection {
           ['lineage', rest.lineageDigest],
           ['parameters', rest.parametersId],
           ['domain', String(rest.domainSize)],
-          ['registration proof', rest.registrationProof === null ? 'none' : 'present'],
+          [
+            'registration proof',
+            proofBytes === 0 ? 'none' : `${formatBytes(proofBytes)} (not checked here: zklora verify does)`,
+          ],
           ...shapes.map(({ name, rank, inFeatures, outFeatures }): [string, string] => [
             name,
             `rank ${rank}, ${inFeatures} -> ${outFeatures}`,
           ]),
         ],
-        { kind: 'adapter commitment', adapterId: id, ...rest, modules: shapes },
+        {
+          kind: 'adapter commitment',
+          adapterId: id,
+          ...rest,
+          registrationProofBytes: proofBytes,
+          modules: shapes,
+        },
       );
     }
     case 'zklora/secret/v1': {
@@ -218,9 +292,21 @@ function inspectJson(text: string, path: string): Inspection {
 function list(title: string, rows: readonly (readonly [string, string])[], value: object): Inspection {
   const width = Math.max(...rows.map(([name]) => name.length));
   return {
-    text: [title, ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`)].join('\n'),
+    text: [
+      title,
+      ...rows.map(([name, text]) => `  ${printable(name).padEnd(width)}  ${printable(text)}`),
+    ].join('\n'),
     value,
   };
+}
+
+/** Names in foreign files may hold terminal escapes. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function unknown(path: string, cause?: unknown): ZkLoraError {

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import { ZkLoraError } from '../src/errors.js';
+import { reportError } from './command.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
 import { EXIT_OK, EXIT_USAGE } from './exitCodes.js';
@@ -9,6 +11,7 @@ import { paramsCommand } from './params.js';
 import { proveCommand } from './prove.js';
 import { registerCommand } from './register.js';
 import { serveCommand } from './serve.js';
+import { Terminal } from './terminal.js';
 import { verifyCommand } from './verify.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -25,16 +28,38 @@ const program = new Command('zklora')
   .addCommand(proveCommand())
   .addCommand(verifyCommand())
   .addCommand(inspectCommand())
-  .addCommand(paramsCommand());
+  .addCommand(paramsCommand())
+  .addHelpText(
+    'after',
+    '\nExample:\n  zklora demo\n\nExit code 0: done or valid; 1: invalid; 2: usage or malformed input; 3: file missing, no connection; 70: bug.',
+  );
 
-for (const command of program.commands.flatMap((child) => [child, ...child.commands])) command.exitOverride();
-program.exitOverride();
+/** Errors of the parser are thrown, and printed below like all others. */
+function throwErrors(command: Command): void {
+  command.exitOverride().configureOutput({ outputError: () => undefined });
+  for (const child of command.commands) throwErrors(child);
+}
+throwErrors(program);
+
+// a reader that has seen enough, as in `zklora inspect proof.zkl | head -1`, is no failure
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 
 try {
   await program.parseAsync();
 } catch (error) {
-  // commander has printed its message; help and --version are no errors
-  const { exitCode } = error as { exitCode?: number };
-  if (exitCode === undefined) throw error;
-  process.exitCode = exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  process.exitCode = reportParserError(error);
+}
+
+/** Help and --version are no errors; help in place of a missing command is one, already printed. */
+function reportParserError(error: unknown): number {
+  const terminal = new Terminal(process.argv.includes('--json'));
+  if (!(error instanceof CommanderError)) return reportError(error, terminal);
+  if (error.exitCode === 0) return EXIT_OK;
+  if (error.code === 'commander.help') return EXIT_USAGE;
+  const problem = error.message.replace(/^error: /, '').replace(/\.$/, '');
+  return reportError(new ZkLoraError('USAGE', `${problem}; --help shows the usage`), terminal);
 }

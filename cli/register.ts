@@ -1,21 +1,28 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import {
+  type AdapterCommitment,
   adapterId,
   domainSizeFor,
+  type QuantizedModule,
+  type Registration,
   registerAdapter,
   serializeAdapterCommitment,
   writeAdapterSecret,
 } from '../src/adapter/index.js';
-import { loadEngine } from '../src/algebra/index.js';
-import { openParameters } from '../src/circuit/index.js';
+import { type Engine, loadEngine } from '../src/algebra/index.js';
+import { bytesToHex } from '../src/bytes.js';
+import { openParameters, type ParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { writeFileAtomic } from '../src/files.js';
+import { requireAbsent, writeFileAtomic } from '../src/files.js';
 import { openBaseModel } from '../src/inference/index.js';
+import type { ProverSrs } from '../src/kzg/index.js';
+import { partition, proveRegistration, verifyRegistration } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadQuantizedAdapter } from './inputs.js';
+import { formatBytes, formatSeconds, type Terminal } from './terminal.js';
 
 interface Options {
   adapter: string;
@@ -23,6 +30,8 @@ interface Options {
   parameters: string;
   out: string;
   lineage?: string;
+  /** False with --no-registration-proof. */
+  registrationProof: boolean;
 }
 
 /** `zklora register` */
@@ -34,6 +43,7 @@ export function registerCommand(): Command {
     .requiredOption('--parameters <dir>', 'parameter set')
     .requiredOption('--out <dir>', 'folder for adapter.zkl.json and adapter.secret')
     .option('--lineage <digest>', 'head of the lineage, 64 hex digits', digestOption)
+    .option('--no-registration-proof', 'leave out the proof that the committed weights are integers')
     .addHelpText(
       'after',
       '\nExample:\n  zklora register --adapter ./my-lora --base model.onnx --parameters ./params --out ./registered',
@@ -48,11 +58,18 @@ export function registerCommand(): Command {
     await base.close();
     const commitmentPath = join(options.out, 'adapter.zkl.json');
     const secretPath = join(options.out, 'adapter.secret');
+    // before the work: a new secret must not end beside an old commitment
+    for (const path of [commitmentPath, secretPath]) await requireAbsent(path);
+    // and an adapter that no circuit of the set holds could never be proven
+    partition(
+      modules.map(({ rank }) => rank),
+      parameters.set.circuits.map(({ pairs }) => pairs),
+    );
     const engine = await loadEngine();
     const started = performance.now();
     try {
       const srs = await parameters.srs(domainSizeFor(modules));
-      const { commitment, secret } = await registerAdapter({
+      const registered = await registerAdapter({
         engine,
         srs,
         parametersId: parameters.id,
@@ -61,7 +78,14 @@ export function registerCommand(): Command {
         ...(options.lineage === undefined ? {} : { lineageDigest: options.lineage }),
         onProgress: (done, total) => terminal.progress('committing to rows', done, total),
       });
+      const { secret } = registered;
       const seconds = (performance.now() - started) / 1000;
+      const proving = performance.now();
+      const commitment = options.registrationProof
+        ? await withRegistrationProof(engine, parameters.set, srs, registered, modules, terminal)
+        : registered.commitment;
+      const registrationSeconds = (performance.now() - proving) / 1000;
+      const proofBytes = (commitment.registrationProof ?? '').length / 2;
       try {
         await mkdir(options.out, { recursive: true });
       } catch (cause) {
@@ -73,20 +97,57 @@ export function registerCommand(): Command {
       }
       // the secret first: a commitment without its secret is of no use to anybody
       await writeAdapterSecret(secretPath, secret);
-      await writeFileAtomic(commitmentPath, serializeAdapterCommitment(commitment));
+      try {
+        await writeFileAtomic(commitmentPath, serializeAdapterCommitment(commitment));
+      } catch (error) {
+        await rm(secretPath, { force: true });
+        throw error;
+      }
       const id = adapterId(commitment);
       terminal.result(
         [
           `adapter id   ${id}`,
           `modules      ${modules.length}`,
+          `integers     ${proofBytes > 0 ? `registration proof, ${formatBytes(proofBytes)}, ${formatSeconds(registrationSeconds)}` : 'no registration proof: users see field elements only'}`,
           `commitment   ${commitmentPath}  (public: give it to users)`,
           `secret       ${secretPath}  (keep it: without it no proof can be made)`,
         ].join('\n'),
-        { adapterId: id, modules: modules.length, commitment: commitmentPath, secret: secretPath, seconds },
+        {
+          adapterId: id,
+          modules: modules.length,
+          commitment: commitmentPath,
+          secret: secretPath,
+          seconds,
+          registrationProofBytes: proofBytes,
+          ...(proofBytes > 0 ? { registrationProofSeconds: registrationSeconds } : {}),
+        },
       );
       return EXIT_OK;
     } finally {
       await engine.terminate();
     }
   });
+}
+
+/** Proves that the weights are integers, and checks that proof as a user would. */
+async function withRegistrationProof(
+  engine: Engine,
+  parameters: ParameterSet,
+  srs: ProverSrs,
+  { commitment, secret }: Registration,
+  modules: readonly QuantizedModule[],
+  terminal: Terminal,
+): Promise<AdapterCommitment> {
+  const proof = await proveRegistration({
+    engine,
+    srs,
+    adapter: commitment,
+    modules,
+    secret,
+    onProgress: (done, total) => terminal.progress('proving that the weights are integers', done, total),
+  });
+  const adapter = { ...commitment, registrationProof: bytesToHex(proof) };
+  const verdict = await verifyRegistration({ engine, parameters, adapter, allowDevelopmentParameters: true });
+  if (!verdict.valid) throw new ZkLoraError('INTERNAL', `a registration proof failed: ${verdict.message}`);
+  return adapter;
 }

@@ -2,11 +2,12 @@ import { Command } from 'commander';
 import { adapterId } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
 import { openParameters } from '../src/circuit/index.js';
-import { openSessionRecord } from '../src/inference/index.js';
+import { checkClosing, openSessionRecord } from '../src/inference/index.js';
 import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadProof } from './inputs.js';
+import { checkRegistration, describeRegistration } from './registration.js';
 import { formatBytes } from './terminal.js';
 
 interface Options {
@@ -16,7 +17,9 @@ interface Options {
   parameters: string;
   parametersId?: string;
   adapterId?: string;
+  registrationCache?: string;
   allowDevelopmentParams?: boolean;
+  requireSigned?: boolean;
 }
 
 /** `zklora verify` */
@@ -29,6 +32,11 @@ export function verifyCommand(): Command {
     .requiredOption('--parameters <dir>', 'your own copy of the parameter set')
     .option('--parameters-id <digest>', 'refuse any parameter set but this one', digestOption)
     .option('--adapter-id <digest>', 'refuse any adapter commitment but this one', digestOption)
+    .option(
+      '--registration-cache <file>',
+      'file of your own that remembers verified registration proofs; nobody else may write it',
+    )
+    .option('--require-signed', 'refuse a session that was not closed with both signatures')
     .option(
       '--allow-development-params',
       'accept parameters whose secret is known (proves nothing; for trials)',
@@ -45,27 +53,92 @@ export function verifyCommand(): Command {
     const proof = await loadProof(options.proof);
     const engine = await loadEngine();
     try {
+      const refused = pinned(options, parameters.id, adapterId(adapter));
+      if (refused) {
+        terminal.result(describeRefusal(refused), refused);
+        return EXIT_INVALID;
+      }
+      terminal.progress('verifying the registration proof');
+      const allowDevelopmentParameters = options.allowDevelopmentParams === true;
+      const registration = await checkRegistration({
+        engine,
+        parameters: parameters.set,
+        parametersId: parameters.id,
+        adapter,
+        allowDevelopmentParameters,
+        cache: options.registrationCache,
+      });
+      if (registration.status === 'invalid') {
+        const { reason, message } = registration;
+        terminal.result(describeRefusal(registration), { valid: false, reason, message });
+        return EXIT_INVALID;
+      }
       terminal.progress('verifying');
-      const verdict =
-        pinned(options, parameters.id, adapterId(adapter)) ??
-        (await verifyProof({
-          engine,
-          parameters: parameters.set,
-          verificationKeys: parameters.vkey,
-          adapter,
-          session,
-          proof,
-          allowDevelopmentParameters: options.allowDevelopmentParams === true,
-        }));
-      terminal.result(describeVerdict(verdict, proof.length, parameters.set.kind), { ...verdict });
-      return verdict.valid ? EXIT_OK : EXIT_INVALID;
+      const verdict = await verifyProof({
+        engine,
+        parameters: parameters.set,
+        verificationKeys: parameters.vkey,
+        adapter,
+        session,
+        proof,
+        allowDevelopmentParameters,
+        ...(registration.status === 'missing' ? {} : { registration: registration.registration }),
+      });
+      if (!verdict.valid) {
+        terminal.result(describeRefusal(verdict), { ...verdict, registration: registration.status });
+        return EXIT_INVALID;
+      }
+      const signed = session.closing !== null;
+      if (!signed && options.requireSigned) {
+        const unsigned = {
+          valid: false,
+          reason: 'WRONG_SESSION',
+          message: 'the session was never closed and signed',
+        };
+        terminal.result(describeRefusal(unsigned), unsigned);
+        return EXIT_INVALID;
+      }
+      // a close.json that is there must be right
+      if (signed) await checkClosing(session, adapter.modules);
+      const { userKey } = session.header;
+      terminal.result(
+        [
+          `VALID    all ${verdict.tokens} token rows of ${verdict.modules.length} of the adapter's ${adapter.modules.length} modules, ${formatBytes(proof.length)} of proof`,
+          `adapter  ${verdict.adapterId}`,
+          `session  ${verdict.sessionDigest}`,
+          `signed   ${signed ? `by the contributor and by user ${userKey}` : 'no: the session was never closed'}`,
+          `params   ${verdict.parametersId} (${parameters.set.kind})`,
+          `weights  ${describeRegistration(registration)}`,
+          ...(parameters.set.kind === 'development'
+            ? ['warning  development parameters: anybody can forge such a proof']
+            : []),
+        ].join('\n'),
+        {
+          ...verdict,
+          adapterModules: adapter.modules.length,
+          signed,
+          userKey,
+          registration: registration.status,
+        },
+      );
+      return EXIT_OK;
     } finally {
       await engine.terminate();
     }
   });
 }
 
-function pinned(options: Options, parametersId: string, adapter: string): VerificationResult | undefined {
+/** A verdict that says no, from whichever check. */
+interface Refused {
+  readonly reason: string;
+  readonly message: string;
+}
+
+function pinned(
+  options: Options,
+  parametersId: string,
+  adapter: string,
+): (VerificationResult & { valid: false }) | undefined {
   if (options.parametersId !== undefined && options.parametersId !== parametersId) {
     return {
       valid: false,
@@ -83,14 +156,6 @@ function pinned(options: Options, parametersId: string, adapter: string): Verifi
   return undefined;
 }
 
-function describeVerdict(verdict: VerificationResult, bytes: number, kind: string): string {
-  if (!verdict.valid) return `INVALID  ${verdict.message} [${verdict.reason}]`;
-  const lines = [
-    `VALID    all ${verdict.tokens} token rows of ${verdict.modules.length} modules, ${formatBytes(bytes)} of proof`,
-    `adapter  ${verdict.adapterId}`,
-    `session  ${verdict.sessionDigest}`,
-    'note     no registration proof: this speaks about field elements; integer weights are checked at delivery',
-  ];
-  if (kind === 'development') lines.push('warning  development parameters: anybody can forge such a proof');
-  return lines.join('\n');
+function describeRefusal({ message, reason }: Refused): string {
+  return `INVALID  ${message} [${reason}]`;
 }

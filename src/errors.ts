@@ -8,7 +8,9 @@ export type ErrorCode =
   | 'ADAPTER_MALFORMED'
   | 'ADAPTER_UNSUPPORTED'
   | 'ADAPTER_OVERFLOW'
+  | 'CHECKPOINT_MALFORMED'
   | 'COMMITMENT_MALFORMED'
+  | 'LINEAGE_MALFORMED'
   | 'ONNX_MALFORMED'
   | 'PARAMETERS_MALFORMED'
   | 'PARAMETERS_MISMATCH'
@@ -28,6 +30,7 @@ export type ErrorCode =
   | 'MODULE_NOT_FOUND'
   | 'SHAPE_MISMATCH'
   // policy or proof says no (exit 1)
+  | 'CEREMONY_INCOMPLETE'
   | 'PARAMETERS_DEVELOPMENT'
   // the world outside (exit 3)
   | 'CONTRIBUTOR_REFUSED'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ZkLoraError } from './errors.js';
 
 /** How {@link writeFileAtomic} writes. */
@@ -58,7 +58,7 @@ export async function readFileWithMode(path: string, maxBytes: number, what: str
 
 /**
  * Writes a file so that nobody ever sees it half-written: into a temporary file of the same folder, flushed, then
- * moved into place.
+ * moved into place. File and name are on disk when the promise resolves.
  *
  * @throws ZkLoraError `FILE_EXISTS` (unless `overwrite`), `FILE_UNWRITABLE`
  */
@@ -83,6 +83,7 @@ export async function writeFileAtomic(
     }
     if (options.overwrite) await rename(temporary, path);
     else await moveWithoutReplacing(temporary, path);
+    await syncFolder(dirname(path));
   } catch (error) {
     throw writeError(error, path);
   } finally {
@@ -91,16 +92,91 @@ export async function writeFileAtomic(
 }
 
 /**
+ * Adds to the end of a file, which is made when it is missing; on disk when the promise resolves. After a failure
+ * the file may end in a part of the data.
+ *
+ * @param mode permission bits of a new file, before the umask
+ * @throws ZkLoraError `FILE_UNWRITABLE`
+ */
+export async function appendFileDurable(path: string, data: Uint8Array, mode = 0o666): Promise<void> {
+  try {
+    const handle = await open(path, 'a', mode);
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+      const isNew = (await handle.stat()).size === data.length;
+      if (isNew) await syncFolder(dirname(path));
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+/**
+ * Refuses a path at which something is already: a check before long work; the write itself checks again.
+ *
+ * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`
+ */
+export async function requireAbsent(path: string): Promise<void> {
+  try {
+    if (await isPresent(path)) throw fileExists(path);
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+/**
  * Makes a folder for new output, with its parents; an existing empty folder is taken as it is.
  *
+ * @param options.mode permission bits of a new folder, before the umask; its parents keep the usual ones
  * @throws ZkLoraError `FILE_EXISTS` when something is there already, `FILE_UNWRITABLE`
  */
-export async function ensureNewFolder(path: string): Promise<void> {
+export async function ensureNewFolder(path: string, options: Pick<WriteOptions, 'mode'> = {}): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    const parent = await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+      // A file in the way; the next line says so.
+      if (errnoCode(error) !== 'EEXIST') throw error;
+      return undefined;
+    });
+    const own = await mkdir(path, { recursive: true, mode: options.mode ?? 0o777 });
+    await syncNewFolders(parent ?? own, path);
     if ((await readdir(path)).length > 0) throw fileExists(path);
   } catch (error) {
     throw writeError(error, path);
+  }
+}
+
+/**
+ * Refuses a folder that holds something, before the work that would fill it.
+ *
+ * @throws ZkLoraError `FILE_EXISTS`
+ */
+export async function requireFreeFolder(path: string): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  if (names.length > 0) throw fileExists(path);
+}
+
+/**
+ * Makes a folder whose files appear under its name all at once: they are written next to it first.
+ *
+ * @param fill writes the files into the folder that it is given
+ * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`, and what `fill` throws
+ */
+export async function fillNewFolder(path: string, fill: (folder: string) => Promise<void>): Promise<void> {
+  await ensureNewFolder(path);
+  const next = join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.tmp`);
+  try {
+    await ensureNewFolder(next);
+    await fill(next);
+    // replaces the folder at `path`, which is empty
+    await rename(next, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw errnoCode(error) === 'unknown' ? error : writeError(error, path);
+  } finally {
+    await rm(next, { recursive: true, force: true });
   }
 }
 
@@ -125,6 +201,34 @@ async function readAll(
   }
   return bytes;
 }
+
+/** Puts the names of the folders from `first` down to `last` on disk. */
+async function syncNewFolders(first: string | undefined, last: string): Promise<void> {
+  if (first === undefined) return;
+  const top = dirname(resolve(first));
+  let folder = resolve(last);
+  do {
+    folder = dirname(folder);
+    await syncFolder(folder);
+  } while (folder !== top && folder !== dirname(folder));
+}
+
+/** Puts the names in a folder on disk; nothing where the system has no such call for folders. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const handle = await open(path, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!UNSYNCABLE.has(errnoCode(error))) throw error;
+  }
+}
+
+/** What opening or flushing a folder fails with where that is not supported, or not allowed. */
+const UNSYNCABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EINVAL', 'EISDIR', 'ENOSYS', 'ENOTSUP']);
 
 /** A hard link fails where the name is taken, atomically; file systems without links get check-then-rename. */
 async function moveWithoutReplacing(from: string, to: string): Promise<void> {

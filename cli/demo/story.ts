@@ -1,12 +1,19 @@
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AdapterCommitment, readPeftAdapter } from '../../src/adapter/index.js';
+import {
+  type AdapterCommitment,
+  quantizeModule,
+  readAdapterSecret,
+  readPeftAdapter,
+} from '../../src/adapter/index.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { hexToBytes } from '../../src/bytes.js';
 import { openParameters, type ParameterStore } from '../../src/circuit/index.js';
 import { ZkLoraError } from '../../src/errors.js';
 import { writeFileAtomic } from '../../src/files.js';
 import {
+  type Address,
   type BaseModel,
   byteWindows,
   connectContributor,
@@ -17,14 +24,17 @@ import {
   openBaseModel,
   openSessionRecord,
   parseAddress,
+  serveContributor,
   type Windows,
 } from '../../src/inference/index.js';
 import {
   decodeProofFile,
   encodeProofFile,
+  proveUnchecked,
   type Session,
   type VerificationResult,
   verifyProof,
+  verifyRegistration,
 } from '../../src/protocol/index.js';
 import { runZklora, ZkloraProcess } from '../childProcess.js';
 import { loadCommitment, loadProof } from '../inputs.js';
@@ -76,7 +86,7 @@ export async function runDemo(options: {
   terminal.note('using development parameters: their secret is known, so proofs show the mechanics only');
 
   terminal.progress('contributor registers the adapter');
-  const registration = await runZklora([
+  const registered = await runZklora([
     'register',
     ...['--adapter', places.adapter, '--base', places.base],
     ...['--parameters', places.parameters, '--out', places.contributor],
@@ -94,7 +104,17 @@ export async function runDemo(options: {
   try {
     const parameters = await openParameters(places.parameters);
     const user: User = { terminal, engine, parameters, commitment, model };
-    const honest = await evaluateWith(user, places, places.adapter, join(places.user, 'session'), windows);
+    terminal.progress('verifying the registration proof');
+    const registration = await verifyRegistration({
+      engine,
+      parameters: parameters.set,
+      adapter: commitment,
+      allowDevelopmentParameters: true,
+    });
+    if (!registration.valid) {
+      throw new ZkLoraError('INTERNAL', `the registration proof was refused: ${registration.message}`);
+    }
+    const honest = await evaluateHonest(user, places, windows);
     const proofPath = join(places.user, 'proof.zkl');
     await writeFileAtomic(proofPath, honest.proof);
 
@@ -123,7 +143,7 @@ export async function runDemo(options: {
       proofBytes: honest.proof.length,
       moduleProofBytes,
       sessionBytes: await folderBytes(join(places.user, 'session')),
-      registerSeconds: registration.seconds as number,
+      registerSeconds: registered.seconds as number,
       evaluateSeconds: honest.evaluateSeconds,
       proveSeconds: honest.proveSeconds,
       verifySeconds,
@@ -143,64 +163,69 @@ interface RemoteRun {
   readonly proof: Uint8Array;
   readonly evaluateSeconds: number;
   readonly proveSeconds: number;
-  readonly contributorRssBytes: number;
 }
 
-/** Starts a contributor with the given weights, evaluates against it, asks for the proof, stops it. */
-async function evaluateWith(
+/** Starts the contributor's process, evaluates against it, asks for the proof, stops it. */
+async function evaluateHonest(
   user: User,
   places: Places,
-  weights: string,
-  sessionDir: string,
   windows: Windows,
-): Promise<RemoteRun> {
-  const { terminal, model, commitment } = user;
+): Promise<RemoteRun & { contributorRssBytes: number }> {
   const contributor = new ZkloraProcess([
     'serve',
-    ...['--adapter', weights, '--parameters', places.parameters],
+    ...['--adapter', places.adapter, '--parameters', places.parameters],
     ...['--commitment', join(places.contributor, 'adapter.zkl.json')],
     ...['--secret', join(places.contributor, 'adapter.secret')],
     ...['--sessions', join(places.contributor, 'sessions'), '--listen', '127.0.0.1:0'],
   ]);
   try {
     const { address } = await contributor.next();
-    const client = await connectContributor({ address: parseAddress(address as string) });
-    try {
-      const begun = performance.now();
-      const evaluation = await evaluateAdapter({
-        model,
-        client,
-        commitment,
-        dir: sessionDir,
-        windows,
-        batch: BATCH,
-        onProgress: ({ part, done, total }) =>
-          terminal.progress(
-            part === 'base' ? 'base model alone' : 'base model with remote adapter',
-            done,
-            total,
-          ),
-      });
-      const evaluated = performance.now();
-      const proof = await evaluation.session.prove(({ step }) =>
-        terminal.progress(`contributor proves: ${step}`),
-      );
-      const proven = performance.now();
-      contributor.stop();
-      const { peakRssBytes } = await contributor.next();
-      return {
-        evaluation,
-        proof,
-        evaluateSeconds: (evaluated - begun) / 1000,
-        proveSeconds: (proven - evaluated) / 1000,
-        contributorRssBytes: peakRssBytes as number,
-      };
-    } finally {
-      client.close();
-    }
+    const run = await evaluateAt(
+      user,
+      parseAddress(address as string),
+      join(places.user, 'session'),
+      windows,
+    );
+    contributor.stop();
+    const { peakRssBytes } = await contributor.next();
+    return { ...run, contributorRssBytes: peakRssBytes as number };
   } finally {
     contributor.stop();
     await contributor.exitCode();
+  }
+}
+
+async function evaluateAt(user: User, address: Address, dir: string, windows: Windows): Promise<RemoteRun> {
+  const { terminal, model, commitment } = user;
+  const client = await connectContributor({ address });
+  try {
+    const begun = performance.now();
+    const evaluation = await evaluateAdapter({
+      model,
+      client,
+      commitment,
+      dir,
+      windows,
+      batch: BATCH,
+      onProgress: ({ part, done, total }) =>
+        terminal.progress(
+          part === 'base' ? 'base model alone' : 'base model with remote adapter',
+          done,
+          total,
+        ),
+    });
+    const evaluated = performance.now();
+    const proof = await evaluation.session.prove(({ step }) =>
+      terminal.progress(`contributor proves: ${step}`),
+    );
+    return {
+      evaluation,
+      proof,
+      evaluateSeconds: (evaluated - begun) / 1000,
+      proveSeconds: (performance.now() - evaluated) / 1000,
+    };
+  } finally {
+    client.close();
   }
 }
 
@@ -247,17 +272,35 @@ async function tryTamperedSession(user: User, places: Places, proof: Uint8Array)
   return !onDisk.valid && !inMemory.valid;
 }
 
-/** A contributor that serves and proves with one weight changed, under the registered commitment. */
+/**
+ * A contributor that serves and proves with one weight changed, under the registered commitment.
+ *
+ * `zklora serve` would notice: it verifies its proofs before they leave. So this one is built from the library.
+ */
 async function tryWrongWeight(user: User, places: Places, windows: Windows): Promise<boolean> {
-  const { terminal } = user;
+  const { terminal, engine, parameters, commitment } = user;
   const weights = join(places.frauds, 'adapter-with-changed-weight');
   const changed = await changeOneWeight(places.adapter, weights);
-  const session = join(places.frauds, 'session-with-changed-weight');
-  const run = await evaluateWith(user, places, weights, session, windows);
-  await writeFileAtomic(join(places.frauds, 'proof-with-changed-weight.zkl'), run.proof);
-  const verdict = await verify(user, await openSessionRecord(session), run.proof);
-  if (!verdict.valid) {
-    terminal.note(`changed weight ${changed}: refused, ${verdict.message} [${verdict.reason}]`);
+  const modules = (await readPeftAdapter(weights)).modules.map(quantizeModule);
+  const { secret } = await readAdapterSecret(join(places.contributor, 'adapter.secret'));
+  const server = await serveContributor({
+    address: parseAddress('127.0.0.1:0'),
+    commitment,
+    modules,
+    secretKey: hexToBytes(secret.contributorSecretKey),
+    sessionsDir: join(places.frauds, 'sessions'),
+    prove: (session) => proveUnchecked({ engine, parameters, adapter: commitment, modules, secret, session }),
+  });
+  try {
+    const session = join(places.frauds, 'session-with-changed-weight');
+    const run = await evaluateAt(user, server.address, session, windows);
+    await writeFileAtomic(join(places.frauds, 'proof-with-changed-weight.zkl'), run.proof);
+    const verdict = await verify(user, await openSessionRecord(session), run.proof);
+    if (!verdict.valid) {
+      terminal.note(`changed weight ${changed}: refused, ${verdict.message} [${verdict.reason}]`);
+    }
+    return !verdict.valid;
+  } finally {
+    await server.close();
   }
-  return !verdict.valid;
 }
