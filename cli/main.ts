@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
 import { reportError } from './command.js';
+import { checkpointCommand } from './checkpoint.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
 import { EXIT_OK, EXIT_USAGE } from './exitCodes.js';
 import { inspectCommand } from './inspect.js';
+import { lineageCommand } from './lineage.js';
 import { paramsCommand } from './params.js';
 import { proveCommand } from './prove.js';
 import { registerCommand } from './register.js';
@@ -29,6 +31,8 @@ const program = new Command('zklora')
   .addCommand(verifyCommand())
   .addCommand(inspectCommand())
   .addCommand(paramsCommand())
+  .addCommand(checkpointCommand())
+  .addCommand(lineageCommand())
   .addHelpText(
     'after',
     '\nExample:\n  zklora demo\n\nExit code 0: done or valid; 1: invalid; 2: usage or malformed input; 3: file missing, no connection; 70: bug.',

@@ -1,0 +1,42 @@
+import { adapterId } from '../src/adapter/index.js';
+import {
+  digestCheckpoint,
+  type LineageNode,
+  type LineagePolicy,
+  parseLineagePolicy,
+  readSigningKey,
+  type SigningKey,
+} from '../src/checkpoint/index.js';
+import { MAX_MANIFEST_BYTES } from '../src/checkpoint/limits.js';
+import { nodeSchema } from '../src/checkpoint/vocabulary.js';
+import { readFileBounded } from '../src/files.js';
+import { loadCommitment } from './inputs.js';
+import type { Terminal } from './terminal.js';
+
+/** Reads a signing key and warns when others may read it. */
+export async function loadSigningKey(path: string, terminal: Terminal): Promise<SigningKey> {
+  const key = await readSigningKey(path);
+  if (key.exposed) terminal.note(`warning: ${path} is readable by others: run chmod 600 on it`);
+  return key;
+}
+
+export async function loadLineagePolicy(path: string): Promise<LineagePolicy> {
+  return parseLineagePolicy(await readFileBounded(path, MAX_MANIFEST_BYTES, 'lineage policy'));
+}
+
+/** A node from `kind:digest`, the path of an adapter commitment (`.json`), or the path of a checkpoint. */
+export async function loadNode(text: string, terminal: Terminal): Promise<LineageNode> {
+  const [kind, digest, ...rest] = text.split(':');
+  const parsed = nodeSchema.safeParse({ kind, digest });
+  if (parsed.success && rest.length === 0) return parsed.data;
+  if (text.endsWith('.json') && !text.endsWith('.safetensors.index.json')) {
+    return { kind: 'adapter', digest: adapterId(await loadCommitment(text)) };
+  }
+  terminal.progress(`hashing ${text}`);
+  return { kind: 'checkpoint', digest: (await digestCheckpoint(text)).digest };
+}
+
+/** Text of others for a terminal: one line without control and direction characters. */
+export function printable(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
+}

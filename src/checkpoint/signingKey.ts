@@ -1,0 +1,47 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { z } from 'zod';
+import { parseJsonBytes } from '../adapter/jsonText.js';
+import { bytesToHex, hexToBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
+import { readFileWithMode, writeFileAtomic } from '../files.js';
+import { digestSchema } from './vocabulary.js';
+
+const FORMAT = 'zklora/lineage-key/v1';
+const MAX_KEY_BYTES = 4096;
+const OWNER_ONLY = 0o600;
+const OTHERS = 0o077;
+
+const schema = z.strictObject({ format: z.literal(FORMAT), secretKey: digestSchema });
+
+/** A signing key, read from its file. */
+export interface SigningKey {
+  /** Ed25519 seed, 32 bytes. */
+  readonly secretKey: Uint8Array;
+  /** Hex, as policies name it. */
+  readonly publicKey: string;
+  /** Whether others than the owner may read the file. */
+  readonly exposed: boolean;
+}
+
+/** Makes a key from OS randomness and writes it with mode 0600. @returns the public key, hex */
+export async function makeSigningKey(path: string): Promise<string> {
+  const secretKey = ed25519.utils.randomSecretKey();
+  const text = `${JSON.stringify({ format: FORMAT, secretKey: bytesToHex(secretKey) }, null, 2)}\n`;
+  await writeFileAtomic(path, text, { mode: OWNER_ONLY });
+  return bytesToHex(ed25519.getPublicKey(secretKey));
+}
+
+/** Reads a key file. @throws ZkLoraError `SECRET_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE` */
+export async function readSigningKey(path: string): Promise<SigningKey> {
+  const { bytes, mode } = await readFileWithMode(path, MAX_KEY_BYTES, 'signing key');
+  const parsed = schema.safeParse(parseJsonBytes(bytes, 'SECRET_MALFORMED', 'the signing key'));
+  if (!parsed.success) {
+    throw new ZkLoraError('SECRET_MALFORMED', 'not a signing key; make one with `zklora lineage key`');
+  }
+  const secretKey = hexToBytes(parsed.data.secretKey);
+  return {
+    secretKey,
+    publicKey: bytesToHex(ed25519.getPublicKey(secretKey)),
+    exposed: (mode & OTHERS) !== 0,
+  };
+}

@@ -1,0 +1,157 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { canonicalJson } from '../../src/bytes.js';
+import { isEnvelopeSignedBy, verificationKey } from '../../src/checkpoint/dsse.js';
+import {
+  checkLineagePolicy,
+  edgesStatement,
+  parseEnvelope,
+  parseLineagePolicy,
+  parseStatement,
+  preAuthEncoding,
+  serializeEnvelope,
+  serializeStatement,
+  signEnvelope,
+  statementSubjects,
+} from '../../src/checkpoint/index.js';
+import { accepts, refusal } from '../adapter/refusal.js';
+import { ADAPTER, EXPERT, edgeOf, ISSUED, MAKER, OTHER, policyOf } from './lineageBuilder.js';
+
+const STATEMENT = edgesStatement([edgeOf(ADAPTER, 'adapter-of', EXPERT)], ISSUED);
+const ENVELOPE = signEnvelope(serializeStatement(STATEMENT), [MAKER.secret]);
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const bytesOf = (value: unknown) =>
+  new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
+
+describe('DSSE', () => {
+  it('encodes as the protocol page of DSSE shows', () => {
+    const encoded = preAuthEncoding('http://example.com/HelloWorld', bytesOf('hello world'));
+    expect(text(encoded)).toBe('DSSEv1 29 http://example.com/HelloWorld 11 hello world');
+    // lengths count bytes, not characters
+    expect(text(preAuthEncoding('é', bytesOf('€')))).toBe('DSSEv1 2 é 3 €');
+  });
+
+  it('round-trips, signed under the in-toto payload type', () => {
+    const parsed = parseEnvelope(serializeEnvelope(ENVELOPE));
+    expect(parsed).toEqual(ENVELOPE);
+    const [{ signature, keyid }] = parsed.signatures as [(typeof parsed.signatures)[number]];
+    expect(keyid).toBe(MAKER.public);
+    const message = preAuthEncoding('application/vnd.in-toto+json', parsed.payload);
+    expect(ed25519.verify(signature, message, ed25519.getPublicKey(MAKER.secret), { zip215: false })).toBe(
+      true,
+    );
+    expect(isEnvelopeSignedBy(parsed, signature, verificationKey(MAKER.public))).toBe(true);
+    expect(isEnvelopeSignedBy(parsed, signature, verificationKey(OTHER.public))).toBe(false);
+  });
+
+  it('agrees with @noble/curves on any bit of the signature being flipped', () => {
+    const key = verificationKey(MAKER.public);
+    const original = ENVELOPE.signatures[0]!.signature;
+    const message = preAuthEncoding(ENVELOPE.payloadType, ENVELOPE.payload);
+    fc.assert(
+      fc.property(fc.nat({ max: 511 }), (bit) => {
+        const signature = new Uint8Array(original);
+        signature[bit >> 3]! ^= 1 << (bit & 7);
+        expect(isEnvelopeSignedBy(ENVELOPE, signature, key)).toBe(false);
+        expect(
+          ed25519.verify(signature, message, ed25519.getPublicKey(MAKER.secret), { zip215: false }),
+        ).toBe(false);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('refuses keys that are no point of the large group', () => {
+    const order8 = 'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a';
+    for (const key of [order8, `01${'00'.repeat(31)}`, 'ff'.repeat(32), `02${'00'.repeat(31)}`]) {
+      expect(refusal(() => verificationKey(key)).code).toBe('LINEAGE_MALFORMED');
+    }
+  });
+
+  it('refuses everything but the one form', () => {
+    const good = JSON.parse(text(serializeEnvelope(ENVELOPE)));
+    const sig = good.signatures[0];
+    for (const change of [
+      { payloadType: 'text/plain' },
+      { payload: `${good.payload}=` },
+      { payload: good.payload.replace(/.$/, '!') },
+      { payload: 'YQ' },
+      { payload: 'YR==' },
+      { signatures: [] },
+      { signatures: Array(17).fill(sig) },
+      { signatures: [{ ...sig, sig: 'AAAA' }] },
+      { signatures: [{ ...sig, keyid: 'X' }] },
+      { extra: 1 },
+    ]) {
+      expect(refusal(() => parseEnvelope(bytesOf({ ...good, ...change }))).code).toBe('LINEAGE_MALFORMED');
+    }
+    expect(refusal(() => parseEnvelope(new Uint8Array(5 * 2 ** 20))).code).toBe('LINEAGE_MALFORMED');
+    fc.assert(
+      fc.property(fc.oneof(fc.json(), fc.string()), (value) => {
+        expect(accepts('LINEAGE_MALFORMED', () => parseEnvelope(bytesOf(value)))).toBe(false);
+      }),
+    );
+  });
+});
+
+describe('statements', () => {
+  it('are in-toto Statements v1 with the subjects of their edges', () => {
+    expect(parseStatement(serializeStatement(STATEMENT))).toEqual(STATEMENT);
+    expect(STATEMENT._type).toBe('https://in-toto.io/Statement/v1');
+    expect(statementSubjects(STATEMENT)).toEqual([ADAPTER]);
+    expect(STATEMENT.subject[0]!.digest).toEqual({ zkloraAdapterV1: ADAPTER.digest });
+  });
+
+  it('refuse other types, unknown members and impossible times', () => {
+    for (const change of [
+      { _type: 'https://in-toto.io/Statement/v0.1' },
+      { predicateType: 'https://slsa.dev/provenance/v1' },
+      { subject: [] },
+      { subject: [{ name: 'x', digest: { sha256: ADAPTER.digest } }] },
+      {
+        subject: [
+          { name: 'x', digest: { ...STATEMENT.subject[0]!.digest, zkloraCheckpointV1: ADAPTER.digest } },
+        ],
+      },
+      { predicate: { ...STATEMENT.predicate, issuedAt: '2026-02-30T00:00:00Z' } },
+      { predicate: { ...STATEMENT.predicate, issuedAt: '2026-02-20' } },
+      { predicate: { ...STATEMENT.predicate, edges: [] } },
+      { more: true },
+    ]) {
+      expect(refusal(() => parseStatement(canonicalJson({ ...STATEMENT, ...change }))).code).toBe(
+        'LINEAGE_MALFORMED',
+      );
+    }
+    fc.assert(
+      fc.property(fc.json(), (value) => {
+        expect(accepts('LINEAGE_MALFORMED', () => parseStatement(bytesOf(value)))).toBe(false);
+      }),
+    );
+  });
+});
+
+describe('policies', () => {
+  it('round-trip, and are refused when they contradict themselves', () => {
+    const policy = policyOf();
+    expect(parseLineagePolicy(bytesOf(policy))).toEqual(policy);
+    const [first] = policy.keys as [(typeof policy.keys)[number]];
+    for (const change of [
+      { keys: [first, first] },
+      { keys: [{ ...first, roles: ['nobody'] }] },
+      { keys: [{ ...first, roles: ['constructor'] }] },
+      { keys: [{ ...first, key: 'AB'.repeat(32) }] },
+      { maximumDepth: 0 },
+      { requiredRelations: ['friend-of'] },
+      { expires: 'soon' },
+      { unknown: 1 },
+    ]) {
+      expect(refusal(() => checkLineagePolicy({ ...policy, ...change })).code).toBe('LINEAGE_MALFORMED');
+    }
+    fc.assert(
+      fc.property(fc.json(), (value) => {
+        expect(accepts('LINEAGE_MALFORMED', () => parseLineagePolicy(bytesOf(value)))).toBe(false);
+      }),
+    );
+  });
+});
