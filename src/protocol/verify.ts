@@ -45,7 +45,11 @@ export type VerificationResult =
     }
   | { readonly valid: false; readonly reason: InvalidReason; readonly message: string };
 
-/** What a verification key is loaded from: circuit size to key. */
+/**
+ * What a verification key is loaded from: circuit size to key.
+ *
+ * Keys come from `parseVerificationKey` (a `ParameterStore` does that): it refuses those under which anything verifies.
+ */
 export type VerificationKeys = (pairs: number) => Promise<VerificationKey>;
 
 /** Arguments of {@link verifyProof}. */

@@ -34,7 +34,7 @@ const header: SessionHeader = {
 function call(tokens: number, change: Partial<SessionCall> = {}): SessionCall {
   const of = (width: number) => ({
     x: Int16Array.from({ length: tokens * width }, (_, i) => 300 * i - 500),
-    exponents: Int16Array.from({ length: tokens }, (_, i) => -i),
+    exponents: Int16Array.from({ length: tokens }, (_, i) => -(i % 500)),
   });
   const y = (width: number) => BigInt64Array.from({ length: tokens * width }, (_, i) => BigInt(i) - 2n);
   return { tokens, inputs: [of(3), of(1)], outputs: [y(2), y(1), y(4)], ...change };

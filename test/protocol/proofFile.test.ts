@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { bytesToHex, concatBytes, utf8ToBytes } from '../../src/bytes.js';
+import {
+  decodeProofFile,
+  encodeProofFile,
+  outlineProofFile,
+  type ProofFile,
+  proveSession,
+} from '../../src/protocol/index.js';
+import { developmentParameters, makeScenario } from '../support/scenario.js';
+import { expectRefused } from './refused.js';
+
+let engine: Engine;
+let bytes: Uint8Array;
+let file: ProofFile;
+beforeAll(async () => {
+  engine = await loadEngine();
+  const scenario = await makeScenario(engine, await developmentParameters(), {
+    shapes: [1, 1].map((rank) => ({ rank, inFeatures: 2, outFeatures: 2 })),
+    calls: [1],
+  });
+  bytes = await proveSession({ ...scenario, mode: 'per-module' });
+  file = decodeProofFile(bytes);
+});
+afterAll(() => engine.terminate());
+
+/** magic (14) | three ids (96). */
+const COUNT_AT = 110;
+const ROUNDS_AT = COUNT_AT + 2 + 2 + 2 + 2 + 9 * 32;
+
+function changed(at: number, ...values: number[]): Uint8Array {
+  const copy = new Uint8Array(bytes);
+  copy.set(values, at);
+  return copy;
+}
+
+const both = [decodeProofFile, outlineProofFile];
+
+describe('a proof file', () => {
+  it('starts with its name and the ids', () => {
+    expect(bytes.slice(0, 14)).toEqual(concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 1)));
+    const id = (i: number) => bytesToHex(bytes.slice(14 + 32 * i, 46 + 32 * i));
+    expect([file.parametersId, file.adapterId, file.sessionDigest]).toEqual([id(0), id(1), id(2)]);
+    expect([...bytes.slice(COUNT_AT, COUNT_AT + 8)]).toEqual([0, 2, 0, 1, 0, 0, 0, 1]);
+    expect(bytes[ROUNDS_AT]).toBe(5);
+  });
+
+  it('has an outline that costs no point', () => {
+    const { parametersId, adapterId, sessionDigest } = file;
+    const proofs = [0, 1].map((index) => ({ modules: [index], rounds: [5] }));
+    expect(outlineProofFile(bytes)).toEqual({ parametersId, adapterId, sessionDigest, proofs });
+    // a point that is none
+    const outline = outlineProofFile(changed(COUNT_AT + 8, 0));
+    expect(outline.proofs).toEqual(proofs);
+  });
+
+  it('writes and reads module indices of two bytes, ascending', () => {
+    const [first] = file.proofs;
+    const wide = { ...file, proofs: [{ ...first!, modules: [1, 255, 256, 65_534] }] };
+    expect(decodeProofFile(encodeProofFile(wide))).toEqual(wide);
+  });
+
+  it('has at most as many groups as modules, and as many rounds as circuits have', () => {
+    const [first] = file.proofs;
+    const [group] = first!.groups;
+    const [round] = group!.linearForm.rounds;
+    const withRounds = (count: number) => ({
+      ...group!,
+      linearForm: { ...group!.linearForm, rounds: Array(count).fill(round) },
+    });
+    for (const count of [2, 20]) {
+      const other = {
+        ...file,
+        proofs: [{ ...first!, modules: [3, 4], groups: [withRounds(count), group!] }],
+      };
+      expect(decodeProofFile(encodeProofFile(other))).toEqual(other);
+    }
+  });
+
+  it.each<[string, () => Uint8Array, RegExp]>([
+    ['another name', () => changed(0, 0), /^not a zklora proof file of version 1$/],
+    ['another version', () => changed(13, 2), /^not a zklora proof file of version 1$/],
+    ['nothing', () => new Uint8Array(), /^proof file is truncated: ask the prover for it again$/],
+    ['an end in the name', () => bytes.slice(0, 13), /truncated/],
+    ['an end before the last byte', () => bytes.slice(0, -1), /truncated/],
+    ['a byte more', () => concatBytes(bytes, Uint8Array.of(0)), /^proof file has bytes after its end$/],
+    ['no proof', () => changed(COUNT_AT, 0, 0), /^proof file: number of proofs 0 is outside \[1, 65535\]$/],
+    [
+      'no module',
+      () => changed(COUNT_AT + 2, 0, 0),
+      /^proof file: number of modules 0 is outside \[1, 65535\]$/,
+    ],
+    [
+      'a module index without successor',
+      () => changed(COUNT_AT + 4, 255, 255),
+      /^proof file: module index 65535 is outside \[0, 65534\]$/,
+    ],
+    ['no group', () => changed(COUNT_AT + 6, 0, 0), /^proof file: number of groups 0 is outside \[1, 1\]$/],
+    [
+      'more groups than modules',
+      () => changed(COUNT_AT + 6, 0, 2),
+      /^proof file: number of groups 2 is outside \[1, 1\]$/,
+    ],
+    ['one round', () => changed(ROUNDS_AT, 1), /^proof file: 1 folding rounds are outside \[2, 20\]$/],
+    ['21 rounds', () => changed(ROUNDS_AT, 21), /^proof file: 21 folding rounds are outside \[2, 20\]$/],
+    [
+      'modules out of order',
+      () => encodeProofFile({ ...file, proofs: [{ ...file.proofs[0]!, modules: [5, 4] }] }),
+      /^proof file: module indices are not ascending$/,
+    ],
+    [
+      'a module twice',
+      () => encodeProofFile({ ...file, proofs: [{ ...file.proofs[0]!, modules: [4, 5, 5] }] }),
+      /not ascending$/,
+    ],
+    [
+      'many modules and 4097 groups',
+      () =>
+        concatBytes(
+          bytes.slice(0, COUNT_AT + 2),
+          Uint8Array.of(0x20, 0),
+          Uint8Array.from({ length: 0x4000 }, (_, i) => (i % 2 === 0 ? i >> 9 : (i >> 1) & 255)),
+          Uint8Array.of(0x10, 1),
+        ),
+      /^proof file: number of groups 4097 is outside \[1, 4096\]$/,
+    ],
+  ])('is refused with %s', async (_, make, says) => {
+    const input = make();
+    for (const read of both) await expectRefused(() => read(input), 'PROOF_MALFORMED', says);
+  });
+
+  it('is refused with a point or scalar that is none', async () => {
+    await expectRefused(
+      () => decodeProofFile(changed(COUNT_AT + 8, 0)),
+      'PROOF_MALFORMED',
+      /^proof file: point refused: unknown compression flag$/,
+    );
+    const formValueAt = COUNT_AT + 8 + 6 * 32;
+    const notReduced = changed(formValueAt, ...new Uint8Array(32).fill(255));
+    await expectRefused(() => decodeProofFile(notReduced), 'PROOF_MALFORMED', /^proof file: scalar/);
+  });
+});

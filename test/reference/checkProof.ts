@@ -1,0 +1,86 @@
+import type { Challenges } from './challenges.js';
+import type { ReferenceCommitment } from './commitment.js';
+import { groth16Holds, linearFormHolds, openingsHold } from './equations.js';
+import { inner, lagrangeAt, mod, power, powers } from './field.js';
+import { foldInput, foldOutput } from './fold.js';
+import type { Group, ProvenModule } from './groups.js';
+import type { G1Point, G2Point } from './points.js';
+import type { ReferenceProof } from './proof.js';
+import type { ReferenceSession } from './session.js';
+import type { ReferenceKey } from './verificationKey.js';
+
+/** What the equations of one proof are about. */
+export interface ProofContext {
+  readonly tauG2: G2Point;
+  readonly key: (pairs: number) => ReferenceKey;
+  readonly commitment: ReferenceCommitment;
+  readonly session: ReferenceSession;
+  readonly modules: readonly ProvenModule[];
+  readonly groups: readonly Group[];
+}
+
+/** Equations of docs/protocol.md section 6 that do not hold, in its order, found one at a time. */
+export function* falseEquations(
+  context: ProofContext,
+  proof: ReferenceProof,
+  challenges: Challenges,
+): Generator<string> {
+  const { tauG2, commitment, groups } = context;
+  const { rho, kappa, z } = challenges;
+  const statement = {
+    domainSize: commitment.domainSize,
+    tauG2,
+    kappa,
+    z,
+    ...weightedRows(context, challenges),
+  };
+  if (!openingsHold(statement, proof)) yield 'equation (5) or (6)';
+  for (const [g, group] of groups.entries()) {
+    const key = context.key(group.pairs);
+    const groupProof = proof.groups[g]!;
+    if (!linearFormHolds(key, group.pairs, groupProof, rho, challenges.forms[g]!)) yield 'equation (4)';
+    if (!groth16Holds(key, claimOf(context, group, challenges), groupProof)) yield 'equation (2)';
+  }
+}
+
+/** claim_g = sum over the group's modules of t^position y_m. */
+function claimOf({ session, modules }: ProofContext, group: Group, challenges: Challenges): bigint {
+  return group.positions.reduce((sum, position) => {
+    const module = modules[position]!;
+    const y = foldOutput(session.calls, session.modules.indexOf(module.index), module, challenges);
+    return mod(sum + power(challenges.t, BigInt(position)) * y);
+  }, 0n);
+}
+
+/** Registered points with (c_i(z) or v(z)) * weight (docs/protocol.md, "The identity on H"). */
+export function weightedRows(
+  { commitment, session, modules, groups }: ProofContext,
+  { u, v, t, rho, kappa, z }: Challenges,
+): { rows: G1Point[]; rowScalars: bigint[] } {
+  const lagrange = lagrangeAt(z, commitment.domainSize);
+  const widest = Math.max(...modules.map(({ outFeatures }) => outFeatures));
+  const vAtZ = inner(powers(v, widest), lagrange);
+  const cAtZ = new Map<number, bigint>();
+  for (const { input, inFeatures, columnOffset } of modules) {
+    if (cAtZ.has(input)) continue;
+    const a = foldInput(session.calls, input, inFeatures, u);
+    cAtZ.set(input, inner(a, lagrange.slice(columnOffset)));
+  }
+  const rows: G1Point[] = [];
+  const rowScalars: bigint[] = [];
+  groups.forEach(({ pairs, positions }, g) => {
+    let l = 0;
+    const groupWeight = power(kappa, BigInt(g));
+    for (const position of positions) {
+      const module = modules[position]!;
+      const { aRows, bColumns } = commitment.modules[module.index]!;
+      const aFactor = mod(cAtZ.get(module.input)! * mod(power(t, BigInt(position)) * groupWeight));
+      for (let j = 0; j < module.rank; j++, l++) {
+        rows.push(aRows[j]!, bColumns[j]!);
+        rowScalars.push(mod(aFactor * power(rho, BigInt(l + 1))));
+        rowScalars.push(mod(vAtZ * mod(groupWeight * power(rho, BigInt(pairs + l + 1)))));
+      }
+    }
+  });
+  return { rows, rowScalars };
+}

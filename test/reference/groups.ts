@@ -1,0 +1,43 @@
+import { demand } from './refusal.js';
+
+/** What the proof needs to know of a module. */
+export interface ProvenModule {
+  /** Index in the adapter commitment. */
+  readonly index: number;
+  /** Index of its input in the session header. */
+  readonly input: number;
+  readonly rank: number;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly columnOffset: number;
+}
+
+/** Modules that share a circuit. */
+export interface Group {
+  /** K: pairs of the circuit. */
+  readonly pairs: number;
+  /** Positions in the list of proven modules, ascending. */
+  readonly positions: readonly number[];
+}
+
+/** The fixed rule of docs/protocol.md section 6, "Groups". */
+export function groupsOf(modules: readonly ProvenModule[], circuitSizes: readonly number[]): Group[] {
+  const largest = Math.max(...circuitSizes);
+  const lists: number[][] = [];
+  const sums: number[] = [];
+  modules.forEach(({ rank }, position) => {
+    demand(rank <= largest, 'a module has more pairs than the largest circuit');
+    const last = lists.length - 1;
+    if (last >= 0 && sums[last]! + rank <= largest) {
+      lists[last]!.push(position);
+      sums[last]! += rank;
+    } else {
+      lists.push([position]);
+      sums.push(rank);
+    }
+  });
+  return lists.map((positions, g) => ({
+    pairs: Math.min(...circuitSizes.filter((size) => size >= sums[g]!)),
+    positions,
+  }));
+}
