@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJsonText } from '../src/adapter/jsonText.js';
+import { parseJsonText } from '../src/jsonText.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { bytesToHex, canonicalJson, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { parseJsonText } from './jsonText.js';
+import { parseJsonText } from '../jsonText.js';
 import {
   MAX_COMMITMENT_BYTES,
   MAX_DOMAIN_SIZE,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ZkLoraError } from '../errors.js';
-import { parseJsonBytes } from './jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_NAME_LENGTH, MAX_RANK, MAX_SCALING, MIN_SCALING } from './limits.js';
 import { type NamePattern, parseNamePattern, patternMatches } from './namePattern.js';
 import { quoted } from './quoted.js';

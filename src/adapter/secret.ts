@@ -4,7 +4,7 @@ import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';
 import { adapterId } from './commitment.js';
-import { parseJsonText } from './jsonText.js';
+import { parseJsonText } from '../jsonText.js';
 import type { AdapterCommitment } from './types.js';
 
 export { deriveBlinder, type ModuleBlinders, moduleBlinders } from './blinders.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
 import { readFrontMatter } from './frontMatter.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';

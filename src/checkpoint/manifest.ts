@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { bytesToHex, canonicalJson, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { MAX_EXPERTS, MAX_MANIFEST_BYTES, MAX_PARENTS } from './limits.js';

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';

@@ -1,5 +1,5 @@
 import { DTYPE_BYTES, type Dtype, isDtype } from '../adapter/dtype.js';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { MAX_DIMENSIONS } from '../adapter/safetensors.js';
 import { utf8ToBytes } from '../bytes.js';

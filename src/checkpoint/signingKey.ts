@@ -1,6 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { canonicalJson } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type EnsembleManifest, ensembleDigest, ensembleManifestSchema } from './ensembleManifest.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DTYPE_BYTES } from '../adapter/dtype.js';
-import { parseJsonBytes } from '../adapter/jsonText.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_DIMENSIONS } from '../adapter/safetensors.js';
 import { utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';

@@ -1,9 +1,10 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { bytesToHex, sha256 } from '../bytes.js';
+import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
+import { sha256Of } from '../sha256.js';
 
 /** Build of one circuit size, as circuits/circuits.lock.json pins it. */
 export interface CircuitBuild {
@@ -82,7 +83,7 @@ export async function circuitR1cs(pairs: number): Promise<Uint8Array> {
 async function readBuild(name: string, expected: string): Promise<Uint8Array> {
   const path = join(await circuitsFolder(), 'build', name);
   const bytes = await readFileBounded(path, MAX_BUILD_BYTES, 'circuit build');
-  if (bytesToHex(sha256(bytes)) !== expected) {
+  if (bytesToHex(sha256Of(bytes)) !== expected) {
     throw new ZkLoraError(
       'PARAMETERS_MISMATCH',
       `${path} differs from circuits.lock.json; reinstall the package`,

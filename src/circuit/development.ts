@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { zKey } from 'snarkjs';
 import {
   type Engine,
@@ -12,7 +10,7 @@ import {
 } from '../algebra/index.js';
 import { bytesToHex, labelledSha256, sha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { ensureNewFolder, writeFileAtomic } from '../files.js';
+import { fillNewFolder, requireFreeFolder, writeFileAtomic } from '../files.js';
 import { multiplyGenerator } from '../kzg/fixedBase.js';
 import { EXTRA_POWERS, encodeSrsPoints, srsFromSecret, srsIsConsistent } from '../kzg/srs.js';
 import { circuitBuild, circuitR1cs } from './circuitFiles.js';
@@ -74,7 +72,7 @@ export async function makeDevelopmentParameters(options: DevelopmentOptions): Pr
   if (!SEED.test(seed)) throw new ZkLoraError('USAGE', 'a seed has 1 to 128 printable ASCII characters');
   // what can be refused is refused before any work is done
   for (const size of pairs) await circuitBuild(size);
-  await requireFree(dir);
+  await requireFreeFolder(dir);
 
   const engine = await loadEngine();
   const secrets = secretsFromSeed(seed);
@@ -92,7 +90,10 @@ export async function makeDevelopmentParameters(options: DevelopmentOptions): Pr
   };
   const description = `${JSON.stringify(set, null, 2)}\n`;
   parseParameterSet(description);
-  await writeFolder(dir, files, description);
+  await fillNewFolder(dir, async (folder) => {
+    for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
+    await writeFileAtomic(join(folder, PARAMETER_FILES.description), description);
+  });
   return set;
 }
 
@@ -177,36 +178,6 @@ async function makeKey(
     throw inconsistent(`key for ${pairs} pairs`);
   }
   return { zkey, contribution: { phase: 'phase2', pairs, kind: 'beacon', name, hash: bytesToHex(hash) } };
-}
-
-async function requireFree(dir: string): Promise<void> {
-  const names = await readdir(dir).catch(() => []);
-  if (names.length === 0) return;
-  throw new ZkLoraError('FILE_EXISTS', `${dir} is not empty; choose another folder or empty it first`);
-}
-
-/** Files appear under the final name all at once. */
-async function writeFolder(
-  dir: string,
-  files: ReadonlyMap<string, Uint8Array>,
-  description: string,
-): Promise<void> {
-  await ensureNewFolder(dir);
-  const next = join(dirname(dir), `.${basename(dir)}.${randomBytes(8).toString('hex')}.tmp`);
-  try {
-    await ensureNewFolder(next);
-    for (const [name, bytes] of files) await writeFileAtomic(join(next, name), bytes);
-    await writeFileAtomic(join(next, PARAMETER_FILES.description), description);
-    // replaces `dir`, which is empty
-    await rename(next, dir);
-  } catch (cause) {
-    if (cause instanceof ZkLoraError) throw cause;
-    throw new ZkLoraError('FILE_UNWRITABLE', `${dir} cannot be written; check the disk and the permissions`, {
-      cause,
-    });
-  } finally {
-    await rm(next, { recursive: true, force: true });
-  }
 }
 
 function secretsFromSeed(seed: string): PhaseOneSecrets {

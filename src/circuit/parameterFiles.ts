@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loadEngine } from '../algebra/index.js';
+import { loadEngine, runningEngine } from '../algebra/index.js';
 import { G1_BYTES } from '../algebra/points.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
@@ -34,13 +34,14 @@ export interface ParameterStore {
 export const PARAMETER_FILES = {
   description: 'params.json',
   powers: 'powers.g1',
+  transcript: 'transcript.ptau',
   lagrange: (domainSize: number) => `lagrange-${domainSize}.g1`,
   zkey: (pairs: number) => `rank_check_${pairs}.zkey`,
   vkey: (pairs: number) => `rank_check_${pairs}.vkey`,
 } as const;
 
 /** The key for K = 4095 has 6 MB, and each contribution adds half a kB. */
-const MAX_ZKEY_BYTES = 16 * 2 ** 20;
+export const MAX_ZKEY_BYTES = 16 * 2 ** 20;
 
 /**
  * Opens a folder with params.json, powers.g1, lagrange-N.g1, rank_check_K.zkey and rank_check_K.vkey.
@@ -60,7 +61,7 @@ export async function openParameters(dir: string): Promise<ParameterStore> {
   const vkey = async (pairs: number): Promise<VerificationKey> => {
     circuitFiles(set, pairs);
     const bytes = await read(dir, PARAMETER_FILES.vkey(pairs), verificationKeyBytes(pairs));
-    return verificationKeyOf(set, pairs, bytes);
+    return verificationKeyOf(set, pairs, bytes, runningEngine());
   };
 
   const zkey = async (pairs: number): Promise<Uint8Array> => {

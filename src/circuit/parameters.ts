@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import type { Engine } from '../algebra/engine.js';
 import { decodeG2, G2_BYTES } from '../algebra/points.js';
-import { bytesToHex, canonicalJson, hexToBytes, labelledSha256, sha256 } from '../bytes.js';
+import { bytesToHex, canonicalJson, hexToBytes, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonText } from '../jsonText.js';
+import { sha256Of } from '../sha256.js';
 import { CIRCUIT_SIZES, constraintCount } from './size.js';
 import { parseVerificationKey, type VerificationKey } from './verificationKey.js';
 
@@ -41,6 +44,8 @@ export interface ParameterSet {
   readonly powers: { readonly count: number; readonly sha256: string };
   /** lagrange-N.g1, ascending. */
   readonly domains: readonly { readonly size: number; readonly sha256: string }[];
+  /** transcript.ptau: the history of phase 1. Ceremonies have it. */
+  readonly transcript?: { readonly sha256: string };
   /** Ascending by pairs. */
   readonly circuits: readonly CircuitFiles[];
   readonly source: string;
@@ -76,9 +81,8 @@ const printable = (max: number) =>
     .regex(/^[\x20-\x7e]*$/, 'expected printable ASCII in one line');
 const pairs = z.union(CIRCUIT_SIZES.map((size) => z.literal(size)));
 
-const schema = z.strictObject({
-  format: z.literal('zklora/params/v1'),
-  kind: z.enum(['development', 'ceremony']),
+/** Fields that params.json and the state of an unfinished ceremony share. */
+export const SHARED_FIELDS = {
   curve: z.literal('bn254'),
   tauG2: z.string().regex(new RegExp(`^[0-9a-f]{${2 * G2_BYTES}}$`), 'expected 256 hex digits in lower case'),
   powers: z.strictObject({
@@ -92,6 +96,21 @@ const schema = z.strictObject({
     .array(z.strictObject({ size: z.int().min(MIN_DOMAIN).max(MAX_PARAMETERS_DOMAIN), sha256: digest }))
     .min(1)
     .max(Math.log2(MAX_PARAMETERS_DOMAIN)),
+  transcript: z.strictObject({ sha256: digest }),
+  source: printable(MAX_SOURCE),
+} as const;
+
+/** One circuit size of a file. */
+export const PAIRS_FIELD = pairs;
+
+/** A BLAKE2b-512 hash of snarkjs. */
+export const HASH_FIELD = z.string().regex(/^[0-9a-f]{128}$/, 'expected 128 hex digits in lower case');
+
+const schema = z.strictObject({
+  format: z.literal('zklora/params/v1'),
+  kind: z.enum(['development', 'ceremony']),
+  ...SHARED_FIELDS,
+  transcript: SHARED_FIELDS.transcript.exactOptional(),
   circuits: z
     .array(
       z.strictObject({
@@ -105,7 +124,6 @@ const schema = z.strictObject({
     )
     .min(1)
     .max(CIRCUIT_SIZES.length),
-  source: printable(MAX_SOURCE),
   contributions: z
     .array(
       z.strictObject({
@@ -113,7 +131,7 @@ const schema = z.strictObject({
         pairs: pairs.nullable(),
         kind: z.enum(['participant', 'beacon']),
         name: printable(MAX_NAME),
-        hash: z.string().regex(/^[0-9a-f]{128}$/, 'expected 128 hex digits in lower case'),
+        hash: HASH_FIELD,
       }),
     )
     .max(MAX_CONTRIBUTIONS),
@@ -125,31 +143,41 @@ const schema = z.strictObject({
  * @throws ZkLoraError `PARAMETERS_MALFORMED`.
  */
 export function parseParameterSet(json: string): ParameterSet {
-  if (json.length > MAX_PARAMETERS_JSON) throw malformed(`longer than ${MAX_PARAMETERS_JSON} characters`);
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw malformed('not valid JSON', cause);
-  }
-  const result = schema.safeParse(value);
-  if (!result.success) {
-    const issue = result.error.issues[0];
-    const message = (issue?.message ?? 'invalid').replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_MESSAGE);
-    throw malformed(`${issue?.path.join('.') || 'top level'}: ${message}`);
-  }
-  const set = result.data;
+  const set = parseDescription(json, schema, malformed);
   const reason = inconsistency(set);
   if (reason !== null) throw malformed(reason);
   return set;
 }
 
+/**
+ * Reads a JSON file of a parameter set against its schema.
+ *
+ * @param refuse makes the error from a reason in one line
+ */
+export function parseDescription<T>(
+  json: string,
+  schema: z.ZodType<T>,
+  refuse: (reason: string, cause?: unknown) => ZkLoraError,
+): T {
+  if (json.length > MAX_PARAMETERS_JSON) throw refuse(`longer than ${MAX_PARAMETERS_JSON} characters`);
+  let value: unknown;
+  try {
+    value = parseJsonText(json, 'PARAMETERS_MALFORMED', 'the file');
+  } catch (cause) {
+    throw refuse(cause instanceof Error ? cause.message : 'not valid JSON', cause);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const message = (issue?.message ?? 'invalid').replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_MESSAGE);
+  throw refuse(`${issue?.path.join('.') || 'top level'}: ${message}`);
+}
+
 /** What the schema cannot say; null if all is well. */
 function inconsistency(set: ParameterSet): string | null {
-  const { domains, circuits, powers } = set;
-  if (!ascending(domains.map(({ size }) => size))) return 'domains are not ascending';
-  if (!domains.every(({ size }) => Number.isInteger(Math.log2(size)))) return 'a domain is no power of two';
-  if (powers.count < domains.at(-1)!.size + EXTRA_POWERS) return 'too few powers for the largest domain';
+  const { circuits } = set;
+  const reason = pointsInconsistency(set);
+  if (reason !== null) return reason;
   if (!ascending(circuits.map((circuit) => circuit.pairs))) return 'circuits are not ascending';
   if (!circuits.every((circuit) => circuit.constraints === constraintCount(circuit.pairs))) {
     return 'a circuit has another number of constraints than RankCheck';
@@ -161,8 +189,30 @@ function inconsistency(set: ParameterSet): string | null {
   if (!circuits.every((c) => set.contributions.some(({ pairs: n }) => n === c.pairs))) {
     return 'a circuit has no phase-2 contribution';
   }
+  return set.kind === 'ceremony' ? ceremonyInconsistency(set) : null;
+}
+
+/** A beacon is public: secrets that beacons alone have made are known to everybody. */
+function ceremonyInconsistency({ transcript, circuits, contributions }: ParameterSet): string | null {
+  const hasParticipant = (pairs: number | null) =>
+    contributions.some((c) => c.kind === 'participant' && c.pairs === pairs);
+  if (transcript === undefined) return 'a ceremony without transcript of phase 1';
+  if (!hasParticipant(null)) return 'a ceremony without participant in phase 1';
+  if (!circuits.every((c) => hasParticipant(c.pairs))) return 'a circuit without participant in phase 2';
+  return null;
+}
+
+/** What the schema cannot say about {@link SHARED_FIELDS}; null if all is well. */
+export function pointsInconsistency({
+  domains,
+  powers,
+  tauG2,
+}: Pick<ParameterSet, 'domains' | 'powers' | 'tauG2'>): string | null {
+  if (!ascending(domains.map(({ size }) => size))) return 'domains are not ascending';
+  if (!domains.every(({ size }) => Number.isInteger(Math.log2(size)))) return 'a domain is no power of two';
+  if (powers.count < domains.at(-1)!.size + EXTRA_POWERS) return 'too few powers for the largest domain';
   try {
-    decodeG2(hexToBytes(set.tauG2));
+    decodeG2(hexToBytes(tauG2));
   } catch {
     return 'tauG2 is no valid point of G2';
   }
@@ -199,14 +249,19 @@ export function circuitFiles(set: ParameterSet, pairs: number): CircuitFiles {
  * @throws ZkLoraError `PARAMETERS_MISMATCH` for bytes that do not belong to the set, `PARAMETERS_MALFORMED` for
  * a key that the set names but that must not be used.
  */
-export function verificationKeyOf(set: ParameterSet, pairs: number, bytes: Uint8Array): VerificationKey {
+export function verificationKeyOf(
+  set: ParameterSet,
+  pairs: number,
+  bytes: Uint8Array,
+  engine?: Engine,
+): VerificationKey {
   requireDigest(`rank_check_${pairs}.vkey`, bytes, circuitFiles(set, pairs).vkeySha256);
-  return parseVerificationKey(bytes, pairs);
+  return parseVerificationKey(bytes, pairs, engine);
 }
 
 /** @throws ZkLoraError `PARAMETERS_MISMATCH` if the bytes have another SHA-256 than params.json says. */
 export function requireDigest(file: string, bytes: Uint8Array, expected: string): void {
-  if (bytesToHex(sha256(bytes)) === expected) return;
+  if (bytesToHex(sha256Of(bytes)) === expected) return;
   throw new ZkLoraError(
     'PARAMETERS_MISMATCH',
     `${file} does not belong to this parameter set (its SHA-256 differs from params.json); fetch the set again`,

@@ -8,6 +8,9 @@ declare module 'snarkjs' {
     readonly initialSize?: number;
   }
 
+  /** Bytes, or the path of a file, which is then read in parts. */
+  export type InputFile = Uint8Array | string;
+
   export interface Logger {
     debug(message: string): void;
     info(message: string): void;
@@ -43,7 +46,7 @@ declare module 'snarkjs' {
 
   export const zKey: {
     /** Resolves to the circuit hash, or to -1 when powers and circuit do not fit. */
-    newZKey(r1cs: Uint8Array, ptau: Uint8Array, zkey: MemoryFile): Promise<Uint8Array | -1>;
+    newZKey(r1cs: Uint8Array, ptau: InputFile, zkey: MemoryFile): Promise<Uint8Array | -1>;
     contribute(before: Uint8Array, after: MemoryFile, name: string, entropy: string): Promise<Uint8Array>;
     /** Resolves to the contribution hash, or to false for parameters out of range. */
     beacon(
@@ -53,12 +56,26 @@ declare module 'snarkjs' {
       beaconHex: string,
       iterationsExponent: number,
     ): Promise<Uint8Array | false>;
-    verifyFromR1cs(r1cs: Uint8Array, ptau: Uint8Array, zkey: Uint8Array): Promise<boolean>;
+    verifyFromR1cs(r1cs: Uint8Array, ptau: InputFile, zkey: Uint8Array): Promise<boolean>;
     exportVerificationKey(zkey: Uint8Array): Promise<object>;
   };
 
   export const powersOfTau: {
+    newAccumulator(curve: object, power: number, after: MemoryFile): Promise<Uint8Array>;
+    /** Resolves to the response hash. */
+    contribute(before: Uint8Array, after: MemoryFile, name: string, entropy: string): Promise<Uint8Array>;
+    /** Resolves to the response hash, or to false for parameters out of range. */
+    beacon(
+      before: Uint8Array,
+      after: MemoryFile,
+      name: string,
+      beaconHex: string,
+      iterationsExponent: number,
+    ): Promise<Uint8Array | false>;
     preparePhase2(before: Uint8Array, after: MemoryFile): Promise<void>;
+    verify(ptau: InputFile): Promise<boolean>;
+    /** Writes `template`01.ptau, `template`02.ptau and so on for all smaller powers. */
+    truncate(ptau: InputFile, template: string): Promise<true>;
   };
 
   export const r1cs: {

@@ -1,3 +1,5 @@
+import { decodeG1Batch } from '../algebra/decodeBatch.js';
+import type { Engine } from '../algebra/engine.js';
 import {
   decodeG1,
   decodeG2,
@@ -59,9 +61,10 @@ export function verificationKeyBytes(pairs: number): number {
  * the same x (equal or opposite bases).
  *
  * @param pairs K, from the parameter set
+ * @param engine makes the checks of the points some ten times as fast
  * @throws ZkLoraError `PARAMETERS_MALFORMED`.
  */
-export function parseVerificationKey(bytes: Uint8Array, pairs: number): VerificationKey {
+export function parseVerificationKey(bytes: Uint8Array, pairs: number, engine?: Engine): VerificationKey {
   if (!Number.isInteger(pairs) || pairs < 1 || pairs > MAX_PAIRS) {
     throw malformed(pairs, `K must lie between 1 and ${MAX_PAIRS}`);
   }
@@ -93,14 +96,27 @@ export function parseVerificationKey(bytes: Uint8Array, pairs: number): Verifica
   }
 
   const ic = new Uint8Array(icCount(pairs) * G1_BYTES);
+  const valid = engine && validPoints(engine, bytes.subarray(at));
+  if (valid) ic.set(valid);
+  else {
+    for (let i = 0; i < icCount(pairs); i++) ic.set(next(G1_BYTES, decodeG1, `IC[${i}]`), i * G1_BYTES);
+  }
   const abscissas = new Set<string>();
-  for (let i = 0; i < icCount(pairs); i++) {
-    const point = next(G1_BYTES, decodeG1, `IC[${i}]`);
-    ic.set(point, i * G1_BYTES);
-    abscissas.add(String.fromCharCode(...point.subarray(0, G1_BYTES / 2)));
+  for (let from = 0; from < ic.length; from += G1_BYTES) {
+    abscissas.add(String.fromCharCode(...ic.subarray(from, from + G1_BYTES / 2)));
   }
   if (abscissas.size !== icCount(pairs)) throw malformed(pairs, 'two IC points are equal up to sign');
   return { pairs, alpha, beta, gamma, delta, ic };
+}
+
+/** Points in the engine's form; undefined if one of them is not valid, for the caller to find and name. */
+function validPoints(engine: Engine, bytes: Uint8Array): Uint8Array | undefined {
+  try {
+    return decodeG1Batch(engine, bytes);
+  } catch (error) {
+    if (error instanceof ZkLoraError && error.code === 'POINT_INVALID') return undefined;
+    throw error;
+  }
 }
 
 /** Writes a key in the form that {@link parseVerificationKey} reads. */

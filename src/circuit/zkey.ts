@@ -6,7 +6,7 @@ import { groth16DomainSize, publicSignalCount, wireCount } from './size.js';
 import { encodeVerificationKey, icCount, type VerificationKey } from './verificationKey.js';
 
 /** Section ids of a Groth16 .zkey (snarkjs, src/zkey_utils.js). */
-const SECTION = {
+export const ZKEY_SECTION = {
   protocol: 1,
   header: 2,
   ic: 3,
@@ -26,7 +26,8 @@ const FIELD_BYTES = 32;
 
 /** Offsets in section 2: n8q | q | n8r | r | nVars | nPublic | domainSize | points. */
 const COUNTS_OFFSET = 2 * (4 + FIELD_BYTES);
-const POINTS_OFFSET = COUNTS_OFFSET + 12;
+/** alpha1 | beta1 | beta2 | gamma2 | delta1 | delta2. */
+export const POINTS_OFFSET = COUNTS_OFFSET + 12;
 
 /** u32 matrix | u32 row | u32 wire | 32-byte value. */
 const COEFFICIENT_BYTES = 12 + FIELD_BYTES;
@@ -60,30 +61,31 @@ export function readProvingKey(zkey: Uint8Array, pairs: number): UncheckedKey {
   const domainSize = groth16DomainSize(pairs);
   const headerBytes = POINTS_OFFSET + 3 * G1_BYTES + 3 * G2_BYTES;
   const lengths: [number, number][] = [
-    [SECTION.protocol, 4],
-    [SECTION.header, headerBytes],
-    [SECTION.ic, icCount(pairs) * G1_BYTES],
-    [SECTION.a, wires * G1_BYTES],
-    [SECTION.b1, wires * G1_BYTES],
-    [SECTION.b2, wires * G2_BYTES],
-    [SECTION.c, (wires - signals - 1) * G1_BYTES],
-    [SECTION.h, domainSize * G1_BYTES],
+    [ZKEY_SECTION.protocol, 4],
+    [ZKEY_SECTION.header, headerBytes],
+    [ZKEY_SECTION.ic, icCount(pairs) * G1_BYTES],
+    [ZKEY_SECTION.a, wires * G1_BYTES],
+    [ZKEY_SECTION.b1, wires * G1_BYTES],
+    [ZKEY_SECTION.b2, wires * G2_BYTES],
+    [ZKEY_SECTION.c, (wires - signals - 1) * G1_BYTES],
+    [ZKEY_SECTION.h, domainSize * G1_BYTES],
   ];
   for (const [id, length] of lengths) {
     if (section(id).length !== length) {
       throw refuse(`section ${id} has ${section(id).length} bytes, RankCheck(${pairs}) needs ${length}`);
     }
   }
-  section(SECTION.contributions);
-  if (viewOf(section(SECTION.protocol)).getUint32(0, true) !== GROTH16) throw refuse('it is no Groth16 key');
+  section(ZKEY_SECTION.contributions);
+  if (viewOf(section(ZKEY_SECTION.protocol)).getUint32(0, true) !== GROTH16)
+    throw refuse('it is no Groth16 key');
 
-  const header = section(SECTION.header);
+  const header = section(ZKEY_SECTION.header);
   const counts = viewOf(header.subarray(COUNTS_OFFSET));
   [wires, signals, domainSize].forEach((expected, i) => {
     const count = counts.getUint32(4 * i, true);
     if (count !== expected) throw refuse(`it declares ${count}, RankCheck(${pairs}) needs ${expected}`);
   });
-  const reason = coefficientsOutOfRange(section(SECTION.coefficients), wires, domainSize);
+  const reason = coefficientsOutOfRange(section(ZKEY_SECTION.coefficients), wires, domainSize);
   if (reason !== null) throw refuse(reason);
 
   // alpha1 | beta1 | beta2 | gamma2 | delta1 | delta2
@@ -95,7 +97,7 @@ export function readProvingKey(zkey: Uint8Array, pairs: number): UncheckedKey {
     beta: g2(beta2),
     gamma: g2(beta2 + G2_BYTES),
     delta: g2(beta2 + 2 * G2_BYTES + G1_BYTES),
-    ic: section(SECTION.ic).slice(),
+    ic: section(ZKEY_SECTION.ic).slice(),
   };
 }
 

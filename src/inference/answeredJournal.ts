@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJsonText } from '../adapter/jsonText.js';
+import { parseJsonText } from '../jsonText.js';
 import { MAX_MODULES } from '../adapter/limits.js';
 import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseJsonText } from '../adapter/jsonText.js';
+import { parseJsonText } from '../jsonText.js';
 import { MAX_MODULES } from '../adapter/limits.js';
 import { ZkLoraError } from '../errors.js';
 import type { SessionHeader } from '../protocol/session.js';

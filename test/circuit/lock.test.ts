@@ -29,6 +29,14 @@ describe('circuits.lock.json', () => {
     });
   });
 
+  test('names the compiler that package.json pins', async () => {
+    const { compiler } = await readLock();
+    const { devDependencies } = JSON.parse(
+      await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
+    );
+    expect(devDependencies[compiler.package]).toBe(compiler.version);
+  });
+
   test('lists every size with its counts, and the source', async () => {
     const lock = await readLock();
     expect(lock.sourceSha256).toBe(await digestOf(join(circuits, 'rank_check.circom')));

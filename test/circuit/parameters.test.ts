@@ -32,6 +32,15 @@ function changed(change: (description: Description) => void): string {
   return JSON.stringify(description);
 }
 
+/** The description of a ceremony, with a participant wherever one is needed. */
+function makeCeremony(d: Description): void {
+  d.kind = 'ceremony';
+  d.transcript = { sha256: '1'.repeat(64) };
+  for (const contribution of d.contributions) contribution.kind = 'participant';
+  const first = { ...d.contributions[0]!, phase: 'powers-of-tau', pairs: null };
+  d.contributions.unshift(first);
+}
+
 describe('parameterSetId', () => {
   test('of the committed set', () => {
     expect(parameterSetId(parseParameterSet(json))).toBe(
@@ -49,7 +58,7 @@ describe('parameterSetId', () => {
     [
       'kind',
       (d: Description) => {
-        d.kind = 'ceremony';
+        makeCeremony(d);
       },
     ],
     [
@@ -402,19 +411,50 @@ describe('parseParameterSet refuses', () => {
     );
   });
 
-  test('but accepts a ceremony with phase-1 contributions', () => {
-    const set = parseParameterSet(
-      changed((d) => {
-        d.kind = 'ceremony';
-        d.contributions.unshift({
-          ...d.contributions[0]!,
-          phase: 'powers-of-tau',
-          pairs: null,
-          kind: 'participant',
-        });
-      }),
-    );
+  test('but accepts a ceremony with participants in both phases', () => {
+    const set = parseParameterSet(changed(makeCeremony));
+    expect(set.kind).toBe('ceremony');
     expect(set.contributions).toHaveLength(4);
+    expect(set.transcript).toEqual({ sha256: '1'.repeat(64) });
+  });
+
+  test.each([
+    [
+      'without transcript',
+      (d: Description) => {
+        delete d.transcript;
+      },
+    ],
+    [
+      'without phase 1',
+      (d: Description) => {
+        d.contributions.shift();
+      },
+    ],
+    [
+      'with a beacon only in phase 1',
+      (d: Description) => {
+        d.contributions[0]!.kind = 'beacon';
+      },
+    ],
+    [
+      'with a beacon only for a circuit',
+      (d: Description) => {
+        d.contributions[2]!.kind = 'beacon';
+      },
+    ],
+    [
+      'with a transcript of another form',
+      (d: Description) => {
+        d.transcript = { sha256: 'A'.repeat(64) };
+      },
+    ],
+  ])('a ceremony %s', async (_, change) => {
+    const json = changed((d) => {
+      makeCeremony(d);
+      change(d);
+    });
+    expect(await codeOf(() => parseParameterSet(json))).toBe('PARAMETERS_MALFORMED');
   });
 });
 

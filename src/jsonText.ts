@@ -1,4 +1,4 @@
-import { type ErrorCode, ZkLoraError } from '../errors.js';
+import { type ErrorCode, ZkLoraError } from './errors.js';
 
 /** Nesting of arrays and objects; every format read here needs at most 4. */
 const MAX_DEPTH = 32;

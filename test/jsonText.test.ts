@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJsonBytes, parseJsonText } from '../../src/adapter/jsonText.js';
-import { accepts, refusal } from './refusal.js';
+import { parseJsonBytes, parseJsonText } from '../src/jsonText.js';
+import { accepts, refusal } from './adapter/refusal.js';
 
 const parse = (text: string) => parseJsonText(text, 'ADAPTER_MALFORMED', 'the file');
 
