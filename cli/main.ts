@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
-import { reportError } from './command.js';
 import { checkpointCommand } from './checkpoint.js';
+import { reportError } from './command.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
 import { EXIT_OK, EXIT_USAGE } from './exitCodes.js';

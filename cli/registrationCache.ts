@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseJsonText } from '../src/jsonText.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
+import { parseJsonText } from '../src/jsonText.js';
 
 const FORMAT = 'zklora/registration-cache/v1';
 

@@ -1,7 +1,7 @@
 import { canonicalJson, concatBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { DTYPE_BYTES, isDtype, type Tensor } from './dtype.js';
 import { parseJsonBytes } from '../jsonText.js';
+import { DTYPE_BYTES, isDtype, type Tensor } from './dtype.js';
 import { quoted } from './quoted.js';
 
 export type { Dtype, Tensor } from './dtype.js';

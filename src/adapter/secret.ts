@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';
-import { adapterId } from './commitment.js';
 import { parseJsonText } from '../jsonText.js';
+import { adapterId } from './commitment.js';
 import type { AdapterCommitment } from './types.js';
 
 export { deriveBlinder, type ModuleBlinders, moduleBlinders } from './blinders.js';

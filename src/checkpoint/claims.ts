@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { readFrontMatter } from './frontMatter.js';
 import { MAX_CARD_BYTES, MAX_CLAIMS, MAX_MANIFEST_BYTES, MAX_TEXT_LENGTH } from './limits.js';
 import { type Relation, textSchema } from './vocabulary.js';

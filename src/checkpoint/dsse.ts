@@ -1,9 +1,9 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { bytesToHex, canonicalJson, concatBytes, hexToBytes, sha256, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_ENVELOPE_BYTES, MAX_SIGNATURES } from './limits.js';
 
 /** Media type of in-toto statements in DSSE (in-toto attestation framework, "Envelope"). */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_EXPERTS, MAX_MANIFEST_BYTES, MAX_PARENTS, MAX_TEXT_LENGTH } from './limits.js';
 import {
   digestSchema,

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { compareTensors, isUnchanged } from './compare.js';
 import { openConfined, streamRange } from './confined.js';
 import type { DescribedParent, EnsembleDescription } from './ensembleDescription.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { bytesToHex, canonicalJson, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_EXPERTS, MAX_MANIFEST_BYTES, MAX_PARENTS } from './limits.js';
 import {
   digestSchema,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { MAX_LINEAGE_DEPTH, MAX_MANIFEST_BYTES, MAX_POLICY_ENTRIES } from './limits.js';
 import { digestSchema, nodeSchema, OBJECTIVES, RELATIONS, textSchema, timeSchema } from './vocabulary.js';
 

@@ -1,9 +1,9 @@
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { type OpenFile, openConfined, openRegular, streamRange } from './confined.js';
 import { MAX_CHECKPOINT_TENSORS, MAX_INDEX_BYTES, MAX_SHARDS } from './limits.js';
 import { readSafetensorsHeader } from './safetensorsHeader.js';

@@ -1,9 +1,9 @@
 import { DTYPE_BYTES, type Dtype, isDtype } from '../adapter/dtype.js';
-import { parseJsonBytes } from '../jsonText.js';
 import { quoted } from '../adapter/quoted.js';
 import { MAX_DIMENSIONS } from '../adapter/safetensors.js';
 import { utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { type OpenFile, readExactly } from './confined.js';
 import { MAX_CHECKPOINT_HEADER_BYTES, MAX_CHECKPOINT_TENSORS, MAX_TENSOR_NAME_BYTES } from './limits.js';
 import { dataLength } from './tensorSource.js';

@@ -1,9 +1,9 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { digestSchema } from './vocabulary.js';
 
 const FORMAT = 'zklora/lineage-key/v1';

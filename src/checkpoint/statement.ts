@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseJsonBytes } from '../jsonText.js';
 import { canonicalJson } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { type EnsembleManifest, ensembleDigest, ensembleManifestSchema } from './ensembleManifest.js';
 import { MAX_PARENTS, MAX_STATEMENT_EDGES } from './limits.js';
 import { type Manifest, manifestSchema } from './manifest.js';

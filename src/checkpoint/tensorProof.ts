@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { DTYPE_BYTES } from '../adapter/dtype.js';
-import { parseJsonBytes } from '../jsonText.js';
 import { MAX_DIMENSIONS } from '../adapter/safetensors.js';
 import { utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonBytes } from '../jsonText.js';
 import { proveInclusion, type TensorDigest, verifyInclusion } from './digest.js';
 import {
   MAX_CHECKPOINT_TENSORS,

@@ -40,6 +40,8 @@ const G2_GENERATOR_HEX =
   '090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b' +
   '12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa';
 
+let generator: G2Point | undefined;
+
 const HEADER_BYTES = G1_BYTES + 3 * G2_BYTES;
 
 /** Number of points IC. */
@@ -85,7 +87,8 @@ export function parseVerificationKey(bytes: Uint8Array, pairs: number, engine?: 
   const beta = next(G2_BYTES, decodeG2, 'beta');
   const gamma = next(G2_BYTES, decodeG2, 'gamma');
   const delta = next(G2_BYTES, decodeG2, 'delta');
-  if (!equalBytes(gamma, decodeG2(hexToBytes(G2_GENERATOR_HEX)))) {
+  generator ??= decodeG2(hexToBytes(G2_GENERATOR_HEX));
+  if (!equalBytes(gamma, generator)) {
     throw malformed(pairs, 'gamma is not the generator');
   }
   if (sameAbscissa(delta, gamma, G2_BYTES)) {

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJsonText } from '../jsonText.js';
 import { MAX_MODULES } from '../adapter/limits.js';
 import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { appendFileDurable, readFileBounded } from '../files.js';
+import { parseJsonText } from '../jsonText.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { headerDigest, MAX_CALL_TOKENS, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 import { MAX_ANSWERED_FILE_BYTES } from './limits.js';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { parseJsonText } from '../jsonText.js';
 import { MAX_MODULES } from '../adapter/limits.js';
 import { ZkLoraError } from '../errors.js';
+import { parseJsonText } from '../jsonText.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 

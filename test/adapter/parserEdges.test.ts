@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { checkAdapterCommitment, parseAdapterCommitment } from '../../src/adapter/commitment.js';
-import { parseJsonBytes, parseJsonText } from '../../src/jsonText.js';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
 import { concatBytes, utf8ToBytes } from '../../src/bytes.js';
+import { parseJsonBytes, parseJsonText } from '../../src/jsonText.js';
 import { expectRefused } from '../protocol/refused.js';
 import { sampleCommitment, sampleModule } from './sample.js';
 
