@@ -43,7 +43,8 @@ export interface Group {
   toJacobian(a: Uint8Array): Uint8Array;
   timesFr(a: Uint8Array, scalar: Uint8Array): Uint8Array;
   timesScalar(a: Uint8Array, scalar: bigint | Uint8Array): Uint8Array;
-  multiExpAffine(bases: Uint8Array, scalars: Uint8Array): Promise<Uint8Array>;
+  /** Scalars are integers of any one length, little-endian; further arguments are a logger and its text. */
+  multiExpAffine: (bases: Uint8Array, scalars: Uint8Array, ...log: unknown[]) => Promise<Uint8Array>;
   batchToAffine(points: Uint8Array): Promise<Uint8Array>;
   batchApplyKey(
     points: Uint8Array,

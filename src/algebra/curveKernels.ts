@@ -10,10 +10,29 @@
  * Bounds in multiples of q: X < 15, Y < 13, Z < 2 before and after each operation; a product of values below A q and
  * B q is below (A B / 84 + 1) q.
  */
-import { LIMB_BITS, LIMB_MASK, MULTIPLIER_BYTES, multiplierWords, PAIRS, packPair, QUAD_BYTES, QuadField } from './quadField.js';
+import {
+  LIMB_BITS,
+  LIMB_MASK,
+  MULTIPLIER_BYTES,
+  multiplierWords,
+  PAIRS,
+  packPair,
+  QUAD_BYTES,
+  QuadField,
+} from './quadField.js';
 import { collect, cutSigned, ELEMENT_BYTES, reduceOnce, storeMultiplier, WORDS } from './quadWords.js';
 import { Q } from './scalar.js';
-import { type Code, call, choose, i32, i64, type ModuleBuilder, v128, WasmFunction, whileLoop } from './wasmCode.js';
+import {
+  type Code,
+  call,
+  choose,
+  i32,
+  i64,
+  type ModuleBuilder,
+  v128,
+  WasmFunction,
+  whileLoop,
+} from './wasmCode.js';
 
 /** Bytes of a point: three quads. */
 export const POINT_QUAD_BYTES = 3 * QUAD_BYTES;
@@ -78,7 +97,10 @@ class Machine {
       module,
       'zg_mul',
     );
-    twoOperands(field, (f) => [field.add(f, 's', 'a', 'b'), field.carry(f, 's')], 's').addTo(module, 'zg_sum');
+    twoOperands(field, (f) => [field.add(f, 's', 'a', 'b'), field.carry(f, 's')], 's').addTo(
+      module,
+      'zg_sum',
+    );
     for (const multiple of [8, 16] as const) {
       twoOperands(field, (f) => [field.subtract(f, 's', 'a', 'b', multiple), field.carry(f, 's')], 's').addTo(
         module,
@@ -198,7 +220,13 @@ function recode(): WasmFunction {
     );
   }
   f.emit(
-    whileLoop(get('n'), ...body, f.bump('scalars', ELEMENT_BYTES), f.bump('out', RECODED_BYTES), f.bump('n', -1)),
+    whileLoop(
+      get('n'),
+      ...body,
+      f.bump('scalars', ELEMENT_BYTES),
+      f.bump('out', RECODED_BYTES),
+      f.bump('n', -1),
+    ),
   );
   return f;
 }
@@ -239,16 +267,8 @@ function rowDigits(): WasmFunction {
     // 128 + 128 * 256, so that both digits come out 128 too large
     body.push(
       f.set('value', i32.add(i32.load16S(f.get(row)), i32.const(32896))),
-      i32.store16(
-        f.get('out'),
-        4 * i,
-        i32.sub(i32.and(f.get('value'), i32.const(255)), i32.const(128)),
-      ),
-      i32.store16(
-        f.get('out'),
-        4 * i + 2,
-        i32.sub(i32.shrU(f.get('value'), i32.const(8)), i32.const(128)),
-      ),
+      i32.store16(f.get('out'), 4 * i, i32.sub(i32.and(f.get('value'), i32.const(255)), i32.const(128))),
+      i32.store16(f.get('out'), 4 * i + 2, i32.sub(i32.shrU(f.get('value'), i32.const(8)), i32.const(128))),
     );
   });
   f.emit(whileLoop(f.get('n'), ...body, f.bump('a', 2), f.bump('b', 2), f.bump('out', 8), f.bump('n', -1)));
@@ -378,7 +398,8 @@ function doublePoint(_module: ModuleBuilder, m: Machine): WasmFunction {
 /** Words of four buckets (pointers p0..p3) to the vectors of a point in memory, or back: 4 x 4 transpositions. */
 function transpose(f: WasmFunction, point: number, direction: 'gather' | 'scatter'): Code {
   f.locals('v128', 'r0', 'r1', 'r2', 'r3', 't0', 't1', 't2', 't3');
-  const words = (...lanes: readonly number[]) => lanes.flatMap((lane) => [0, 1, 2, 3].map((b) => 4 * lane + b));
+  const words = (...lanes: readonly number[]) =>
+    lanes.flatMap((lane) => [0, 1, 2, 3].map((b) => 4 * lane + b));
   const mix = (a: string, b: string, ...lanes: readonly number[]) =>
     v128.shuffle(f.get(a), f.get(b), words(...lanes));
   const code: Code[] = [];
@@ -479,19 +500,14 @@ function loadAffine(module: ModuleBuilder, m: Machine): WasmFunction {
   f.locals('i32', 'p1', 'p2', 'p3');
   const get = (name: string) => f.get(name);
   const pointers = ['points', 'p1', 'p2', 'p3'];
-  f.emit(
-    ...([1, 2, 3] as const).map((l) => f.set(`p${l}`, i32.add(get(pointers[l - 1]!), get('stride')))),
-  );
+  f.emit(...([1, 2, 3] as const).map((l) => f.set(`p${l}`, i32.add(get(pointers[l - 1]!), get('stride')))));
   for (const [coordinate, offset] of [
     [0, X],
     [1, Y],
   ] as const) {
     const out = at(get('out'), offset);
     const sources = pointers.map((pointer) => at(get(pointer), coordinate * ELEMENT_BYTES));
-    f.emit(
-      call(module, 'zq_load', ...sources, i32.const(1), out),
-      m.mulWords(out, i32.const(m.enter), out),
-    );
+    f.emit(call(module, 'zq_load', ...sources, i32.const(1), out), m.mulWords(out, i32.const(m.enter), out));
   }
   return f;
 }

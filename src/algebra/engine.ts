@@ -1,6 +1,8 @@
 import { buildBn128 } from 'ffjavascript';
 import type { Curve } from './curve.js';
 import { addFieldKernels } from './kernels.js';
+import { bucketSum } from './multiExp.js';
+import { setRunningEngine } from './running.js';
 
 /**
  * The one door to ffjavascript: curve, worker pool and kernels.
@@ -97,13 +99,67 @@ async function build(): Promise<Engine> {
     }
   };
 
-  return {
+  const engine: Engine = {
     curve,
     threads: tm.concurrency,
     sync,
     terminate: async () => {
       loading = undefined;
+      setRunningEngine(undefined);
       await curve.terminate();
     },
   };
+  setRunningEngine(engine);
+  speedUpLibrary(engine);
+  return engine;
+}
+
+/** Fewer terms than this the library multiplies as fast. */
+const MIN_BUCKET_SUM = 8;
+
+const AFFINE_BYTES = 64;
+const SCALAR_BYTES = 32;
+
+/**
+ * Puts {@link bucketSum} in the place of the library's multi-scalar multiplication in G1, which snarkjs calls on the
+ * same curve object. The library's own stays for short scalars, for few points, and where there is no bucket sum.
+ */
+function speedUpLibrary(engine: Engine): void {
+  const { G1 } = engine.curve;
+  const library = G1.multiExpAffine;
+  G1.multiExpAffine = async (bases, scalars, ...rest) => {
+    const count = bases.byteLength / AFFINE_BYTES;
+    if (count >= MIN_BUCKET_SUM && scalars.byteLength === count * SCALAR_BYTES) {
+      const terms = withoutIdentity(bases, scalars);
+      if (terms.bases.byteLength === 0) return G1.zero;
+      const sum = await bucketSum(engine, terms.bases, terms.scalars);
+      if (sum) return sum;
+    }
+    return library(bases, scalars, ...rest);
+  };
+}
+
+/** The terms whose base is not the identity, 64 zero bytes. */
+function withoutIdentity(
+  bases: Uint8Array,
+  scalars: Uint8Array,
+): { readonly bases: Uint8Array; readonly scalars: Uint8Array } {
+  const keep: number[] = [];
+  const count = bases.byteLength / AFFINE_BYTES;
+  for (let i = 0; i < count; i++) if (!isZeroAt(bases, i * AFFINE_BYTES)) keep.push(i);
+  if (keep.length === count) return { bases, scalars };
+  const kept = {
+    bases: new Uint8Array(keep.length * AFFINE_BYTES),
+    scalars: new Uint8Array(keep.length * SCALAR_BYTES),
+  };
+  keep.forEach((i, to) => {
+    kept.bases.set(bases.subarray(i * AFFINE_BYTES, (i + 1) * AFFINE_BYTES), to * AFFINE_BYTES);
+    kept.scalars.set(scalars.subarray(i * SCALAR_BYTES, (i + 1) * SCALAR_BYTES), to * SCALAR_BYTES);
+  });
+  return kept;
+}
+
+function isZeroAt(points: Uint8Array, at: number): boolean {
+  for (let i = 0; i < AFFINE_BYTES; i++) if (points[at + i] !== 0) return false;
+  return true;
 }

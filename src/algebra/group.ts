@@ -1,4 +1,6 @@
+import { concatBytes } from '../bytes.js';
 import type { Engine } from './engine.js';
+import { bucketSumRows, combinePoints } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point } from './points.js';
 import { Fr } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
@@ -33,7 +35,7 @@ export function joinPoints(points: readonly G1Sum[]): Uint8Array {
   return bases;
 }
 
-/** `sum_i scalars[i] * bases[i]`, affine. */
+/** `sum_i scalars[i] * bases[i]`, affine; bases may be the identity. */
 export async function multiScalarMultiply(
   engine: Engine,
   bases: Uint8Array,
@@ -42,6 +44,7 @@ export async function multiScalarMultiply(
   const { G1 } = engine.curve;
   const count = vectorLength(scalars);
   if (count >= SMALL_MSM) {
+    // the engine's own, see speedUpLibrary
     return G1.toAffine(await G1.multiExpAffine(bases, vectorToBytes(engine, scalars)));
   }
   let sum = G1.zero;
@@ -52,22 +55,66 @@ export async function multiScalarMultiply(
   return G1.toAffine(sum);
 }
 
-/** `low[i] * scalar + high[i]` for two buffers of equally many affine points. */
-export async function foldBases(
+/**
+ * `sum_i rows[r][i] * bases[i]` for each row, affine.
+ *
+ * @param rows int16, each `[number of bases]`
+ */
+export async function multiplyIntegerRows(
   engine: Engine,
-  low: Uint8Array,
-  high: Uint8Array,
-  scalar: bigint,
+  bases: Uint8Array,
+  rows: readonly Int16Array[],
+): Promise<G1Sum[]> {
+  const { G1 } = engine.curve;
+  const sums = hasIdentity(bases) ? [] : await bucketSumRows(engine, bases, rows);
+  const jacobian = await Promise.all(
+    rows.map(async (row, r) => {
+      const sum = sums[r];
+      if (sum) return sum;
+      const integers = vectorFromScalars(
+        engine,
+        Array.from(row, (value) => Fr.create(BigInt(value))),
+      );
+      return G1.multiExpAffine(bases, vectorToBytes(engine, integers));
+    }),
+  );
+  const affine = await G1.batchToAffine(concatBytes(...jacobian));
+  return rows.map((_, r) => affine.slice(r * G1_BYTES, (r + 1) * G1_BYTES));
+}
+
+/**
+ * `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, affine.
+ *
+ * @param points affine, not the identity
+ */
+export async function foldPoints(
+  engine: Engine,
+  points: Uint8Array,
+  scalars: readonly bigint[],
 ): Promise<Uint8Array> {
   const { G1 } = engine.curve;
-  const factors = vectorFromScalars(engine, [scalar, 1n]);
-  const sums = await G1.batchApplyKey(low, factors.slice(0, 32), factors.slice(32), 'affine', 'jacobian');
-  const jacobianBytes = (G1_BYTES * 3) / 2;
-  for (let i = 0; i * G1_BYTES < high.byteLength; i++) {
-    const scaled = sums.slice(i * jacobianBytes, (i + 1) * jacobianBytes);
-    sums.set(G1.add(scaled, high.slice(i * G1_BYTES, (i + 1) * G1_BYTES)), i * jacobianBytes);
+  const folded = await combinePoints(engine, points, scalars);
+  if (folded) return G1.batchToAffine(folded);
+  const count = points.byteLength / G1_BYTES / scalars.length;
+  const factors = vectorFromScalars(engine, scalars);
+  const sums = Array.from({ length: count }, (_, i) =>
+    scalars.reduce((sum, _scalar, j) => {
+      const at = (j * count + i) * G1_BYTES;
+      const point = G1.toJacobian(points.slice(at, at + G1_BYTES));
+      return G1.add(sum, G1.timesFr(point, factors.slice(j * 32, (j + 1) * 32)));
+    }, G1.zero),
+  );
+  return G1.batchToAffine(concatBytes(...sums));
+}
+
+/** Whether one of the affine points is the identity, all zeros. */
+function hasIdentity(points: Uint8Array): boolean {
+  for (let at = 0; at < points.byteLength; at += G1_BYTES) {
+    let i = 0;
+    while (i < G1_BYTES && points[at + i] === 0) i++;
+    if (i === G1_BYTES) return true;
   }
-  return G1.batchToAffine(sums);
+  return false;
 }
 
 /**
@@ -76,6 +123,8 @@ export async function foldBases(
  */
 export class PairingProduct {
   readonly #terms = new Map<string, { g2: G2Point; bases: G1Sum[]; scalars: bigint[] }>();
+  /** Keys of {@link #terms} by object: most callers pass the same few again and again. */
+  readonly #keys = new Map<G2Point, string>();
   readonly #engine: Engine;
 
   constructor(engine: Engine) {
@@ -115,7 +164,11 @@ export class PairingProduct {
   }
 
   #termOf(g2: G2Point) {
-    const key = g2.join();
+    let key = this.#keys.get(g2);
+    if (key === undefined) {
+      key = g2.join();
+      this.#keys.set(g2, key);
+    }
     let term = this.#terms.get(key);
     if (!term) {
       term = { g2, bases: [], scalars: [] };

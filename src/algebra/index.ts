@@ -1,4 +1,5 @@
 export type { Curve } from './curve.js';
+export { decodeG1Batch } from './decodeBatch.js';
 export * from './domain.js';
 export { type Engine, loadEngine, type SyncMemory } from './engine.js';
 export * from './group.js';
@@ -8,12 +9,13 @@ export {
   combineMatrices,
   combineRows,
   type LimbPlanes,
+  multiplyLongRows,
   multiplyRows,
   type SmallIntegers,
   toLimbs,
 } from './limbs.js';
-export { bucketSum, bucketSumRows, combinePoints, type JacobianPoint } from './multiExp.js';
 export * from './points.js';
 export { type Factors, MAX_TASK_PRODUCTS, type ProductValues, sumOfProducts } from './quadTransform.js';
+export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';

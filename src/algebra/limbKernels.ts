@@ -33,6 +33,7 @@ export function addLimbKernels(module: ModuleBuilder): void {
   collectQuad(field).addTo(module, 'zk_collectQuad');
   combineRows(module, field, scratch).addTo(module, 'zk_combineRows');
   multiplyRows(module, field, scratch).addTo(module, 'zk_multiplyRows');
+  cutLong().addTo(module, 'zk_cutLong');
 }
 
 /** One quad, and four rows of sums: 20 vectors each. */
@@ -119,7 +120,12 @@ function combineRows(module: ModuleBuilder, field: QuadField, scratch: number): 
   f.locals('v128', 'word', 'sum', ...sums('x'), ...sums('y'));
   const get = (name: string) => f.get(name);
   const interleave = (from: number) =>
-    [0, 1, 2, 3].flatMap((lane) => [2 * lane + from, 2 * lane + from + 1, 2 * lane + from + 16, 2 * lane + from + 17]);
+    [0, 1, 2, 3].flatMap((lane) => [
+      2 * lane + from,
+      2 * lane + from + 1,
+      2 * lane + from + 16,
+      2 * lane + from + 17,
+    ]);
 
   const octet: Code[] = [];
   for (const p of ROWS) {
@@ -185,7 +191,12 @@ function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number):
   const f = new WasmFunction(['matrix', 'stride', 'quads', 'planes', 'blocks', 'out']);
   f.locals('i32', 'rest', 'limbs', 'counter', 'sums', ...ROWS.map((r) => `row${r}`));
   const entry = (r: number, v: number) => `m${r}${v}`;
-  f.locals('v128', ...ROWS.flatMap((r) => VECTORS.map((v) => entry(r, v))), ...VECTORS.map((v) => `p${v}`), 'sum');
+  f.locals(
+    'v128',
+    ...ROWS.flatMap((r) => VECTORS.map((v) => entry(r, v))),
+    ...VECTORS.map((v) => `p${v}`),
+    'sum',
+  );
   f.locals('v128', ...Array.from({ length: 2 * LIMBS }, (_, k) => `c${k}`));
   f.locals('i64', ...ROWS.flatMap((r) => [`total${r}`, `carry${r}`]));
   const get = (name: string) => f.get(name);
@@ -267,6 +278,38 @@ function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number):
       f.bump('out', 4 * ELEMENT_BYTES),
       f.bump('quads', -1),
     ),
+  );
+  return f;
+}
+
+/** Digits of an int64 to the base 2^16. */
+export const LONG_DIGITS = 5;
+
+/**
+ * Signed 16-bit digits of n int64: value = sum_k digit_k 2^(16 k), k < 5, digit k of entry i at out + k stride + 2i.
+ *
+ * The fifth digit is 0 but for values within 2^47 of 2^63, where it is 1; the word at `flag` gets all of them, ored.
+ */
+function cutLong(): WasmFunction {
+  const f = new WasmFunction(['a', 'n', 'stride', 'out', 'flag']);
+  f.locals('i32', 'at');
+  f.locals('i64', 'rest', 'fifths');
+  const get = (name: string) => f.get(name);
+  const body: Code[] = [f.set('rest', i64.load(get('a'))), f.set('at', get('out'))];
+  for (let k = 0; k < LONG_DIGITS; k++) {
+    body.push(i64.store16(get('at'), 0, get('rest')));
+    if (k === LONG_DIGITS - 1) break;
+    // a negative digit takes 2^16 from the next one
+    const borrow = i64.and(i64.shrU(get('rest'), i64.const(15)), i64.const(1));
+    body.push(
+      f.set('rest', i64.add(i64.shrS(get('rest'), i64.const(16)), borrow)),
+      f.set('at', i32.add(get('at'), get('stride'))),
+    );
+  }
+  body.push(f.set('fifths', i64.or(get('fifths'), get('rest'))));
+  f.emit(
+    whileLoop(get('n'), ...body, f.bump('a', 8), f.bump('out', 2), f.bump('n', -1)),
+    i64.store32(get('flag'), 0, get('fifths')),
   );
   return f;
 }

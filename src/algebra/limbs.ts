@@ -5,9 +5,10 @@
  * the vector unit, carries and the reduction mod R are done once for each output. docs/protocol.md, "Cost".
  */
 import type { Engine } from './engine.js';
-import { MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS } from './limbKernels.js';
+import { LONG_DIGITS, MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS } from './limbKernels.js';
 import { Fr } from './scalar.js';
 import {
+  addScaled,
   addVectors,
   constantVector,
   dotVectors,
@@ -191,4 +192,52 @@ function shorten(engine: Engine, vector: LimbPlanes, cols: number): LimbPlanes {
   const length = vectorLength(vector.vector);
   if (cols === length || cols % MULTIPLY_COLUMNS === 0) return vector;
   return toLimbs(engine, subVector(vector.vector, 0, cols));
+}
+
+/** Entries of int64 matrices that are cut into digits at a time. */
+const LONG_CHUNK = 2 ** 18;
+
+/**
+ * {@link multiplyRows} for a matrix of int64, -2^63 excluded.
+ *
+ * @param matrix row-major `[rows, cols]`
+ * @returns field vector `[rows]`
+ */
+export function multiplyLongRows(
+  engine: Engine,
+  matrix: BigInt64Array,
+  rows: number,
+  cols: number,
+  vector: LimbPlanes,
+): FieldVector {
+  const out = zeroVector(rows);
+  const chunk = Math.max(1, Math.floor(LONG_CHUNK / cols));
+  for (let from = 0; from < rows; from += chunk) {
+    const count = Math.min(chunk, rows - from);
+    const digits = cutLong(engine, matrix.subarray(from * cols, (from + count) * cols));
+    let sum: FieldVector | undefined;
+    for (const digit of digits.reverse()) {
+      const product = multiplyRows(engine, digit, count, cols, vector);
+      sum = sum ? addScaled(engine, product, sum, 65536n) : product;
+    }
+    out.set(sum!, from * 32);
+  }
+  return out;
+}
+
+/** Signed 16-bit digits, lowest first; the fifth only where it is needed. */
+function cutLong(engine: Engine, values: BigInt64Array): Int16Array[] {
+  const stride = 2 * values.length;
+  const { digits, fifth } = engine.sync(({ call, put, alloc, get }) => {
+    const flag = alloc(4);
+    const out = alloc(LONG_DIGITS * stride);
+    const source = put(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    call.zk_cutLong!(source, values.length, stride, out, flag);
+    const needed = get(flag, 4)[0] !== 0;
+    return { digits: get(out, (needed ? LONG_DIGITS : LONG_DIGITS - 1) * stride), fifth: needed };
+  });
+  return Array.from(
+    { length: fifth ? LONG_DIGITS : LONG_DIGITS - 1 },
+    (_, k) => new Int16Array(digits.buffer, k * stride, values.length),
+  );
 }

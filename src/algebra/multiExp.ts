@@ -91,7 +91,10 @@ function excess({ bucket, running, total }: RandomStart, buckets: number): bigin
   );
 }
 
-const call = (fnName: string, ...params: ({ var: number; offset?: number } | { val: number })[]): TaskStep => ({
+const call = (
+  fnName: string,
+  ...params: ({ var: number; offset?: number } | { val: number })[]
+): TaskStep => ({
   cmd: 'CALL',
   fnName,
   params,
@@ -134,7 +137,14 @@ function sumDigits(start: RandomStart, count: number, buckets: number, out: numb
     call('zg_accumulate', { var: BASES }, { var: DIGITS }, { val: count }, { var: BUCKETS }, { val: stride }),
     { cmd: 'SET', var: RUNNING, buff: pointQuad(start.running.x, start.running.y) },
     { cmd: 'SET', var: TOTAL, buff: pointQuad(start.total.x, start.total.y) },
-    call('zg_sumBuckets', { var: BUCKETS }, { val: stride }, { val: buckets }, { var: RUNNING }, { var: TOTAL }),
+    call(
+      'zg_sumBuckets',
+      { var: BUCKETS },
+      { val: stride },
+      { val: buckets },
+      { var: RUNNING },
+      { var: TOTAL },
+    ),
     call('zg_storePoints', { var: TOTAL }, { var: RESULT }),
     { cmd: 'GET', out, var: RESULT, len: GROUP * JACOBIAN_BYTES },
   ];
@@ -199,7 +209,14 @@ export async function bucketSum(
     for (let group = first; group < Math.min(groups, first + perTask); group++) {
       const bit = group * GROUP * width;
       steps.push(
-        call('zg_windowDigits', { var: RECODED }, { val: count }, { val: bit }, { val: width }, { var: DIGITS }),
+        call(
+          'zg_windowDigits',
+          { var: RECODED },
+          { val: count },
+          { val: bit },
+          { val: width },
+          { var: DIGITS },
+        ),
         ...sumDigits(start, count, buckets, group - first),
       );
     }
@@ -276,7 +293,9 @@ export async function combinePoints(
   const count = points.byteLength / G1_BYTES / parts;
   const { total } = startOf(engine);
   const { program, doublings } = programFor(scalars);
-  const surplus = encodeG1(timesGenerator(engine, Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))) as G1Point);
+  const surplus = encodeG1(
+    timesGenerator(engine, Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))) as G1Point,
+  );
   const correction = pointQuad(
     bytesToNumberBE(surplus.subarray(0, 32)),
     bytesToNumberBE(surplus.subarray(32)),
@@ -391,4 +410,3 @@ function splitPoints(points: Uint8Array): JacobianPoint[] {
 function hasZeroZ(point: JacobianPoint): boolean {
   return point.subarray(2 * SCALAR_BYTES).every((byte) => byte === 0);
 }
-

@@ -80,7 +80,9 @@ export class QuadField {
 
   /** Locals with the given prefix, into a quad in memory. */
   store(f: WasmFunction, prefix: string, address: Code): Code {
-    return Array.from({ length: PAIRS }, (_, i) => v128.store(address, 16 * i, f.get(`${prefix}${i}`))).flat();
+    return Array.from({ length: PAIRS }, (_, i) =>
+      v128.store(address, 16 * i, f.get(`${prefix}${i}`)),
+    ).flat();
   }
 
   /** Columns c0..c38 of the product of locals `prefix` with a multiplier that `t` and `s` load. */
@@ -150,10 +152,7 @@ export class QuadField {
       code.push(
         f.set(
           'm',
-          v128.and(
-            i32x4.mul(low, v128.const32(this.#minusInverse)),
-            v128.const32(2 ** REDUCED_BITS - 1),
-          ),
+          v128.and(i32x4.mul(low, v128.const32(this.#minusInverse)), v128.const32(2 ** REDUCED_BITS - 1)),
         ),
         // 26 bits as two limbs
         f.set(

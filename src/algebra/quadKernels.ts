@@ -13,7 +13,17 @@ import {
 } from './quadField.js';
 import { bits, collect, cutSigned, ELEMENT_BYTES, reduceOnce, storeMultiplier, WORDS } from './quadWords.js';
 import { Fr, R } from './scalar.js';
-import { type Code, call, i32, i64, type ModuleBuilder, v128, WasmFunction, when, whileLoop } from './wasmCode.js';
+import {
+  type Code,
+  call,
+  i32,
+  i64,
+  type ModuleBuilder,
+  v128,
+  WasmFunction,
+  when,
+  whileLoop,
+} from './wasmCode.js';
 
 const LANES = [0, 1, 2, 3] as const;
 

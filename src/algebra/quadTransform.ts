@@ -104,7 +104,10 @@ function expand(engine: Engine, values: FieldVector): Uint8Array {
   });
 }
 
-const call = (fnName: string, ...params: ({ var: number; offset?: number } | { val: number })[]): TaskStep => ({
+const call = (
+  fnName: string,
+  ...params: ({ var: number; offset?: number } | { val: number })[]
+): TaskStep => ({
   cmd: 'CALL',
   fnName,
   params,
@@ -163,9 +166,15 @@ export async function sumOfProducts(
     [first.b, second?.b ?? zeros, first.a, second?.a ?? zeros].forEach((buff, lane) => {
       steps.push({ cmd: 'SET', var: FACTORS + lane, buff });
     });
-    const lanes = (offset: number) => [0, 1, 2, 3].map((lane) => ({ var: BLINDERS, offset: 64 * i + lane * offset }));
+    const lanes = (offset: number) =>
+      [0, 1, 2, 3].map((lane) => ({ var: BLINDERS, offset: 64 * i + lane * offset }));
     steps.push(
-      call('zq_load', ...[0, 1, 2, 3].map((lane) => ({ var: FACTORS + lane })), { val: size }, { var: QUADS }),
+      call(
+        'zq_load',
+        ...[0, 1, 2, 3].map((lane) => ({ var: FACTORS + lane })),
+        { val: size },
+        { var: QUADS },
+      ),
       call('zq_products', { var: QUADS }, { val: size }, { var: ON_DOMAIN }),
       transform(INVERSE),
       call('zq_permute', { var: QUADS }, { val: size }),
@@ -178,7 +187,13 @@ export async function sumOfProducts(
   steps.push(
     call('zq_permute', { var: ON_COSET }, { val: size }),
     call('zq_storeSums', { var: ON_DOMAIN }, { val: size }, { var: FINISH }, { var: FACTORS }),
-    call('zq_storeSums', { var: ON_COSET }, { val: size }, { var: FINISH, offset: MULTIPLIER_BYTES }, { var: FACTORS + 1 }),
+    call(
+      'zq_storeSums',
+      { var: ON_COSET },
+      { val: size },
+      { var: FINISH, offset: MULTIPLIER_BYTES },
+      { var: FACTORS + 1 },
+    ),
     { cmd: 'GET', out: 0, var: FACTORS, len: bytes },
     { cmd: 'GET', out: 1, var: FACTORS + 1, len: bytes },
   );

@@ -99,4 +99,3 @@ export function reduceOnce(f: WasmFunction, modulus: bigint): Code {
   // most values have a smaller top word: one comparison settles them
   return when(i64.geU(get('w3'), i64.const(m[3]!)), ...difference, keep);
 }
-

@@ -1,5 +1,4 @@
 import type { Engine } from './engine.js';
-import { encodeScalar } from './scalar.js';
 
 /**
  * A vector over F: 32 bytes an element, Montgomery form, little-endian (ffjavascript's own).
@@ -50,13 +49,19 @@ export function vectorToBytes(engine: Engine, vector: FieldVector): Uint8Array {
   });
 }
 
-/** Vector of the given scalars. */
+const WORD_MASK = 2n ** 64n - 1n;
+
+/** Vector of the given scalars, in [0, 2^256). */
 export function vectorFromScalars(engine: Engine, scalars: readonly bigint[]): FieldVector {
-  const bytes = new Uint8Array(scalars.length * SIZE);
+  const view = new DataView(new ArrayBuffer(scalars.length * SIZE));
   scalars.forEach((scalar, i) => {
-    bytes.set(encodeScalar(scalar).reverse(), i * SIZE);
+    let rest = scalar;
+    for (let word = 0; word < 4; word++) {
+      view.setBigUint64(i * SIZE + word * 8, rest & WORD_MASK, true);
+      rest >>= 64n;
+    }
   });
-  return vectorFromBytes(engine, bytes);
+  return vectorFromBytes(engine, new Uint8Array(view.buffer));
 }
 
 /** The elements as bigints below R. */

@@ -253,7 +253,6 @@ export class WasmFunction {
     module.exportFunction(name);
   }
 
-
   #index(name: string): number[] {
     const index = this.#names.get(name);
     if (index === undefined) throw new Error(`no local ${name}`);

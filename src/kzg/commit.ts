@@ -5,18 +5,17 @@ import {
   G1_BYTES,
   type G1Point,
   isIdentity,
+  multiplyIntegerRows,
   multiScalarMultiply,
   vectorFromScalars,
   vectorLength,
 } from '../algebra/index.js';
+import { concatBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import type { ProverSrs } from './srs.js';
 
-/** Added to int16 entries so that they become 2-byte scalars. */
-const ENTRY_OFFSET = 2 ** 15;
-
-/** Rows in flight at once: enough to keep the worker threads busy. */
-const PARALLEL_ROWS = 4;
+/** Rows in flight at once, for each worker thread: enough to keep them busy. */
+const ROWS_PER_THREAD = 8;
 
 /** A row to commit to. */
 export interface IntegerRow {
@@ -31,8 +30,8 @@ export interface IntegerRow {
 /**
  * Commits to integer rows: `sum_i values[i] L_(offset+i)(tau) G + blinder Z_H(tau) G`.
  *
- * Entries are shifted by 2^15 to be 2-byte scalars, which costs a tenth of full-size ones; 2^15 times the sum
- * of the Lagrange points in the range is taken off again. docs/protocol.md, "Commitment".
+ * A blinder joins its row as 16 more int16 entries, its digits to the base 2^16, so that the whole commitment is one
+ * multiplication by short scalars. docs/protocol.md, "Commitment".
  *
  * @returns one uncompressed point for each row, 64 bytes, big-endian
  * @throws ZkLoraError `STATEMENT_INVALID` for a row that does not fit the domain.
@@ -43,61 +42,61 @@ export async function commitRows(
   rows: readonly IntegerRow[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Uint8Array[]> {
-  const { G1 } = engine.curve;
-  const corrections = new Map<string, Promise<Uint8Array>>();
-  const correction = (offset: number, length: number): Promise<Uint8Array> => {
-    const key = `${offset}:${length}`;
-    let point = corrections.get(key);
-    if (!point) {
-      point = sumOfLagrange(engine, srs, offset, length).then((sum) =>
-        G1.neg(G1.timesScalar(G1.toJacobian(sum), BigInt(ENTRY_OFFSET))),
-      );
-      corrections.set(key, point);
-    }
-    return point;
-  };
-  const vanishing = vanishingPoint(engine, srs);
-
-  const commitOne = async (row: IntegerRow): Promise<Uint8Array> => {
-    const { values, offset, blinder } = row;
+  for (const { values, offset } of rows) {
     if (offset < 0 || offset + values.length > srs.domainSize) {
       throw new ZkLoraError('STATEMENT_INVALID', 'row does not fit the evaluation domain', {
         details: { offset, length: values.length, domainSize: srs.domainSize },
       });
     }
-    const scalars = Uint16Array.from(values, (value) => value + ENTRY_OFFSET);
-    const bases = srs.lagrange.subarray(offset * G1_BYTES, (offset + values.length) * G1_BYTES);
-    const shifted = await G1.multiExpAffine(bases, new Uint8Array(scalars.buffer));
-    const blinding = G1.timesFr(vanishing, vectorFromScalars(engine, [blinder]));
-    const point = G1.toAffine(G1.add(G1.add(shifted, await correction(offset, values.length)), blinding));
-    if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a row commitment is the identity');
-    return encodeG1(point as G1Point);
-  };
-
-  const points: Uint8Array[] = new Array(rows.length);
-  let next = 0;
-  let done = 0;
-  const worker = async () => {
-    while (next < rows.length) {
-      const index = next++;
-      points[index] = await commitOne(rows[index]!);
-      onProgress?.(++done, rows.length);
+  }
+  const digitBases = vanishingMultiples(engine, srs);
+  const points: Uint8Array[] = [];
+  for (let from = 0; from < rows.length; ) {
+    const { offset, values } = rows[from]!;
+    const same = (row: IntegerRow) => row.offset === offset && row.values.length === values.length;
+    let to = from + 1;
+    while (to < rows.length && to - from < ROWS_PER_THREAD * engine.threads && same(rows[to]!)) to++;
+    const bases = concatBytes(
+      srs.lagrange.subarray(offset * G1_BYTES, (offset + values.length) * G1_BYTES),
+      digitBases,
+    );
+    const entries = rows.slice(from, to).map(withBlinder);
+    for (const point of await multiplyIntegerRows(engine, bases, entries)) {
+      if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a row commitment is the identity');
+      points.push(encodeG1(point as G1Point));
+      onProgress?.(points.length, rows.length);
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(PARALLEL_ROWS, rows.length) }, worker));
+    from = to;
+  }
   return points;
 }
 
-async function sumOfLagrange(
-  engine: Engine,
-  srs: ProverSrs,
-  offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const ones = new Uint8Array(length).fill(1);
-  const bases = srs.lagrange.subarray(offset * G1_BYTES, (offset + length) * G1_BYTES);
+/** int16 digits of a scalar; the last one takes no carry, since scalars are below 2^254. */
+const BLINDER_DIGITS = 16;
+
+/** Entries of a row, then the digits of its blinder. */
+function withBlinder({ values, blinder }: IntegerRow): Int16Array {
+  const entries = new Int16Array(values.length + BLINDER_DIGITS);
+  entries.set(values);
+  let rest = blinder;
+  for (let k = 0; k < BLINDER_DIGITS; k++) {
+    const digit = BigInt.asIntN(16, rest);
+    entries[values.length + k] = Number(digit);
+    rest = (rest - digit) >> 16n;
+  }
+  return entries;
+}
+
+/** 2^(16 k) Z_H(tau) G, affine, `[BLINDER_DIGITS]`. */
+function vanishingMultiples(engine: Engine, srs: ProverSrs): Uint8Array {
   const { G1 } = engine.curve;
-  return G1.toAffine(await G1.multiExpAffine(bases, ones));
+  const multiples: Uint8Array[] = [];
+  let point = vanishingPoint(engine, srs);
+  for (let k = 0; k < BLINDER_DIGITS; k++) {
+    multiples.push(G1.toAffine(point));
+    for (let bit = 0; bit < 16; bit++) point = G1.double(point);
+  }
+  return concatBytes(...multiples);
 }
 
 /** Z_H(tau) G = tau^N G - G, Jacobian. */

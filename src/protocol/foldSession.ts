@@ -6,20 +6,28 @@ import {
   type FieldVector,
   Fr,
   type LimbPlanes,
+  lagrangeAt,
+  multiplyLongRows,
   multiplyRows,
   powersVector,
+  subVector,
   toLimbs,
   zeroVector,
 } from '../algebra/index.js';
 import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
 import { checkCall, type ModuleShape } from './sessionDigest.js';
-import type { Statement } from './statement.js';
+import type { Statement, StatementModule } from './statement.js';
 
 /** A statement with its challenges on tokens and outputs. */
 export interface Folding {
   readonly statement: Statement;
   readonly u: bigint;
   readonly v: bigint;
+}
+
+/** {@link Folding} with the point at which the input polynomials are wanted. */
+export interface PointFolding extends Folding {
+  readonly z: bigint;
 }
 
 /** A session seen through the challenges u and v. docs/protocol.md, "Folding the session". */
@@ -30,11 +38,12 @@ export interface FoldedSession {
   readonly outputs: readonly bigint[];
 }
 
-/** 16-bit pieces of an int64. */
-const PIECES = 4;
-
-/** Largest int16; one more wraps around in an Int16Array, as it should. */
-const LARGEST_DIGIT = 32767;
+/** {@link FoldedSession} of a verifier, which needs one value of each input polynomial and never the polynomial. */
+export interface FoldedAtPoint {
+  /** For each module of the statement: a(z), the input's a placed at the module's column offset. */
+  readonly inputsAtPoint: readonly bigint[];
+  readonly outputs: readonly bigint[];
+}
 
 /**
  * Folds all tokens and outputs of a session for some statements; one pass, one call in memory at a time.
@@ -49,38 +58,57 @@ export async function foldSession(
   foldings: readonly Folding[],
   moduleShapes: readonly ModuleShape[],
 ): Promise<FoldedSession[]> {
-  const folders = foldings.map((folding) => new Folder(engine, session.header, folding, moduleShapes));
+  const folders = foldings.map((folding) => new VectorFolder(engine, session.header, folding, moduleShapes));
+  await foldCalls(session, folders, moduleShapes);
+  return folders;
+}
+
+/**
+ * {@link foldSession} with every input polynomial at one point only: u^T (X L(z)), L the Lagrange basis of the domain,
+ * so that no vector as long as an input is ever made.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function foldSessionAtPoint(
+  engine: Engine,
+  session: Session,
+  foldings: readonly PointFolding[],
+  moduleShapes: readonly ModuleShape[],
+): Promise<FoldedAtPoint[]> {
+  const folders = foldings.map((folding) => new PointFolder(engine, session.header, folding));
+  await foldCalls(session, folders, moduleShapes);
+  return folders;
+}
+
+async function foldCalls(
+  session: Session,
+  folders: readonly Folder[],
+  moduleShapes: readonly ModuleShape[],
+): Promise<void> {
   for (let index = 0; index < session.callCount; index++) {
     const call = await session.readCall(index);
     checkCall(session.header, moduleShapes, call);
     for (const folder of folders) folder.add(call);
   }
-  return folders;
 }
 
 /** Sums of one folding over the calls so far. */
-class Folder implements FoldedSession {
-  readonly inputs: (FieldVector | undefined)[];
+abstract class Folder {
   readonly outputs: bigint[];
-  readonly #members: readonly number[];
+  readonly #members: ReadonlyMap<number, number>;
   readonly #vLimbs: LimbPlanes;
   /** u to the number of rows so far. */
   #weight = 1n;
 
   constructor(
-    private readonly engine: Engine,
+    protected readonly engine: Engine,
     header: SessionHeader,
     private readonly folding: Folding,
-    moduleShapes: readonly ModuleShape[],
   ) {
     const { modules } = folding.statement;
-    const used = new Set(modules.map(({ input }) => input));
     const widest = Math.max(...modules.map(({ outFeatures }) => outFeatures));
-    this.#members = sessionModules(header);
+    this.#members = new Map(sessionModules(header).map((index, member) => [index, member]));
     this.#vLimbs = toLimbs(engine, powersVector(engine, folding.v, widest));
-    this.inputs = header.inputs.map((users, i) =>
-      used.has(i) ? zeroVector(moduleShapes[users[0]!]!.inFeatures) : undefined,
-    );
     this.outputs = modules.map(() => 0n);
   }
 
@@ -88,62 +116,75 @@ class Folder implements FoldedSession {
     const { engine } = this;
     const { u, statement } = this.folding;
     const weights = powersVector(engine, u, call.tokens, this.#weight);
-    call.inputs.forEach(({ x }, i) => {
-      const sum = this.inputs[i];
-      if (!sum) return;
-      const cols = x.length / call.tokens;
-      this.inputs[i] = addVectors(engine, sum, combineRows(engine, weights, x, cols));
-    });
-    statement.modules.forEach((module, position) => {
-      const y = call.outputs[this.#members.indexOf(module.index)]!;
-      const folded = foldOutputs(engine, y, call.tokens, module.outFeatures, this.#vLimbs, weights);
-      this.outputs[position] = Fr.add(this.outputs[position]!, folded);
+    this.addInputs(call, weights);
+    statement.modules.forEach(({ index, outFeatures }, position) => {
+      const y = call.outputs[this.#members.get(index)!]!;
+      const rows = multiplyLongRows(engine, y, call.tokens, outFeatures, this.#vLimbs);
+      this.outputs[position] = Fr.add(this.outputs[position]!, dotVectors(engine, rows, weights));
     });
     this.#weight = Fr.mul(this.#weight, Fr.pow(u, BigInt(call.tokens)));
   }
+
+  /** @param weights u^t for the rows of this call */
+  protected abstract addInputs(call: SessionCall, weights: FieldVector): void;
 }
 
-/** sum_t weights[t] sum_o v^o y[t, o] */
-function foldOutputs(
-  engine: Engine,
-  y: BigInt64Array,
-  tokens: number,
-  cols: number,
-  vLimbs: LimbPlanes,
-  weights: FieldVector,
-): bigint {
-  let sum = 0n;
-  for (const digits of signedDigits(y).reverse()) {
-    const rows = multiplyRows(engine, digits, tokens, cols, vLimbs);
-    sum = Fr.add(Fr.mul(sum, 65536n), dotVectors(engine, rows, weights));
+class VectorFolder extends Folder implements FoldedSession {
+  readonly inputs: (FieldVector | undefined)[];
+
+  constructor(engine: Engine, header: SessionHeader, folding: Folding, moduleShapes: readonly ModuleShape[]) {
+    super(engine, header, folding);
+    const used = new Set(folding.statement.modules.map(({ input }) => input));
+    this.inputs = header.inputs.map((users, i) =>
+      used.has(i) ? zeroVector(moduleShapes[users[0]!]!.inFeatures) : undefined,
+    );
   }
-  return sum;
+
+  protected addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
+    inputs.forEach(({ x }, i) => {
+      const sum = this.inputs[i];
+      if (!sum) return;
+      const combined = combineRows(this.engine, weights, x, x.length / tokens);
+      this.inputs[i] = addVectors(this.engine, sum, combined);
+    });
+  }
 }
 
-/**
- * y = sum_k digits[k] 2^(16 k) with digits of 16 bits and a sign; a fifth one only where an entry comes within 2^47
- * of 2^63.
- */
-function signedDigits(y: BigInt64Array): Int16Array[] {
-  const pieces = new Int16Array(y.buffer, y.byteOffset, y.length * PIECES);
-  const digits = Array.from({ length: PIECES }, () => new Int16Array(y.length));
-  const [d0, d1, d2, d3] = digits as [Int16Array, Int16Array, Int16Array, Int16Array];
-  let top: Int16Array | undefined;
-  for (let i = 0; i < y.length; i++) {
-    const at = i * PIECES;
-    // a negative piece stands 2^16 too low, and so does a digit that wraps: the next one makes up for it
-    const first = pieces[at]!;
-    const second = pieces[at + 1]! + (first < 0 ? 1 : 0);
-    const third = pieces[at + 2]! + (pieces[at + 1]! < 0 || second > LARGEST_DIGIT ? 1 : 0);
-    const fourth = pieces[at + 3]! + (pieces[at + 2]! < 0 || third > LARGEST_DIGIT ? 1 : 0);
-    d0[i] = first;
-    d1[i] = second;
-    d2[i] = third;
-    d3[i] = fourth;
-    if (fourth > LARGEST_DIGIT) {
-      top ??= new Int16Array(y.length);
-      top[i] = 1;
+class PointFolder extends Folder implements FoldedAtPoint {
+  readonly #modules: readonly StatementModule[];
+  readonly #basis: FieldVector;
+  /** Limbs of the basis from a column offset on. */
+  readonly #limbs = new Map<number, LimbPlanes>();
+  /** Values so far, by input and column offset. */
+  readonly #values = new Map<string, bigint>();
+
+  constructor(engine: Engine, header: SessionHeader, folding: PointFolding) {
+    super(engine, header, folding);
+    const { modules, domainSize } = folding.statement;
+    this.#modules = modules;
+    this.#basis = lagrangeAt(engine, domainSize, folding.z);
+    for (const { columnOffset } of modules) {
+      if (this.#limbs.has(columnOffset)) continue;
+      const rest = subVector(this.#basis, columnOffset, domainSize - columnOffset);
+      this.#limbs.set(columnOffset, toLimbs(engine, rest));
     }
   }
-  return top ? [...digits, top] : digits;
+
+  get inputsAtPoint(): readonly bigint[] {
+    return this.#modules.map((module) => this.#values.get(placeOf(module))!);
+  }
+
+  protected addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
+    const { engine } = this;
+    const places = new Map(this.#modules.map((module) => [placeOf(module), module]));
+    for (const [place, { input, inFeatures, columnOffset }] of places) {
+      const rows = multiplyRows(engine, inputs[input]!.x, tokens, inFeatures, this.#limbs.get(columnOffset)!);
+      const sum = this.#values.get(place) ?? 0n;
+      this.#values.set(place, Fr.add(sum, dotVectors(engine, rows, weights)));
+    }
+  }
+}
+
+function placeOf({ input, columnOffset }: StatementModule): string {
+  return `${input}:${columnOffset}`;
 }

@@ -68,7 +68,10 @@ export function inferenceLanes(
         const scaled = places.flatMap(({ known, parts }) => {
           const here = dotVectors(engine, known, subVector(basis, offset, vectorLength(known)));
           blinder = Fr.add(blinder, Fr.mul(here, blinderOf(parts)));
-          return parts.map(({ matrix, weights }) => ({ matrix, weights: weights.map((w) => Fr.mul(w, here)) }));
+          return parts.map(({ matrix, weights }) => ({
+            matrix,
+            weights: weights.map((w) => Fr.mul(w, here)),
+          }));
         });
         for (const [cols, parts] of byWidth(scaled)) {
           const coefficients = vectorFromScalars(

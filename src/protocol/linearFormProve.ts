@@ -3,9 +3,10 @@ import {
   dotVectors,
   type Engine,
   type FieldVector,
-  foldBases,
+  Fr,
+  foldPoints,
+  G1_BYTES,
   type G1Point,
-  joinPoints,
   multiScalarMultiply,
   randomScalar,
   scaleVector,
@@ -47,42 +48,72 @@ export async function proveLinearForm(
 
   let response = addScaled(engine, blinding, witness, x);
   let form = scaleVector(engine, coefficients, c);
-  let points = bases;
+  const folded = new FoldedBases(engine, bases);
   const rounds: { left: G1Point; right: G1Point }[] = [];
   while (vectorLength(response) > 1) {
     const half = vectorLength(response) / 2;
     const [responseLow, responseHigh] = halves(response, half);
     const [formLow, formHigh] = halves(form, half);
-    const pointsLow = points.subarray(0, points.byteLength / 2);
-    const pointsHigh = points.subarray(points.byteLength / 2);
-    const left = await crossTerm(engine, pointsHigh, responseLow, formHigh);
-    const right = await crossTerm(engine, pointsLow, responseHigh, formLow);
+    const left = await folded.crossTerm('high', responseLow, dotVectors(engine, formHigh, responseLow));
+    const right = await folded.crossTerm('low', responseHigh, dotVectors(engine, formLow, responseHigh));
     rounds.push({ left, right });
     const fold = drawFold(transcript, left, right);
     response = addScaled(engine, responseLow, responseHigh, fold);
     form = addScaled(engine, formHigh, formLow, fold);
-    points = await foldBases(engine, pointsLow, pointsHigh, fold);
+    await folded.fold(fold);
   }
   const final = vectorToScalars(engine, response)[0]!;
   absorbFinal(transcript, final);
   return { mask, maskValue, rounds, final };
 }
 
-function halves(vector: FieldVector, half: number): [FieldVector, FieldVector] {
-  return [subVector(vector, 0, half), subVector(vector, half, half)];
+/**
+ * Folds that are put off: adding one point to another with a scalar costs far more than a point of a multi-scalar
+ * multiplication, and several folds at once share their doublings.
+ */
+const MAX_PENDING_FOLDS = 3;
+
+/** The bases of a linear-form proof, each round half as many: low half times the challenge plus high half. */
+class FoldedBases {
+  readonly #engine: Engine;
+  /** Points before the pending folds; base i is sum_j #weights[j] * point[j * #length + i]. */
+  #points: Uint8Array;
+  #weights: readonly bigint[] = [1n];
+  #length: number;
+
+  constructor(engine: Engine, points: Uint8Array) {
+    this.#engine = engine;
+    this.#points = points;
+    this.#length = points.byteLength / G1_BYTES;
+  }
+
+  /** <response, half of the bases> + value U */
+  async crossTerm(side: 'low' | 'high', response: FieldVector, value: bigint): Promise<G1Point> {
+    const half = this.#length / 2;
+    const points: Uint8Array[] = [formPoint()];
+    const scalars: FieldVector[] = [vectorFromScalars(this.#engine, [value])];
+    this.#weights.forEach((weight, j) => {
+      const from = j * this.#length + (side === 'high' ? half : 0);
+      points.push(this.#points.subarray(from * G1_BYTES, (from + half) * G1_BYTES));
+      scalars.push(weight === 1n ? response : scaleVector(this.#engine, response, weight));
+    });
+    return (await multiScalarMultiply(
+      this.#engine,
+      concatBytes(...points),
+      concatBytes(...scalars),
+    )) as G1Point;
+  }
+
+  async fold(challenge: bigint): Promise<void> {
+    // part j splits into its low half, times the challenge, and its high half
+    this.#weights = this.#weights.flatMap((weight) => [Fr.mul(weight, challenge), weight]);
+    this.#length /= 2;
+    if (this.#weights.length < 2 ** MAX_PENDING_FOLDS && this.#length > 1) return;
+    this.#points = await foldPoints(this.#engine, this.#points, this.#weights);
+    this.#weights = [1n];
+  }
 }
 
-/** <response, points> + <form, response> U */
-async function crossTerm(
-  engine: Engine,
-  points: Uint8Array,
-  response: FieldVector,
-  form: FieldVector,
-): Promise<G1Point> {
-  const value = vectorFromScalars(engine, [dotVectors(engine, form, response)]);
-  return (await multiScalarMultiply(
-    engine,
-    concatBytes(points, joinPoints([formPoint()])),
-    concatBytes(response, value),
-  )) as G1Point;
+function halves(vector: FieldVector, half: number): [FieldVector, FieldVector] {
+  return [subVector(vector, 0, half), subVector(vector, half, half)];
 }

@@ -27,9 +27,9 @@ export function pairWeights(
       engine,
       powersVector(engine, rho, 2 * group.circuit, Fr.mul(rho, groupWeight)),
     );
+    const moduleWeights = new Map(group.members.map((position) => [position, Fr.pow(t, BigInt(position))]));
     groupPairs(statement, group).forEach(({ position }, l) => {
-      const moduleWeight = Fr.pow(t, BigInt(position));
-      weights[position]!.a.push(Fr.mul(moduleWeight, powers[l]!));
+      weights[position]!.a.push(Fr.mul(moduleWeights.get(position)!, powers[l]!));
       weights[position]!.b.push(powers[group.circuit + l]!);
     });
     groupWeight = Fr.mul(groupWeight, kappa);

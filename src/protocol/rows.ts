@@ -1,5 +1,5 @@
 import type { AdapterCommitment } from '../adapter/types.js';
-import { decodeG1, type G1Point } from '../algebra/index.js';
+import { decodeG1Batch, type Engine, G1_BYTES, type G1Point } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 
@@ -14,12 +14,17 @@ export interface ModuleRows {
  *
  * @throws ZkLoraError `COMMITMENT_MALFORMED` naming the module whose point is not a valid one.
  */
-export function decodeRows(adapter: AdapterCommitment, moduleIndices: readonly number[]): ModuleRows[] {
+export function decodeRows(
+  engine: Engine,
+  adapter: AdapterCommitment,
+  moduleIndices: readonly number[],
+): ModuleRows[] {
   return moduleIndices.map((index) => {
     const module = adapter.modules[index]!;
     const decode = (points: readonly string[]) => {
       try {
-        return points.map((hex) => decodeG1(hexToBytes(hex)));
+        const decoded = decodeG1Batch(engine, hexToBytes(points.join('')));
+        return points.map((_, i) => decoded.subarray(i * G1_BYTES, (i + 1) * G1_BYTES) as G1Point);
       } catch (cause) {
         throw new ZkLoraError(
           'COMMITMENT_MALFORMED',

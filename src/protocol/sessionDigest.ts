@@ -1,5 +1,6 @@
-import { canonicalJson, concatBytes, labelledSha256, sha256, u32, utf8ToBytes } from '../bytes.js';
+import { canonicalJson, concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { createSha256 } from '../sha256.js';
 import { type SessionCall, type SessionHeader, sessionModules } from './session.js';
 
 /** Shape of an adapter module as far as a session depends on it. */
@@ -110,11 +111,9 @@ export function callDigest(
   call: SessionCall,
 ): Uint8Array {
   checkCall(header, modules, call);
-  const hash = sha256
-    .create()
-    .update(
-      concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)),
-    );
+  const hash = createSha256().update(
+    concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)),
+  );
   const update = (array: Int16Array | BigInt64Array) =>
     hash.update(u32(array.byteLength)).update(littleEndianBytes(array));
   for (const { x, exponents } of call.inputs) {

@@ -13,7 +13,7 @@ import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
 import { falseEquation } from './checkEquations.js';
-import { foldSession } from './foldSession.js';
+import { foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
@@ -188,18 +188,19 @@ async function verifyStatements(
   const { engine, adapter } = options;
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
   const foldings = statements.map((statement, i) => ({ statement, ...challenges[i]! }));
-  const folded = await foldSession(engine, session, foldings, adapter.modules);
+  const folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules);
   const keys = await loadKeys(options, statements);
   const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
   for (const [i, statement] of statements.entries()) {
-    const { inputs, outputs } = folded[i]!;
+    const { inputsAtPoint, outputs } = folded[i]!;
     const own = challenges[i]!;
     const rows = decodeRows(
+      engine,
       adapter,
       statement.modules.map(({ index }) => index),
     );
     const equations = [
-      ...openingEquations(engine, statement, proofs[i]!, own, inputs, rows, tauG2),
+      ...openingEquations(engine, statement, proofs[i]!, own, inputsAtPoint, rows, tauG2),
       ...statement.groups.flatMap(({ circuit, members }, g) => {
         const claim = members.reduce(
           (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), outputs[position]!)),

@@ -24,7 +24,7 @@ import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } fr
 import { pairWeights } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
 import type { ModuleRows } from './rows.js';
-import type { Statement, StatementModule } from './statement.js';
+import type { Statement } from './statement.js';
 import { type Equation, sumEquations } from './sumVerify.js';
 
 interface GroupChallenges extends LinearFormChallenges {
@@ -57,38 +57,28 @@ export function replayChallenges(statement: Statement, proof: Proof): ProofChall
 /**
  * The sum argument of an inference proof: the verifier builds its part of [Lambda] from the registered rows.
  * docs/protocol.md, "The identity on H".
+ *
+ * @param inputsAtPoint c(z) of each module's input over t^position, as `foldSessionAtPoint` gives it
  */
 export function openingEquations(
   engine: Engine,
   statement: Statement,
   proof: Proof,
   challenges: ProofChallenges,
-  inputs: readonly (Uint8Array | undefined)[],
+  inputsAtPoint: readonly bigint[],
   rows: readonly ModuleRows[],
   tauG2: G2Point,
 ): Equation[] {
   const { t, v, rho, kappa, z } = challenges;
   const { domainSize } = statement;
   const basis = lagrangeAt(engine, domainSize, z);
-  const atPoint = (values: Uint8Array, offset: number) =>
-    dotVectors(engine, values, subVector(basis, offset, values.byteLength / 32));
-
-  // c(z) of each input, at each column offset that its modules have
-  const inputsAtZ = new Map<string, bigint>();
-  const inputAtZ = ({ input, columnOffset }: StatementModule): bigint => {
-    const key = `${input}:${columnOffset}`;
-    const value = inputsAtZ.get(key) ?? atPoint(inputs[input]!, columnOffset);
-    inputsAtZ.set(key, value);
-    return value;
-  };
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
-  const vAtZ = atPoint(powersVector(engine, v, widest), 0);
+  const vAtZ = dotVectors(engine, powersVector(engine, v, widest), subVector(basis, 0, widest));
   const weights = pairWeights(engine, statement, t, rho, kappa);
 
   const known: { scalar: bigint; point: Uint8Array }[] = [];
-  statement.modules.forEach((module, position) => {
+  inputsAtPoint.forEach((cz, position) => {
     const { a, b } = weights[position]!;
-    const cz = inputAtZ(module);
     for (const [j, w] of a.entries()) known.push({ scalar: Fr.mul(cz, w), point: rows[position]!.a[j]! });
     for (const [j, w] of b.entries()) known.push({ scalar: Fr.mul(vAtZ, w), point: rows[position]!.b[j]! });
   });

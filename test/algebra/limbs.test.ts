@@ -90,4 +90,58 @@ describe('small-integer by field products', () => {
       expect(got[c]).toBe(Fr.create(want));
     }
   });
+
+  it('multiplies int64 rows exactly, up to the ends of their range', () => {
+    const long = fc.oneof(
+      fc.bigInt({ min: -(2n ** 63n) + 1n, max: 2n ** 63n - 1n }),
+      fc.constantFrom(0n, 1n, -1n, 2n ** 63n - 1n, 1n - 2n ** 63n, 0x7fff7fff7fff8000n, 0x7fff800000000000n),
+      fc.constantFrom(32767n, 32768n, 65535n, 65536n, -32768n, -32769n, 0x7fffffff8000n, 0x7fff_ffff_ffffn),
+    );
+    const longProblem = fc
+      .tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 40 }))
+      .chain(([rows, cols]) =>
+        fc.record({
+          rows: fc.constant(rows),
+          cols: fc.constant(cols),
+          matrix: fc.array(long, { minLength: rows * cols, maxLength: rows * cols }),
+          right: fc.array(scalar, { minLength: cols, maxLength: cols + 3 }),
+        }),
+      );
+    fc.assert(
+      fc.property(longProblem, ({ rows, cols, matrix, right }) => {
+        const limbs = al.toLimbs(engine, al.vectorFromScalars(engine, right));
+        const got = al.multiplyLongRows(engine, BigInt64Array.from(matrix), rows, cols, limbs);
+        const want = Array.from({ length: rows }, (_, r) => {
+          let sum = 0n;
+          for (let c = 0; c < cols; c++) sum += right[c]! * matrix[r * cols + c]!;
+          return Fr.create(sum);
+        });
+        expect(al.vectorToScalars(engine, got)).toEqual(want);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('combines several matrices as one, across chunks', () => {
+    const cols = 1000;
+    const ranks = [3, 700, 8, 2500];
+    const matrices = ranks.map((rank, k) =>
+      Int16Array.from({ length: rank * cols }, (_, i) => (((i + k) * 7919) % 65536) - 32768),
+    );
+    const coefficients = al.powersVector(engine, R - 3n, 3211, 5n);
+    let want = al.zeroVector(cols);
+    let row = 0;
+    for (const [k, rank] of ranks.entries()) {
+      const own = al.subVector(coefficients, row, rank);
+      want = al.addVectors(engine, want, al.combineRows(engine, own, matrices[k]!, cols));
+      row += rank;
+    }
+    expect(al.combineMatrices(engine, coefficients, matrices, cols)).toEqual(want);
+    const unsigned = Uint16Array.from({ length: 3 * cols }, (_, i) => (i * 7919) % 65536);
+    const values = al.vectorToScalars(
+      engine,
+      al.combineMatrices(engine, al.powersVector(engine, 2n, 3), [unsigned], cols),
+    );
+    expect(values[17]).toBe(BigInt(unsigned[17]! + 2 * unsigned[1017]! + 4 * unsigned[2017]!));
+  });
 });

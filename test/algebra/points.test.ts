@@ -152,13 +152,6 @@ describe('group operations', () => {
     }
   });
 
-  it('folds bases', async () => {
-    const low = al.joinPoints([affine(3n), affine(4n)]);
-    const high = al.joinPoints([affine(5n), affine(6n)]);
-    const got = await al.foldBases(engine, low, high, 10n);
-    expect(got).toEqual(al.joinPoints([affine(35n), affine(46n)]));
-  });
-
   it('hashes to a fixed point of unknown logarithm', () => {
     const point = al.hashToG1('zklora/linear-form/U/v1');
     expect(al.hashToG1('zklora/linear-form/U/v1')).toEqual(point);

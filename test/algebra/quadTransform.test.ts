@@ -27,7 +27,10 @@ describe('sums of products on H and on the coset', () => {
         const values = fc.array(scalar, { minLength: size, maxLength: size });
         return fc.tuple(
           fc.constant(size),
-          fc.array(fc.record({ a: values, b: values, blinder: scalar }), { minLength: count, maxLength: count }),
+          fc.array(fc.record({ a: values, b: values, blinder: scalar }), {
+            minLength: count,
+            maxLength: count,
+          }),
         );
       });
     await fc.assert(
@@ -43,7 +46,11 @@ describe('sums of products on H and on the coset', () => {
         );
         const w = al.rootOfUnity(engine, size);
         const points = Array.from({ length: size }, (_, i) => Fr.pow(w, BigInt(i)));
-        const polynomials = products.map(({ a, b, blinder }) => ({ a: evaluator(a), b: evaluator(b), blinder }));
+        const polynomials = products.map(({ a, b, blinder }) => ({
+          a: evaluator(a),
+          b: evaluator(b),
+          blinder,
+        }));
         const sum = (x: bigint) => {
           const vanishing = Fr.sub(Fr.pow(x, BigInt(size)), 1n);
           return polynomials.reduce(

@@ -199,11 +199,11 @@ describe('input that is none', () => {
     for (const change of [{ aRows: ['00'.repeat(64)] }, { bColumns: ['ff'.repeat(64)] }]) {
       const adapter = { ...scenario.adapter, modules: [{ ...first!, ...change }, ...rest] };
       await expectRefused(
-        () => decodeRows(adapter, [1, 0]),
+        () => decodeRows(engine, adapter, [1, 0]),
         'COMMITMENT_MALFORMED',
         /^adapter commitment: a row of layer\.0 is not a valid point: get the file again from its contributor$/,
       );
-      expect(decodeRows(adapter, [1])).toHaveLength(1);
+      expect(decodeRows(engine, adapter, [1])).toHaveLength(1);
     }
   });
 

@@ -112,6 +112,7 @@ export async function refuseProof(
     return refusal('SKETCH_OUT_OF_RANGE', 'a sketch of the committed rows is too large for integer weights');
   }
   const points = decodeRows(
+    engine,
     adapter,
     adapter.modules.map((_, index) => index),
   ).flatMap(({ a, b }) => [...a, ...b]);

@@ -1,0 +1,35 @@
+/**
+ * SHA-256 of large inputs: the platform's implementation under Node, the portable one in browsers.
+ *
+ * Both give the same bytes; the platform's is some ten times as fast.
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+
+/** A hash in progress. */
+export interface Sha256 {
+  update(data: Uint8Array): Sha256;
+  /** The digest, 32 bytes; ends the computation. */
+  digest(): Uint8Array;
+}
+
+// looked up when it is there, so that bundlers for browsers find no import of a Node module
+const platform = globalThis.process?.getBuiltinModule?.('node:crypto');
+
+/** Starts a hash. */
+export function createSha256(): Sha256 {
+  if (!platform) return sha256.create();
+  const hash = platform.createHash('sha256');
+  const stream: Sha256 = {
+    update: (data) => {
+      hash.update(data);
+      return stream;
+    },
+    digest: () => new Uint8Array(hash.digest()),
+  };
+  return stream;
+}
+
+/** Hash of one buffer. */
+export function sha256Of(data: Uint8Array): Uint8Array {
+  return createSha256().update(data).digest();
+}

@@ -1,0 +1,172 @@
+import { bn254 } from '@noble/curves/bn254.js';
+import { concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { POINT_QUAD_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
+import * as al from '../../src/algebra/index.js';
+import { bucketSum, bucketSumRows, combinePoints } from '../../src/algebra/multiExp.js';
+import '../support/deterministic.js';
+
+const { Fr, R } = al;
+const { BASE } = bn254.G1.Point;
+let engine: al.Engine;
+beforeAll(async () => {
+  engine = await al.loadEngine();
+});
+afterAll(() => engine.terminate());
+
+/** k G by noble-curves, in the engine's form; 64 zero bytes for the identity. */
+function affine(k: bigint): Uint8Array {
+  if (Fr.create(k) === 0n) return new Uint8Array(al.G1_BYTES);
+  const { x, y } = BASE.multiply(Fr.create(k)).toAffine();
+  return al.decodeG1(concatBytes(numberToBytesBE(x, 32), numberToBytesBE(y, 32)));
+}
+
+const extremes = [0n, 1n, 2n, R - 1n, R - 2n, R >> 1n, 2n ** 253n, 2n ** 128n - 1n];
+const scalar = fc.oneof(fc.bigInt({ min: 0n, max: R - 1n }), fc.constantFrom(...extremes));
+/** Logarithms of points, small so that equal and opposite points occur. */
+const logarithm = fc.oneof(fc.bigInt({ min: 1n, max: R - 1n }), fc.constantFrom(1n, 2n, R - 1n, R - 2n));
+const dot = (a: readonly bigint[], b: readonly bigint[]) =>
+  a.reduce((sum, value, i) => Fr.add(sum, Fr.mul(value, b[i]!)), 0n);
+
+describe('multi-scalar multiplication by buckets', () => {
+  it('equals noble-curves, with equal and opposite points', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(logarithm, scalar), { minLength: 8, maxLength: 40 }),
+        async (terms) => {
+          const logarithms = terms.map(([k]) => k);
+          const scalars = terms.map(([, s]) => s);
+          const got = await al.multiScalarMultiply(
+            engine,
+            al.joinPoints(logarithms.map(affine)),
+            al.vectorFromScalars(engine, scalars),
+          );
+          expect(got).toEqual(affine(dot(logarithms, scalars)));
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('equals ffjavascript on sizes with other digit widths', async () => {
+    const { G1 } = engine.curve;
+    const points = await G1.batchToAffine(
+      await G1.batchApplyKey(
+        al.joinPoints(Array.from({ length: 3000 }, () => al.g1Generator(engine))),
+        al.vectorFromScalars(engine, [3n]),
+        al.vectorFromScalars(engine, [R - 12345n]),
+        'affine',
+        'jacobian',
+      ),
+    );
+    for (const count of [63, 500, 3000]) {
+      const bases = points.slice(0, count * al.G1_BYTES);
+      const scalars = al.vectorToBytes(engine, al.powersVector(engine, R - 7n, count));
+      const sum = await bucketSum(engine, bases, scalars);
+      expect(G1.toAffine(sum!)).toEqual(G1.toAffine(await G1.multiExpAffine(bases, scalars)));
+    }
+  });
+
+  it('takes the identity among the bases', async () => {
+    const logarithms = [0n, ...Array.from({ length: 20 }, (_, i) => BigInt(i))];
+    const scalars = logarithms.map((_, i) => R - BigInt(i) - 1n);
+    const bases = al.joinPoints(logarithms.map(affine));
+    const got = await al.multiScalarMultiply(engine, bases, al.vectorFromScalars(engine, scalars));
+    expect(got).toEqual(affine(dot(logarithms, scalars)));
+    const rows = [Int16Array.from(logarithms, (_, i) => i - 3)];
+    expect(await al.multiplyIntegerRows(engine, bases, rows)).toEqual([
+      affine(logarithms.reduce((sum, k, i) => sum + k * BigInt(i - 3), 0n)),
+    ]);
+  });
+
+  it('multiplies int16 rows, odd and even in number, at the ends of their range', async () => {
+    const entry = fc.oneof(
+      fc.integer({ min: -32768, max: 32767 }),
+      fc.constantFrom(-32768, 32767, -128, 127, 0),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(entry, { minLength: 5, maxLength: 5 }), { minLength: 1, maxLength: 6 }),
+        fc.array(logarithm, { minLength: 5, maxLength: 5 }),
+        async (rows, logarithms) => {
+          const got = await bucketSumRows(
+            engine,
+            al.joinPoints(logarithms.map(affine)),
+            rows.map((row) => Int16Array.from(row)),
+          );
+          const want = rows.map((row) =>
+            affine(
+              dot(
+                row.map((v) => Fr.create(BigInt(v))),
+                logarithms,
+              ),
+            ),
+          );
+          expect(got.map((point) => engine.curve.G1.toAffine(point!))).toEqual(want);
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('combines points with common scalars', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(scalar, { minLength: 1, maxLength: 4 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.bigInt({ min: 1n, max: R - 1n }),
+        async (scalars, count, seed) => {
+          const logarithms = Array.from({ length: scalars.length * count }, (_, i) =>
+            Fr.add(1n, Fr.mul(seed, BigInt(i + 1))),
+          ).map((k) => (k === 0n ? 1n : k));
+          const points = al.joinPoints(logarithms.map(affine));
+          const want = Array.from({ length: count }, (_, i) =>
+            affine(
+              dot(
+                scalars,
+                scalars.map((_s, j) => logarithms[j * count + i]!),
+              ),
+            ),
+          );
+          expect(await al.foldPoints(engine, points, scalars)).toEqual(al.joinPoints(want));
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+
+  it('shows an addition that the formulas do not cover by a zero Z, for ever', async () => {
+    const { x, y } = BASE.toAffine();
+    const bases = al.joinPoints([affine(1n), affine(5n)]);
+    for (const sign of [0, -1]) {
+      const stored = engine.sync(({ call, put, alloc, get }) => {
+        const p = put(pointQuad(x, y));
+        const words = alloc(2 * 168);
+        call.zg_expandBases!(put(bases), 2, words);
+        // a program of the combining kernel: the start, +-G, then twice and +-5G
+        const points = alloc(2 * 320);
+        const affinePoints = put(al.joinPoints([...Array(4).fill(affine(1n)), ...Array(4).fill(affine(5n))]));
+        call.zg_loadAffine!(affinePoints, 64, points);
+        call.zg_loadAffine!(affinePoints + 4 * 64, 64, points + 320);
+        const program = put(sign === 0 ? Uint8Array.of(1, 0, 3) : Uint8Array.of(2, 0, 4));
+        const sum = alloc(POINT_QUAD_BYTES);
+        call.zg_combine!(sum, p, points, program, 3);
+        const out = alloc(4 * 96);
+        call.zg_storePoints!(sum, out);
+        return get(out, 96);
+      });
+      expect(stored.subarray(64)).toEqual(new Uint8Array(32));
+    }
+  });
+
+  it('never lets a sum of chosen points meet its random starts', async () => {
+    const bases = al.joinPoints(Array.from({ length: 64 }, (_, i) => affine(i % 2 === 0 ? 1n : R - 1n)));
+    const scalars = al.vectorToBytes(engine, al.constantVector(engine, R - 1n, 64));
+    const sum = await bucketSum(engine, bases, scalars);
+    expect(engine.curve.G1.isZero(sum!)).toBe(true);
+    // sums that are the identity end in such an addition: the library takes over
+    expect(await combinePoints(engine, bases, [1n, R - 1n])).toBeUndefined();
+    expect(await al.foldPoints(engine, bases, [1n, R - 1n])).toEqual(new Uint8Array(32 * al.G1_BYTES));
+  });
+});
