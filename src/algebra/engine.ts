@@ -129,7 +129,9 @@ function speedUpLibrary(engine: Engine): void {
   const library = G1.multiExpAffine;
   G1.multiExpAffine = async (bases, scalars, ...rest) => {
     const count = bases.byteLength / AFFINE_BYTES;
-    if (count >= MIN_BUCKET_SUM && scalars.byteLength === count * SCALAR_BYTES) {
+    // snarkjs also passes ffjavascript's BigBuffer, whose bytes have no indices
+    const plain = bases instanceof Uint8Array && scalars instanceof Uint8Array;
+    if (plain && count >= MIN_BUCKET_SUM && areShort(scalars, count)) {
       const terms = withoutIdentity(bases, scalars);
       if (terms.bases.byteLength === 0) return G1.zero;
       const sum = await bucketSum(engine, terms.bases, terms.scalars);
@@ -137,6 +139,18 @@ function speedUpLibrary(engine: Engine): void {
     }
     return library(bases, scalars, ...rest);
   };
+}
+
+/**
+ * Whether there is one scalar of 32 bytes for each base, all below 2^254 as the bucket sum needs them. snarkjs also
+ * multiplies by random 256-bit numbers, when it verifies powers of tau.
+ */
+function areShort(scalars: Uint8Array, count: number): boolean {
+  if (scalars.byteLength !== count * SCALAR_BYTES) return false;
+  for (let i = SCALAR_BYTES - 1; i < scalars.byteLength; i += SCALAR_BYTES) {
+    if (scalars[i]! >= 0x40) return false;
+  }
+  return true;
 }
 
 /** The terms whose base is not the identity, 64 zero bytes. */

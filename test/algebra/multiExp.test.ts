@@ -1,6 +1,7 @@
 import { bn254 } from '@noble/curves/bn254.js';
 import { concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
 import fc from 'fast-check';
+import { BigBuffer } from 'ffjavascript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { POINT_QUAD_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
 import * as al from '../../src/algebra/index.js';
@@ -66,6 +67,26 @@ describe('multi-scalar multiplication by buckets', () => {
       const sum = await bucketSum(engine, bases, scalars);
       expect(G1.toAffine(sum!)).toEqual(G1.toAffine(await G1.multiExpAffine(bases, scalars)));
     }
+  });
+
+  it('leaves to the library what it does not cover: 256-bit scalars, and buffers that are no arrays', async () => {
+    const { G1 } = engine.curve;
+    const logarithms = Array.from({ length: 12 }, (_, i) => BigInt(i + 1));
+    const bases = al.joinPoints(logarithms.map(affine));
+    const wide = new Uint8Array(12 * 32).fill(255);
+    const want = affine(
+      dot(
+        logarithms,
+        logarithms.map(() => (2n ** 256n - 1n) % R),
+      ),
+    );
+    expect(G1.toAffine(await G1.multiExpAffine(bases, wide))).toEqual(want);
+
+    const scalars = al.vectorToBytes(engine, al.vectorFromScalars(engine, logarithms));
+    const big = new BigBuffer(scalars.byteLength);
+    big.set(scalars);
+    const product = await G1.multiExpAffine(bases, big as unknown as Uint8Array);
+    expect(G1.toAffine(product)).toEqual(affine(dot(logarithms, logarithms)));
   });
 
   it('takes the identity among the bases', async () => {

@@ -261,6 +261,18 @@ describe('a description', () => {
     );
   });
 
+  test('hex and printable text have nothing around them', () => {
+    const [one, ...others] = set.contributions;
+    for (const around of [(text: string) => `x${text}`, (text: string) => `${text}x`]) {
+      expect(say({ powers: { ...set.powers, sha256: around('a'.repeat(64)) } })).toMatch(/powers\.sha256/);
+      expect(say({ tauG2: around(set.tauG2) })).toMatch(/tauG2/);
+      expect(say({ contributions: [{ ...one, hash: around('a'.repeat(128)) }, ...others] })).toMatch(/hash/);
+    }
+    for (const source of ['\na', 'a\n', '\u00e9a', 'a\u00e9', '\u007f']) {
+      expect(say({ source })).toBe(full('source: expected printable ASCII in one line'));
+    }
+  });
+
   test('a file with another digest, a size that is not there', () => {
     expect(messageOf(() => requireDigest('a file', Uint8Array.of(1), '00'.repeat(32)))).toBe(
       'a file does not belong to this parameter set (its SHA-256 differs from params.json); fetch the set again',

@@ -90,6 +90,15 @@ describe('groups', () => {
         { circuit: 15, members: [2, 3] },
       ],
     ],
+    [[10, 10], [15, 31], [{ circuit: 31, members: [0, 1] }]],
+    [
+      [8, 7, 1],
+      [15],
+      [
+        { circuit: 15, members: [0, 1] },
+        { circuit: 15, members: [2] },
+      ],
+    ],
     [[], [15], []],
   ])('ranks %j in circuits %j', (ranks, circuits, groups) => {
     expect(partition(ranks, circuits)).toEqual(groups);

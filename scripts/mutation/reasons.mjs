@@ -1,0 +1,63 @@
+// Why a mutant may live: the first rule that fits a survivor gives its reason.
+
+const source = (pattern) => (mutant) => pattern.test(mutant.source);
+const emptied = ({ mutator, replacement }) => mutator === 'StringLiteral' && /^(``|"")$/.test(replacement);
+
+/** @type {readonly { reason: string, fits: (mutant: object) => boolean }[]} */
+const REASONS = [
+  {
+    reason:
+      'Text of a message, which no program reads. Codes and reasons are tested everywhere; the words where a user meets them most.',
+    fits: (mutant) =>
+      emptied(mutant) &&
+      /malformed\(|refuse\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return '|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected/.test(
+        mutant.source,
+      ),
+  },
+  {
+    reason: 'Details or cause of an error, for people who debug: no behaviour.',
+    fits: source(/\bcause\b|details/),
+  },
+  {
+    reason: 'What a message says where the validator gives no issue or no text: it always gives both.',
+    fits: source(/issues?(\[0\])?\?|MAX_MESSAGE|top level/),
+  },
+  {
+    reason: 'Secrets overwritten after use: memory that nothing refers to any more is not visible to a test.',
+    fits: source(/fill\(0/),
+  },
+  { reason: 'Progress display.', fits: source(/onProgress|onLane|report\(|done\+\+/) },
+  {
+    reason:
+      'Second line of defence: a check of our own output, or of what another check has excluded, which fails only where the rest of the code is wrong.',
+    fits: source(/inconsistent\(|isIdentity|isZero|hash === false|matchesVerificationKey/),
+  },
+  {
+    reason: 'A copy that guards against a callee that changes its argument: none does.',
+    fits: ({ mutator, source: line }) => mutator === 'MethodExpression' && /slice\(/.test(line),
+  },
+  {
+    reason:
+      'Speed or memory only: a cache, a batch size, a number of parallel tasks. The result is the same.',
+    fits: source(/\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|\broom\b|locked|= await loaded/),
+  },
+  {
+    reason: 'A bound of hundreds of megabytes: no test builds such a file.',
+    fits: source(/MAX_CALL_FILE_BYTES|MAX_HEADER_BYTES|maxHeaderBytes/),
+  },
+  {
+    reason:
+      'Equal on every input that reaches the line: names are unique, the end is guarded by what follows, keys lie inside an object.',
+    fits: source(/nameA < nameB|end > 0 && header|next < text\.length|at < text\.length/),
+  },
+  {
+    reason:
+      'The power that the file repeats for its ceremony, and byte orders of numbers that no test reads back.',
+    fits: source(/view\.setUint32\((36|40)/),
+  },
+];
+
+/** The reason of a survivor; empty when no rule knows it. */
+export function reasonFor(survivor) {
+  return REASONS.find(({ fits }) => fits(survivor))?.reason ?? '';
+}
