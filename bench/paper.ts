@@ -74,11 +74,19 @@ function describe(adapter: Omit<PaperAdapter, 'modules' | 'parameters'>): PaperA
   };
 }
 
+async function readPaper(): Promise<z.infer<typeof file>> {
+  const path = new URL('../../bench/paper-adapters.json', import.meta.url);
+  return file.parse(JSON.parse(await readFile(path, 'utf8')));
+}
+
+/** Where the published figures are from. */
+export async function paperSource(): Promise<string> {
+  return (await readPaper()).source;
+}
+
 /** The adapters of the table: the six of the paper and one that adapts every linear layer. */
 export async function paperAdapters(): Promise<PaperAdapter[]> {
-  const path = new URL('../../bench/paper-adapters.json', import.meta.url);
-  const { adapters } = file.parse(JSON.parse(await readFile(path, 'utf8')));
-  const published = adapters.map((adapter): PaperAdapter => {
+  const published = (await readPaper()).adapters.map((adapter): PaperAdapter => {
     const inputs = SHARED[adapter.name] ?? adapter.perLayer.map((_, i) => i);
     const described = describe({ ...adapter, inputs });
     if (described.modules !== adapter.modules || described.parameters !== adapter.parameters) {

@@ -15,7 +15,13 @@ export {
   toLimbs,
 } from './limbs.js';
 export * from './points.js';
-export { type Factors, MAX_TASK_PRODUCTS, type ProductValues, sumOfProducts } from './quadTransform.js';
+export {
+  type Factors,
+  MAX_TASK_PRODUCTS,
+  type ProductValues,
+  sumOfProducts,
+  transformFour,
+} from './quadTransform.js';
 export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';

@@ -54,8 +54,10 @@ export async function proveLinearForm(
     const half = vectorLength(response) / 2;
     const [responseLow, responseHigh] = halves(response, half);
     const [formLow, formHigh] = halves(form, half);
-    const left = await folded.crossTerm('high', responseLow, dotVectors(engine, formHigh, responseLow));
-    const right = await folded.crossTerm('low', responseHigh, dotVectors(engine, formLow, responseHigh));
+    const [left, right] = await Promise.all([
+      folded.crossTerm('high', responseLow, dotVectors(engine, formHigh, responseLow)),
+      folded.crossTerm('low', responseHigh, dotVectors(engine, formLow, responseHigh)),
+    ]);
     rounds.push({ left, right });
     const fold = drawFold(transcript, left, right);
     response = addScaled(engine, responseLow, responseHigh, fold);

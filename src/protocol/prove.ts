@@ -17,7 +17,7 @@ import { type CommittedGroup, commitGroup, type ProverContext, rankSpace } from 
 import { type Session, sessionModules } from './session.js';
 import { readSession } from './sessionPass.js';
 import { buildStatement } from './statement.js';
-import { proveSum } from './sumProve.js';
+import { finishSum, prepareSum } from './sumProve.js';
 import { verifyProof } from './verify.js';
 
 /** Stages of proving, for progress displays. */
@@ -164,21 +164,6 @@ async function proveStatement(
   });
   const kappa = drawGroupWeight(transcript, formValues);
 
-  report('linear form');
-  const groups: GroupProof[] = [];
-  for (const [g, { secrets, points }] of committed.entries()) {
-    const coefficients = vectorFromScalars(engine, formCoefficients(rho, statement.groups[g]!.circuit));
-    const linearForm = await proveLinearForm(
-      engine,
-      transcript,
-      secrets.bases,
-      coefficients,
-      secrets.witness,
-    );
-    groups.push({ ...points, formValue: formValues[g]!, linearForm });
-  }
-
-  report('polynomials');
   let formValue = 0n;
   let mask: [bigint, bigint] = [0n, 0n];
   let weight = 1n;
@@ -191,6 +176,30 @@ async function proveStatement(
     weight = Fr.mul(weight, kappa);
   });
   const lanes = inferenceLanes(context, folded.inputs, vPowers, t, rho, kappa);
-  const sum = await proveSum(engine, srs, transcript, lanes, mask, formValue);
+
+  report('linear form');
+  const proveForms = async (): Promise<GroupProof[]> => {
+    const groups: GroupProof[] = [];
+    for (const [g, { secrets, points }] of committed.entries()) {
+      const coefficients = vectorFromScalars(engine, formCoefficients(rho, statement.groups[g]!.circuit));
+      const linearForm = await proveLinearForm(
+        engine,
+        transcript,
+        secrets.bases,
+        coefficients,
+        secrets.witness,
+      );
+      groups.push({ ...points, formValue: formValues[g]!, linearForm });
+    }
+    return groups;
+  };
+  // the linear forms wait for their transcript at every round: the polynomials, which need none of it, fill the gaps
+  const [groups, prepared] = await Promise.all([
+    proveForms(),
+    prepareSum(engine, srs, lanes, mask, formValue),
+  ]);
+
+  report('polynomials');
+  const sum = await finishSum(engine, srs, transcript, lanes, prepared);
   return { modules: statement.modules.map(({ index }) => index), groups, sum };
 }

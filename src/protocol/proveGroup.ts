@@ -96,11 +96,13 @@ export async function commitGroup(
   const b = randomScalar();
   const zkey = await parameters.zkey(group.circuit);
   const wasm = await witnessWasm(group.circuit);
-  const groth16 = await proveRankCheck(engine, zkey, wasm, { y: claim, mu, b, p, q });
   const key = await parameters.vkey(group.circuit);
   const bases = key.ic.subarray(2 * 64);
   const witness = vectorFromScalars(engine, [mu, b, ...p, ...q]);
-  const committed = (await multiScalarMultiply(engine, bases, witness)) as G1Point;
-  const mask = await commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients));
+  const [groth16, committed, mask] = await Promise.all([
+    proveRankCheck(engine, zkey, wasm, { y: claim, mu, b, p, q }),
+    multiScalarMultiply(engine, bases, witness) as Promise<G1Point>,
+    commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients)),
+  ]);
   return { points: { committed, mask, groth16 }, secrets: { witness, maskCoefficients, bases } };
 }

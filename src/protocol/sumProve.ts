@@ -1,6 +1,7 @@
 import {
   addScaled,
   addVectors,
+  COSET_SHIFT,
   constantVector,
   divideByLinear,
   type Engine,
@@ -59,6 +60,16 @@ export interface LaneSource {
   combineAt(basis: FieldVector): { readonly values: FieldVector; readonly blinder: bigint };
 }
 
+/** The part of a sum argument that precedes its challenge; secret but for the two points. */
+export interface PreparedSum {
+  readonly points: Pick<SumProof, 'runningSum' | 'quotient'>;
+  readonly maskPoly: FieldVector;
+  readonly runningPoly: FieldVector;
+  readonly quotientPoly: FieldVector;
+  /** total / N */
+  readonly share: bigint;
+}
+
 /**
  * Proves that D'(X) = sum of the lanes' products + R(X) sums to `total` over H, by a running sum phi.
  * docs/protocol.md, "The sum argument".
@@ -74,16 +85,24 @@ export async function proveSum(
   mask: readonly [bigint, bigint],
   total: bigint,
 ): Promise<SumProof> {
-  const size = srs.domainSize;
-  const root = rootOfUnity(engine, size);
-  const share = Fr.div(total, BigInt(size));
-  const maskPoly = padVector(vectorFromScalars(engine, mask), 0, size);
-  const minusShare = constantVector(engine, Fr.neg(share), size);
+  const prepared = await prepareSum(engine, srs, source, mask, total);
+  return finishSum(engine, srs, transcript, source, prepared);
+}
 
+/** The first half of {@link proveSum}: [phi] and [Q]. Needs no transcript, so other work may go beside it. */
+export async function prepareSum(
+  engine: Engine,
+  srs: ProverSrs,
+  source: LaneSource,
+  mask: readonly [bigint, bigint],
+  total: bigint,
+): Promise<PreparedSum> {
+  const size = srs.domainSize;
+  const share = Fr.div(total, BigInt(size));
+  const shifted = [Fr.sub(mask[0], share), mask[1]];
   // D' - S/N on H and on the coset
-  let onDomain = addVectors(engine, minusShare, powersVector(engine, root, size, mask[1]));
-  onDomain = addVectors(engine, onDomain, constantVector(engine, mask[0], size));
-  let onCoset = addVectors(engine, minusShare, evaluateOnCoset(engine, maskPoly));
+  let onDomain = lowDegreeValues(engine, size, 1n, shifted);
+  let onCoset = lowDegreeValues(engine, size, COSET_SHIFT, shifted);
   // lanes are made while workers transform earlier ones; only a few exist at a time
   const lanes = source.lanes()[Symbol.iterator]();
   const work = async () => {
@@ -106,30 +125,61 @@ export async function proveSum(
     subVectors(engine, low, padVector(vectorFromScalars(engine, blinds), 0, size)),
     vectorFromScalars(engine, blinds),
   );
-  const runningSum = await commitPolynomial(engine, srs, runningPoly);
+  // the workers multiply while this thread goes on
+  const committing = commitPolynomial(engine, srs, runningPoly);
 
   // phi on the coset: the blinding is (b0 + b1 X + b2 X^2) times a constant there
   const vanishing = vanishingOnCoset(size);
-  const blindsOnCoset = evaluateOnCoset(engine, padVector(vectorFromScalars(engine, blinds), 0, size));
+  const blindsOnCoset = lowDegreeValues(engine, size, COSET_SHIFT, blinds);
   const running = addScaled(engine, evaluateOnCoset(engine, low), blindsOnCoset, vanishing);
   const next = concatBytes(subVector(running, 1, size - 1), subVector(running, 0, 1));
   const numerator = subVectors(engine, addVectors(engine, onCoset, running), next);
   const quotientPoly = interpolateFromCoset(engine, scaleVector(engine, numerator, Fr.inv(vanishing)));
-  const quotient = await commitPolynomial(engine, srs, quotientPoly);
-  const z = drawPoint(transcript, size, { runningSum, quotient });
+  const [runningSum, quotient] = await Promise.all([committing, commitPolynomial(engine, srs, quotientPoly)]);
+  const maskPoly = padVector(vectorFromScalars(engine, mask), 0, size);
+  return { points: { runningSum, quotient }, maskPoly, runningPoly, quotientPoly, share };
+}
 
-  const shiftedPoint = Fr.mul(root, z);
-  const atShifted = divideByLinear(engine, runningPoly, shiftedPoint);
+/** The second half of {@link proveSum}: draws z and opens. */
+export async function finishSum(
+  engine: Engine,
+  srs: ProverSrs,
+  transcript: Transcript,
+  source: LaneSource,
+  prepared: PreparedSum,
+): Promise<SumProof> {
+  const size = srs.domainSize;
+  const { points, runningPoly, share } = prepared;
+  const z = drawPoint(transcript, size, points);
+  const atShifted = divideByLinear(engine, runningPoly, Fr.mul(rootOfUnity(engine, size), z));
   const shifted = atShifted.remainder;
-  const lambda = lambdaPolynomial(engine, size, source, maskPoly, runningPoly, quotientPoly, z);
-  const atPoint = divideByLinear(engine, lambda, z);
+  const committing = commitPolynomial(engine, srs, atShifted.quotient);
+  const atPoint = divideByLinear(engine, lambdaPolynomial(engine, size, source, prepared, z), z);
+  const [shiftedOpening, opening] = await Promise.all([
+    committing,
+    commitPolynomial(engine, srs, atPoint.quotient),
+  ]);
   if (atPoint.remainder !== Fr.add(share, shifted)) {
     throw new ZkLoraError('INTERNAL', 'the linearised sum does not hold at z');
   }
-  const opening = await commitPolynomial(engine, srs, atPoint.quotient);
-  const shiftedOpening = await commitPolynomial(engine, srs, atShifted.quotient);
   drawBatch(transcript, { shifted, opening, shiftedOpening });
-  return { runningSum, quotient, shifted, opening, shiftedOpening };
+  return { ...points, shifted, opening, shiftedOpening };
+}
+
+/** Values of sum_k coefficients[k] X^k on shift * H. */
+function lowDegreeValues(
+  engine: Engine,
+  size: number,
+  shift: bigint,
+  coefficients: readonly bigint[],
+): FieldVector {
+  const root = rootOfUnity(engine, size);
+  let values = constantVector(engine, coefficients[0]!, size);
+  for (let k = 1; k < coefficients.length; k++) {
+    const first = Fr.mul(coefficients[k]!, Fr.pow(shift, BigInt(k)));
+    values = addVectors(engine, values, powersVector(engine, Fr.pow(root, BigInt(k)), size, first));
+  }
+  return values;
 }
 
 function takeLanes(lanes: Iterator<Lane>, count: number): Factors[] {
@@ -148,9 +198,7 @@ function lambdaPolynomial(
   engine: Engine,
   size: number,
   source: LaneSource,
-  maskPoly: FieldVector,
-  runningPoly: FieldVector,
-  quotientPoly: FieldVector,
+  { maskPoly, runningPoly, quotientPoly }: PreparedSum,
   z: bigint,
 ): FieldVector {
   const basis = lagrangeAt(engine, size, z);

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { domainSizeFor, registerAdapter } from '../../src/adapter/index.js';
+import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import type { ParameterStore } from '../../src/circuit/index.js';
+import { proveUnchecked, verifyProof } from '../../src/protocol/index.js';
+import { countOperations } from '../support/counting.js';
+import { developmentParameters, makeScenario, type Scenario } from '../support/scenario.js';
+
+const MODULES = 6;
+const RANK = 8;
+const WIDTH = 64;
+const OUT = 32;
+const TOKENS = 8;
+const DOMAIN = 512;
+/** MODULES * RANK pairs fit the circuit of 63. */
+const K = 63;
+const ROUNDS = Math.log2(2 * K + 2);
+
+let engine: Engine;
+let parameters: ParameterStore;
+let scenario: Scenario;
+beforeAll(async () => {
+  engine = await loadEngine();
+  parameters = await developmentParameters();
+  scenario = await makeScenario(engine, parameters, {
+    shapes: Array.from({ length: MODULES }, () => ({ rank: RANK, inFeatures: WIDTH, outFeatures: OUT })),
+    calls: [TOKENS],
+  });
+});
+afterAll(() => engine.terminate());
+
+const weights = MODULES * RANK * (WIDTH + OUT);
+const activations = MODULES * TOKENS * WIDTH;
+/** Four 16-bit digits an entry. */
+const outputDigits = 4 * MODULES * TOKENS * OUT;
+
+describe('operations', () => {
+  it('of a proof are what docs/protocol.md, "Cost", says', async () => {
+    const { counts } = await countOperations(engine, (counting) =>
+      proveUnchecked({ ...scenario, engine: counting }),
+    );
+    const sorted = [...counts.msm].sort((a, b) => b - a);
+    // [phi], [Q], W and W'
+    expect(sorted.slice(0, 4)).toEqual([DOMAIN + 3, DOMAIN + 3, DOMAIN + 3, DOMAIN]);
+    // Groth16: A, B and C in G1, and the quotient over its domain of 256 rows
+    const groth16 = [256, 3 * K + 5, 3 * K + 5, K + 1];
+    // D and D_r over 2K+2 bases; then two cross terms a round, half the bases each and U, folded every third round
+    const folds = Array.from({ length: ROUNDS }, (_, round) => {
+      const length = (2 * K + 2) / 2 ** (3 * Math.floor(round / 3));
+      return [length / 2 + 1, length / 2 + 1];
+    }).flat();
+    const rest = [2 * K + 2, 2 * K + 2, ...groth16, ...folds.filter((terms) => terms >= 8)];
+    expect(sorted.slice(4)).toEqual(rest.sort((a, b) => b - a));
+
+    // one lane for each input and one for v; two lanes share a quad; there and back
+    expect(counts.quadTransforms).toBe(2 * Math.ceil((MODULES + 1) / 2));
+    // phi to coefficients and to the coset, Q and Lambda to coefficients
+    expect(counts.singleTransforms).toBe(4);
+    // weights: once for p and q, once for the lanes, once for Lambda; activations and outputs once
+    expect(counts.matrixEntries).toBe(3 * weights + activations + outputDigits);
+    expect(counts.rowDigits).toBe(0);
+    expect(counts.pairings).toEqual([]);
+  });
+
+  it('of a verifier are one pass, one long multiplication and one product of pairings', async () => {
+    const proof = await proveUnchecked({ ...scenario });
+    const { counts, result } = await countOperations(engine, (counting) =>
+      verifyProof({
+        engine: counting,
+        parameters: parameters.set,
+        verificationKeys: parameters.vkey,
+        adapter: scenario.adapter,
+        session: scenario.session,
+        proof,
+        allowDevelopmentParameters: true,
+      }),
+    );
+    expect(result.valid).toBe(true);
+    // over the generator: rows; bases of D; L and R of each round; D, D again (in Groth16), D_r, U, [R], [phi] twice,
+    // [Q], G twice, W, W', IC_0, IC_y. What goes with tau G2, B, beta and delta has few terms
+    expect(counts.msm).toEqual([2 * MODULES * RANK + 2 * K + 2 + 2 * ROUNDS + 14]);
+    // generator (gamma is the same point), tau G2, B, beta, delta
+    expect(counts.pairings).toEqual([5]);
+    expect(counts.matrixEntries).toBe(activations + outputDigits);
+    expect(counts.quadTransforms + counts.singleTransforms).toBe(0);
+  });
+
+  it('of a registration are two digits for each weight', async () => {
+    const { counts } = await countOperations(engine, async (counting) =>
+      registerAdapter({
+        engine: counting,
+        srs: await parameters.srs(domainSizeFor(scenario.modules)),
+        parametersId: parameters.id,
+        modules: scenario.modules,
+        baseDigest: '11'.repeat(32),
+      }),
+    );
+    // every row carries its blinder as 16 more entries
+    expect(counts.rowDigits).toBe(weights + 2 * MODULES * RANK * 16);
+    expect(counts.msm).toEqual([]);
+  });
+});
