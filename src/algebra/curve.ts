@@ -79,6 +79,14 @@ export type TaskStep =
     }
   | { cmd: 'GET'; out: number; var: number; len: number };
 
+/** The step that calls a function of the WebAssembly module with variables of the task and plain numbers. */
+export function callStep(
+  fnName: string,
+  ...params: readonly ({ var: number; offset?: number } | { val: number })[]
+): TaskStep {
+  return { cmd: 'CALL', fnName, params };
+}
+
 /** ffjavascript's worker pool with its main-thread WebAssembly instance. */
 export interface ThreadManager {
   readonly instance: { readonly exports: Record<string, (...args: number[]) => number> };

@@ -7,7 +7,7 @@
  * coordinate ends as zero and the caller computes the result with the library instead.
  */
 import { bytesToNumberBE } from '@noble/curves/utils.js';
-import type { TaskStep } from './curve.js';
+import { callStep as call, type TaskStep } from './curve.js';
 import {
   BASE_BYTES,
   BUCKET_BYTES,
@@ -90,15 +90,6 @@ function excess({ bucket, running, total }: RandomStart, buckets: number): bigin
     Fr.add(Fr.mul(BigInt(buckets), running.scalar), Fr.mul(triangle, bucket.scalar)),
   );
 }
-
-const call = (
-  fnName: string,
-  ...params: ({ var: number; offset?: number } | { val: number })[]
-): TaskStep => ({
-  cmd: 'CALL',
-  fnName,
-  params,
-});
 
 /** Variables of a task. */
 const POINTS = 0;

@@ -5,7 +5,7 @@
  * inverse roots, natural to bit-reversed order), a bit reversal, coefficients to values on 5H (again natural to
  * bit-reversed). Factors N stay in until the end.
  */
-import type { TaskStep } from './curve.js';
+import { callStep as call, type TaskStep } from './curve.js';
 import { COSET_SHIFT, rootOfUnity, vanishingOnCoset } from './domain.js';
 import type { Engine } from './engine.js';
 import { MULTIPLIER_BYTES, QUAD_BYTES } from './quadField.js';
@@ -121,15 +121,6 @@ function expand(engine: Engine, values: FieldVector): Uint8Array {
     return get(out, count * MULTIPLIER_BYTES);
   });
 }
-
-const call = (
-  fnName: string,
-  ...params: ({ var: number; offset?: number } | { val: number })[]
-): TaskStep => ({
-  cmd: 'CALL',
-  fnName,
-  params,
-});
 
 /** Variables of a task. */
 const INVERSE = 0;
