@@ -75,6 +75,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
   },
 
   register: async (dir, options) => {
+    const inputs = inputsOf(options);
     const parameters = await openParameters(options.parameters);
     const modules = await readModules(dir);
     const engine = await loadEngine();
@@ -85,6 +86,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
         srs,
         parametersId: parameters.id,
         modules,
+        inputs,
         baseDigest: '11'.repeat(32),
       });
       await writeFile(join(dir, 'adapter.json'), JSON.stringify(commitment));
@@ -93,15 +95,10 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     });
   },
 
-  session: async (dir, { layers, perLayer, inputs, calls }) => {
+  session: async (dir, options) => {
     const modules = await readModules(dir);
     const adapter = await readJson<AdapterCommitment>(dir, 'adapter.json');
-    const inputsPerLayer = Math.max(...inputs) + 1;
-    const users = Array.from({ length: layers * inputsPerLayer }, (_, input) =>
-      inputs.flatMap((own, i) =>
-        own === input % inputsPerLayer ? [Math.floor(input / inputsPerLayer) * perLayer.length + i] : [],
-      ),
-    );
+    const users = inputsOf(options);
     const header: SessionHeader = {
       format: 'zklora/session/v1',
       adapterId: adapterId(adapter),
@@ -111,7 +108,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
       inputs: users,
     };
     function* held(): Iterable<SessionCall> {
-      for (const [index, tokens] of calls.entries()) {
+      for (const [index, tokens] of options.calls.entries()) {
         const rows = users.map((members, input) =>
           syntheticActivations(tokens, modules[members[0]!]!.inFeatures, 1000 + index * 10_007 + input),
         );
@@ -187,6 +184,16 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     });
   },
 };
+
+/** Module indices by input. */
+function inputsOf({ layers, perLayer, inputs }: StepOptions): number[][] {
+  const inputsPerLayer = Math.max(...inputs) + 1;
+  return Array.from({ length: layers * inputsPerLayer }, (_, input) =>
+    inputs.flatMap((own, i) =>
+      own === input % inputsPerLayer ? [Math.floor(input / inputsPerLayer) * perLayer.length + i] : [],
+    ),
+  );
+}
 
 async function timed(
   engine: Engine,

@@ -54,7 +54,7 @@ export function registerCommand(): Command {
     const parameters = await openParameters(options.parameters);
     // opening the base with the adapter's modules checks that every module exists there with these shapes
     const base = await openBaseModel(options.base, modules);
-    const baseDigest = base.digest;
+    const { digest: baseDigest, inputs } = base;
     await base.close();
     const commitmentPath = join(options.out, 'adapter.zkl.json');
     const secretPath = join(options.out, 'adapter.secret');
@@ -74,6 +74,7 @@ export function registerCommand(): Command {
         srs,
         parametersId: parameters.id,
         modules,
+        inputs,
         baseDigest,
         ...(options.lineage === undefined ? {} : { lineageDigest: options.lineage }),
         onProgress: (done, total) => terminal.progress('committing to rows', done, total),

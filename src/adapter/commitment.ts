@@ -42,7 +42,7 @@ const moduleSchema = z.strictObject({
   aExponent: exponent,
   bExponent: exponent,
   scaling: z.number().refine((value) => Math.abs(value) >= MIN_SCALING && Math.abs(value) <= MAX_SCALING),
-  columnOffset: z.literal(0),
+  columnOffset: z.number().int().min(0).max(MAX_DOMAIN_SIZE),
   aRows: z.array(point).max(MAX_RANK),
   bColumns: z.array(point).max(MAX_RANK),
 });
@@ -106,15 +106,15 @@ function checkSizes({ domainSize, modules }: AdapterCommitment): void {
   if (!Number.isInteger(Math.log2(domainSize))) throw malformed('domainSize is not a power of two');
   const names = new Set<string>();
   let totalRank = 0;
-  for (const { name, rank, inFeatures, outFeatures, aRows, bColumns } of modules) {
+  for (const { name, rank, inFeatures, outFeatures, columnOffset, aRows, bColumns } of modules) {
     const label = `module ${quoted(name)}`;
     if (names.has(name)) throw malformed(`${label} appears twice`);
     names.add(name);
     if (aRows.length !== rank || bColumns.length !== rank) {
       throw malformed(`${label} does not have as many points as its rank`);
     }
-    if (inFeatures > domainSize || outFeatures > domainSize) {
-      throw malformed(`${label} has more features than the domain has places`);
+    if (columnOffset + inFeatures > domainSize || outFeatures > domainSize) {
+      throw malformed(`${label} leaves the domain's places`);
     }
     totalRank += rank;
   }

@@ -9,6 +9,7 @@ import { moduleBlinders } from './blinders.js';
 import { adapterId, checkAdapterCommitment } from './commitment.js';
 import { MAX_DOMAIN_SIZE, MIN_DOMAIN_SIZE } from './limits.js';
 import { assertFitsInt64, assertModuleShape } from './overflow.js';
+import { placeColumns } from './placement.js';
 import type { AdapterSecret } from './secret.js';
 import type { AdapterCommitment, QuantizedModule } from './types.js';
 
@@ -22,6 +23,11 @@ export interface RegisterOptions {
   /** Id of the parameter set that the SRS belongs to, 32 bytes, hex. */
   readonly parametersId: string;
   readonly modules: readonly QuantizedModule[];
+  /**
+   * Module indices by input, for inputs that several modules read (q, k and v projections): their rows then share
+   * places in the domain, which makes proofs cheaper. Any value is sound; modules named nowhere stand alone.
+   */
+  readonly inputs?: readonly (readonly number[])[];
   /** SHA-256 of the base model file, hex. */
   readonly baseDigest: string;
   /** Head of the lineage, 32 bytes, hex; zeros when absent. */
@@ -79,11 +85,16 @@ export async function registerAdapter(options: RegisterOptions): Promise<Registr
     registrationProof: null,
   } as const;
   // Every check that needs no points, before the work: placeholders stand for them.
-  checkAdapterCommitment({ ...withoutPoints, modules: describe(modules, '00'.repeat(64)) });
+  const widths = modules.map(({ inFeatures }) => inFeatures);
+  const offsets = placeColumns(widths, srs.domainSize, options.inputs ?? []);
+  checkAdapterCommitment({ ...withoutPoints, modules: describe(modules, offsets, '00'.repeat(64)) });
 
-  const rows = modules.flatMap((module) => moduleRows(module, blindingSecret, salt));
+  const rows = modules.flatMap((module, i) => moduleRows(module, offsets[i]!, blindingSecret, salt));
   const points = (await commitRows(engine, srs, rows, options.onProgress)).map(bytesToHex);
-  const commitment = checkAdapterCommitment({ ...withoutPoints, modules: describe(modules, points) });
+  const commitment = checkAdapterCommitment({
+    ...withoutPoints,
+    modules: describe(modules, offsets, points),
+  });
   const secret: AdapterSecret = {
     format: 'zklora/secret/v1',
     adapterId: adapterId(commitment),
@@ -121,13 +132,18 @@ interface Row {
 }
 
 /** Rows of A, then columns of B. */
-function moduleRows(module: QuantizedModule, blindingSecret: Uint8Array, salt: Uint8Array): Row[] {
+function moduleRows(
+  module: QuantizedModule,
+  columnOffset: number,
+  blindingSecret: Uint8Array,
+  salt: Uint8Array,
+): Row[] {
   const { inFeatures, outFeatures } = module;
   const blinders = moduleBlinders(blindingSecret, salt, module);
   return [
     ...blinders.a.map((blinder, j) => ({
       values: module.a.subarray(j * inFeatures, (j + 1) * inFeatures),
-      offset: 0,
+      offset: columnOffset,
       blinder,
     })),
     ...blinders.b.map((blinder, j) => ({
@@ -139,9 +155,13 @@ function moduleRows(module: QuantizedModule, blindingSecret: Uint8Array, salt: U
 }
 
 /** Public parts of the modules; points in the order of {@link moduleRows}, or one placeholder for all. */
-function describe(modules: readonly QuantizedModule[], points: readonly string[] | string): unknown[] {
+function describe(
+  modules: readonly QuantizedModule[],
+  offsets: readonly number[],
+  points: readonly string[] | string,
+): unknown[] {
   let at = 0;
-  return modules.map(({ name, rank, inFeatures, outFeatures, aExponent, bExponent, scaling }) => {
+  return modules.map(({ name, rank, inFeatures, outFeatures, aExponent, bExponent, scaling }, i) => {
     const take = (): string[] => {
       at += rank;
       return typeof points === 'string' ? Array<string>(rank).fill(points) : points.slice(at - rank, at);
@@ -156,7 +176,7 @@ function describe(modules: readonly QuantizedModule[], points: readonly string[]
       aExponent,
       bExponent,
       scaling,
-      columnOffset: 0,
+      columnOffset: offsets[i],
       aRows,
       bColumns,
     };

@@ -24,7 +24,7 @@ export interface CommittedModule {
   readonly aExponent: number;
   readonly bExponent: number;
   readonly scaling: number;
-  /** Offset of the A rows in the evaluation domain; 0 in this version. */
+  /** First place of the A rows in the evaluation domain, [0, N - inFeatures]. */
   readonly columnOffset: number;
   /** Uncompressed G1 points, 64 bytes each (x then y, big-endian), `[rank]`, hex. */
   readonly aRows: readonly string[];

@@ -45,12 +45,13 @@ export function toLimbs(engine: Engine, vector: FieldVector): LimbPlanes {
 
 function makePlanes(engine: Engine, vector: FieldVector, multiple: number): Uint8Array {
   const length = Math.ceil(vectorLength(vector) / multiple) * multiple;
-  const padded = zeroVector(length);
-  padded.set(scaleVector(engine, vector, MONTGOMERY));
   const bytes = (length / PLANE_ELEMENTS) * PLANE_BYTES;
-  return engine.sync(({ call, put, alloc, get }) => {
+  return engine.sync(({ call, alloc, write, clear, get }) => {
+    const padded = alloc(length * 32);
+    write(padded, vector);
+    clear(padded + vector.byteLength, length * 32 - vector.byteLength);
     const out = alloc(bytes);
-    call.zk_planes!(put(padded), length, out);
+    call.zk_planes!(padded, length, out);
     return get(out, bytes);
   });
 }
@@ -131,7 +132,7 @@ function combineChunk(
   pieces: readonly Int16Array[],
   cols: number,
 ): FieldVector {
-  const planes = makePlanes(engine, coefficients, PLANE_ELEMENTS);
+  const planes = makePlanes(engine, scaleVector(engine, coefficients, MONTGOMERY), PLANE_ELEMENTS);
   const octets = planes.byteLength / PLANE_BYTES;
   const blocks = Math.ceil(cols / PLANE_ELEMENTS);
   return engine.sync(({ call, put, write, alloc, get }) => {
@@ -181,10 +182,12 @@ export function multiplyRows(
     });
     out.set(part, from * 32);
   }
-  if (offset === 0) return out;
+  // few rows and many columns, as a rule: so the factor goes here and not into the planes
+  const products = scaleVector(engine, out, MONTGOMERY);
+  if (offset === 0) return products;
   const ones = constantVector(engine, BigInt(offset), cols);
   const shift = dotVectors(engine, subVector(vector.vector, 0, cols), ones);
-  return addVectors(engine, out, constantVector(engine, shift, rows));
+  return addVectors(engine, products, constantVector(engine, shift, rows));
 }
 
 /** Limbs of the first `cols` elements, zeros behind them in their last block. */

@@ -26,6 +26,11 @@ export function padVector(vector: FieldVector, offset: number, length: number): 
   return out;
 }
 
+/** Overwrites elements of `target` from element `offset` on. */
+export function placeVector(target: FieldVector, vector: FieldVector, offset: number): void {
+  target.set(vector, offset * SIZE);
+}
+
 /** The zero vector. */
 export function zeroVector(length: number): FieldVector {
   return new Uint8Array(length * SIZE);

@@ -1,16 +1,17 @@
 import {
   addVectors,
   combineMatrices,
-  combineRows,
   dotVectors,
+  type Engine,
   type FieldVector,
   Fr,
-  padVector,
+  placeVector,
   subVector,
   vectorFromScalars,
   vectorLength,
   zeroVector,
 } from '../algebra/index.js';
+import { lanesOf } from './lanes.js';
 import { type ModuleWeights, pairWeights } from './pairWeights.js';
 import type { ProverContext } from './proveGroup.js';
 import type { Lane, LaneSource } from './sumProve.js';
@@ -19,6 +20,8 @@ import type { Lane, LaneSource } from './sumProve.js';
 interface Part {
   /** int16, row-major `[rank, width]` */
   readonly matrix: Int16Array;
+  /** First place in the domain. */
+  readonly offset: number;
   readonly weights: readonly bigint[];
   readonly blinders: readonly bigint[];
 }
@@ -31,7 +34,7 @@ interface Span {
 }
 
 /**
- * Products of an inference proof's sum: one lane for each input and place of its rows, one for v.
+ * Products of an inference proof's sum: one for each lane of inputs (docs/protocol.md, "Lanes"), one for v.
  *
  * Row combinations are made when they are needed and not kept.
  */
@@ -45,80 +48,64 @@ export function inferenceLanes(
 ): LaneSource {
   const { engine, statement } = context;
   const { domainSize } = statement;
-  const spans = spansOf(context, inputs, vPowers, pairWeights(engine, statement, t, rho, kappa));
+  const lanesOfSpans = spansOf(context, inputs, vPowers, pairWeights(engine, statement, t, rho, kappa));
 
   function* lanes(): Generator<Lane> {
-    for (const { known, offset, parts } of spans) {
-      let rows = zeroVector(domainSize);
-      for (const { matrix, weights } of parts) {
-        const cols = matrix.length / weights.length;
-        const combined = combineRows(engine, vectorFromScalars(engine, weights), matrix, cols);
-        rows = addVectors(engine, rows, padVector(combined, offset, domainSize));
-      }
-      yield { known: padVector(known, offset, domainSize), rows, blinder: blinderOf(parts) };
+    for (const spans of lanesOfSpans) {
+      const known = zeroVector(domainSize);
+      for (const { known: values, offset } of spans) placeVector(known, values, offset);
+      const parts = spans.flatMap((span) => span.parts);
+      yield { known, rows: combineParts(engine, parts, domainSize), blinder: blinderOf(parts) };
     }
   }
 
   return {
     lanes,
     combineAt: (basis) => {
-      let values = zeroVector(domainSize);
-      let blinder = 0n;
-      for (const [offset, places] of placesOf(spans)) {
-        const scaled = places.flatMap(({ known, parts }) => {
-          const here = dotVectors(engine, known, subVector(basis, offset, vectorLength(known)));
-          blinder = Fr.add(blinder, Fr.mul(here, blinderOf(parts)));
-          return parts.map(({ matrix, weights }) => ({
-            matrix,
-            weights: weights.map((w) => Fr.mul(w, here)),
-          }));
-        });
-        for (const [cols, parts] of byWidth(scaled)) {
-          const coefficients = vectorFromScalars(
-            engine,
-            parts.flatMap(({ weights }) => weights),
-          );
-          const matrices = parts.map(({ matrix }) => matrix);
-          const combined = combineMatrices(engine, coefficients, matrices, cols);
-          values = addVectors(engine, values, padVector(combined, offset, domainSize));
-        }
-      }
-      return { values, blinder };
+      const scaled = lanesOfSpans.flatMap((spans) => {
+        const here = spans.reduce((sum, { known, offset }) => {
+          const own = subVector(basis, offset, vectorLength(known));
+          return Fr.add(sum, dotVectors(engine, known, own));
+        }, 0n);
+        return spans.flatMap(({ parts }) =>
+          parts.map((part) => ({ ...part, weights: part.weights.map((w) => Fr.mul(w, here)) })),
+        );
+      });
+      return { values: combineParts(engine, scaled, domainSize), blinder: blinderOf(scaled) };
     },
   };
 }
 
+/** The lanes of the inputs, then the one of v. */
 function spansOf(
   context: ProverContext,
   inputs: readonly (FieldVector | undefined)[],
   vPowers: FieldVector,
   weights: readonly ModuleWeights[],
-): Span[] {
+): Span[][] {
   const { modules } = context.statement;
-  const spans: Span[] = [];
-  inputs.forEach((known, input) => {
-    if (!known) return;
-    const users = modules.flatMap((module, position) =>
-      module.input === input ? [{ module, position }] : [],
-    );
-    for (const offset of new Set(users.map(({ module }) => module.columnOffset))) {
-      const parts = users
-        .filter(({ module }) => module.columnOffset === offset)
-        .map(({ module, position }) => ({
-          matrix: context.modules[module.index]!.a,
+  const lanes = lanesOf(modules).map((places) =>
+    places.map(({ input, offset, positions }) => ({
+      known: inputs[input]!,
+      offset,
+      parts: positions.map((position) => {
+        const { index } = modules[position]!;
+        return {
+          matrix: context.modules[index]!.a,
+          offset,
           weights: weights[position]!.a,
-          blinders: context.blinders.get(module.index)!.a,
-        }));
-      spans.push({ known, offset, parts });
-    }
-  });
+          blinders: context.blinders.get(index)!.a,
+        };
+      }),
+    })),
+  );
   const parts = modules.map(({ index }, position) => ({
     matrix: context.modules[index]!.bT,
+    offset: 0,
     weights: weights[position]!.b,
     blinders: context.blinders.get(index)!.b,
   }));
-  spans.push({ known: vPowers, offset: 0, parts });
-  return spans;
+  return [...lanes, [{ known: vPowers, offset: 0, parts }]];
 }
 
 function blinderOf(parts: readonly Part[]): bigint {
@@ -131,19 +118,43 @@ function blinderOf(parts: readonly Part[]): bigint {
   return blinder;
 }
 
-function placesOf(spans: readonly Span[]): Map<number, Span[]> {
-  const places = new Map<number, Span[]>();
-  for (const span of spans) places.set(span.offset, [...(places.get(span.offset) ?? []), span]);
-  return places;
+/** Parts that stand at the same places of the domain. */
+interface Range {
+  readonly offset: number;
+  readonly cols: number;
+  readonly parts: Part[];
 }
 
-function byWidth(parts: readonly Pick<Part, 'matrix' | 'weights'>[]) {
-  const widths = new Map<number, Pick<Part, 'matrix' | 'weights'>[]>();
+function rangesOf(parts: readonly Part[]): Range[] {
+  const ranges = new Map<string, Range>();
   for (const part of parts) {
-    const width = part.matrix.length / part.weights.length;
-    const found = widths.get(width);
-    if (found) found.push(part);
-    else widths.set(width, [part]);
+    const { offset, matrix, weights } = part;
+    const cols = matrix.length / weights.length;
+    const key = `${offset}:${cols}`;
+    const found = ranges.get(key);
+    if (found) found.parts.push(part);
+    else ranges.set(key, { offset, cols, parts: [part] });
   }
-  return widths;
+  return [...ranges.values()].sort((a, b) => a.offset - b.offset);
+}
+
+/** Sum of all rows with their weights, `[N]`. */
+function combineParts(engine: Engine, parts: readonly Part[], domainSize: number): FieldVector {
+  const values = zeroVector(domainSize);
+  let filled = 0;
+  for (const { offset, cols, parts: members } of rangesOf(parts)) {
+    const coefficients = vectorFromScalars(
+      engine,
+      members.flatMap(({ weights }) => weights),
+    );
+    const matrices = members.map(({ matrix }) => matrix);
+    const combined = combineMatrices(engine, coefficients, matrices, cols);
+    // ranges come by their offsets: what lies behind the last end is still zero
+    const overlap = Math.max(0, Math.min(filled - offset, cols));
+    const sum = addVectors(engine, subVector(combined, 0, overlap), subVector(values, offset, overlap));
+    placeVector(values, sum, offset);
+    placeVector(values, subVector(combined, overlap, cols - overlap), offset + overlap);
+    filled = Math.max(filled, offset + cols);
+  }
+  return values;
 }

@@ -29,6 +29,7 @@ import type { Transcript } from './transcript.js';
  *
  * @param bases (2K+2) affine points
  * @param witness (mu, b, p, q), secret
+ * @param pairs number of pairs before the padding: what follows in p and q is zero, as everybody knows
  */
 export async function proveLinearForm(
   engine: Engine,
@@ -36,11 +37,16 @@ export async function proveLinearForm(
   bases: Uint8Array,
   coefficients: FieldVector,
   witness: FieldVector,
+  pairs: number,
 ): Promise<LinearFormProof> {
-  // fresh for every attempt: a repeated mask under another x would reveal the witness
+  // fresh for every attempt: a repeated mask under another x would reveal the witness. The padding has nothing to hide;
+  // its last place is masked all the same, so that no upper half, and so no cross term, is zero
+  const length = vectorLength(witness);
+  const size = (length - 2) / 2;
+  const isPlain = (i: number) => i >= 2 && (i - 2) % size >= pairs && i < length - 1;
   const blinding = vectorFromScalars(
     engine,
-    Array.from({ length: vectorLength(witness) }, () => randomScalar()),
+    Array.from({ length }, (_, i) => (isPlain(i) ? 0n : randomScalar())),
   );
   const mask = (await multiScalarMultiply(engine, bases, blinding)) as G1Point;
   const maskValue = dotVectors(engine, coefficients, blinding);

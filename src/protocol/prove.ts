@@ -188,6 +188,7 @@ async function proveStatement(
         secrets.bases,
         coefficients,
         secrets.witness,
+        secrets.pairs,
       );
       groups.push({ ...points, formValue: formValues[g]!, linearForm });
     }

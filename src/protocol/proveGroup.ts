@@ -39,6 +39,8 @@ export interface GroupSecrets {
   /** Coefficients m0, m1 of R. */
   readonly maskCoefficients: readonly [bigint, bigint];
   readonly bases: Uint8Array;
+  /** Pairs before the padding. */
+  readonly pairs: number;
 }
 
 /** The part of a group's proof that precedes the form's challenge. */
@@ -104,5 +106,8 @@ export async function commitGroup(
     multiScalarMultiply(engine, bases, witness) as Promise<G1Point>,
     commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients)),
   ]);
-  return { points: { committed, mask, groth16 }, secrets: { witness, maskCoefficients, bases } };
+  return {
+    points: { committed, mask, groth16 },
+    secrets: { witness, maskCoefficients, bases, pairs: pairs.length },
+  };
 }

@@ -20,6 +20,7 @@ import {
   type SessionChallenges,
   startTranscript,
 } from './challenges.js';
+import { lanesOf } from './lanes.js';
 import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } from './linearFormVerify.js';
 import { pairWeights } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
@@ -58,7 +59,7 @@ export function replayChallenges(statement: Statement, proof: Proof): ProofChall
  * The sum argument of an inference proof: the verifier builds its part of [Lambda] from the registered rows.
  * docs/protocol.md, "The identity on H".
  *
- * @param inputsAtPoint c(z) of each module's input over t^position, as `foldSessionAtPoint` gives it
+ * @param inputsAtPoint a(z) of each module's input at its place, as `foldSessionAtPoint` gives it
  */
 export function openingEquations(
   engine: Engine,
@@ -77,7 +78,7 @@ export function openingEquations(
   const weights = pairWeights(engine, statement, t, rho, kappa);
 
   const known: { scalar: bigint; point: Uint8Array }[] = [];
-  inputsAtPoint.forEach((cz, position) => {
+  lanesAtPoint(statement, inputsAtPoint).forEach((cz, position) => {
     const { a, b } = weights[position]!;
     for (const [j, w] of a.entries()) known.push({ scalar: Fr.mul(cz, w), point: rows[position]!.a[j]! });
     for (const [j, w] of b.entries()) known.push({ scalar: Fr.mul(vAtZ, w), point: rows[position]!.b[j]! });
@@ -91,6 +92,16 @@ export function openingEquations(
   }
   const falseSum = 'the deltas were not computed with the committed weights';
   return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2, falseSum);
+}
+
+/** c(z) of each module's lane: the sum over all inputs in it, each counted once. */
+function lanesAtPoint({ modules }: Statement, inputsAtPoint: readonly bigint[]): bigint[] {
+  const values = new Array<bigint>(modules.length);
+  for (const places of lanesOf(modules)) {
+    const sum = places.reduce((total, { positions }) => Fr.add(total, inputsAtPoint[positions[0]!]!), 0n);
+    for (const { positions } of places) for (const position of positions) values[position] = sum;
+  }
+  return values;
 }
 
 /**

@@ -342,7 +342,8 @@ describe('both verifiers refuse, for the same reason', () => {
     const texts = [
       files.adapter.replace('"salt"', '"salted"'),
       files.adapter.replace('{', '{"salt":"","salt":"",'),
-      files.adapter.replace('"columnOffset":0', '"columnOffset":1'),
+      files.adapter.replace('"columnOffset":0', '"columnOffset":512'),
+      files.adapter.replace('"columnOffset":0', '"columnOffset":-1'),
       files.adapter.replace('"rank":2', '"rank":3'),
       files.adapter.replace('"rank":2', '"rank":2.5'),
       files.adapter.replace('layer.1', 'layer.0'),

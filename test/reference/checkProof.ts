@@ -52,7 +52,40 @@ function claimOf({ session, modules }: ProofContext, group: Group, challenges: C
   }, 0n);
 }
 
-/** Registered points with (c_i(z) or v(z)) * weight (docs/protocol.md, "The identity on H"). */
+/** c_lane(z) for each module, by position (docs/protocol.md, "Lanes"). */
+export function laneValues(
+  modules: readonly ProvenModule[],
+  valueAt: (module: ProvenModule) => bigint,
+): bigint[] {
+  const isFirstOfPlace = (module: ProvenModule, position: number) =>
+    modules.findIndex((other) => samePlace(other, module)) === position;
+  const places = modules
+    .filter(isFirstOfPlace)
+    .sort((a, b) =>
+      a.columnOffset === b.columnOffset ? a.input - b.input : a.columnOffset - b.columnOffset,
+    );
+  const lanes: { end: number; sum: bigint; members: ProvenModule[] }[] = [];
+  for (const place of places) {
+    const { columnOffset, inFeatures } = place;
+    let lane = lanes.find(({ end }) => end <= columnOffset);
+    if (!lane) {
+      lane = { end: 0, sum: 0n, members: [] };
+      lanes.push(lane);
+    }
+    lane.end = columnOffset + inFeatures;
+    lane.sum = mod(lane.sum + valueAt(place));
+    lane.members.push(place);
+  }
+  return modules.map(
+    (module) => lanes.find(({ members }) => members.some((place) => samePlace(place, module)))!.sum,
+  );
+}
+
+function samePlace(a: ProvenModule, b: ProvenModule): boolean {
+  return a.input === b.input && a.columnOffset === b.columnOffset;
+}
+
+/** Registered points with (c_lane(z) or v(z)) * weight (docs/protocol.md, "The identity on H"). */
 export function weightedRows(
   { commitment, session, modules, groups }: ProofContext,
   { u, v, t, rho, kappa, z }: Challenges,
@@ -60,12 +93,9 @@ export function weightedRows(
   const lagrange = lagrangeAt(z, commitment.domainSize);
   const widest = Math.max(...modules.map(({ outFeatures }) => outFeatures));
   const vAtZ = inner(powers(v, widest), lagrange);
-  const cAtZ = new Map<number, bigint>();
-  for (const { input, inFeatures, columnOffset } of modules) {
-    if (cAtZ.has(input)) continue;
-    const a = foldInput(session.calls, input, inFeatures, u);
-    cAtZ.set(input, inner(a, lagrange.slice(columnOffset)));
-  }
+  const cAtZ = laneValues(modules, ({ input, inFeatures, columnOffset }) =>
+    inner(foldInput(session.calls, input, inFeatures, u), lagrange.slice(columnOffset)),
+  );
   const rows: G1Point[] = [];
   const rowScalars: bigint[] = [];
   groups.forEach(({ pairs, positions }, g) => {
@@ -74,7 +104,7 @@ export function weightedRows(
     for (const position of positions) {
       const module = modules[position]!;
       const { aRows, bColumns } = commitment.modules[module.index]!;
-      const aFactor = mod(cAtZ.get(module.input)! * mod(power(t, BigInt(position)) * groupWeight));
+      const aFactor = mod(cAtZ[position]! * mod(power(t, BigInt(position)) * groupWeight));
       for (let j = 0; j < module.rank; j++, l++) {
         rows.push(aRows[j]!, bColumns[j]!);
         rowScalars.push(mod(aFactor * power(rho, BigInt(l + 1))));

@@ -96,11 +96,12 @@ function parseModule(item: unknown, domainSize: number, names: Set<string>): Ref
   demand(scaling >= 2 ** -64 && scaling <= 2 ** 64, 'scaling is out of range');
   const points = (value: unknown, what: string) =>
     listOf(value, rank, rank, what).map((hex) => g1FromBytes(fromHex(hex, 64, what), what));
+  const inFeatures = integerIn(all.inFeatures, 1, domainSize, 'inFeatures');
   return {
     rank,
-    inFeatures: integerIn(all.inFeatures, 1, domainSize, 'inFeatures'),
+    inFeatures,
     outFeatures: integerIn(all.outFeatures, 1, domainSize, 'outFeatures'),
-    columnOffset: integerIn(all.columnOffset, 0, 0, 'columnOffset'),
+    columnOffset: integerIn(all.columnOffset, 0, domainSize - inFeatures, 'columnOffset'),
     aRows: points(all.aRows, 'aRows'),
     bColumns: points(all.bColumns, 'bColumns'),
   };

@@ -175,7 +175,8 @@ export async function proveFieldSession(
   const mask: [bigint, bigint] = [0n, 0n];
   for (const [g, { points, secrets }] of committed.entries()) {
     const weight = Fr.pow(kappa, BigInt(g));
-    const linearForm = await proveLinearForm(engine, transcript, secrets.bases, forms[g]!, secrets.witness);
+    const { bases, witness, pairs } = secrets;
+    const linearForm = await proveLinearForm(engine, transcript, bases, forms[g]!, witness, pairs);
     groups.push({ ...points, formValue: formValues[g]!, linearForm });
     total = Fr.add(total, Fr.mul(weight, formValues[g]!));
     for (const i of [0, 1] as const) {
