@@ -42,8 +42,8 @@ export interface Lane {
   readonly blinder: bigint;
 }
 
-/** Lanes that a worker transforms at a time: four polynomials, two lanes, share the lanes of its vectors. */
-const BATCH = 4;
+/** Lanes that a worker transforms at a time, an even number: two lanes, four polynomials, share its vectors. */
+const BATCH = 6;
 
 /** Lanes of each first batch, so that a short sum is spread over the workers. */
 const FIRST_BATCH = 2;
