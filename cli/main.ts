@@ -13,6 +13,7 @@ import { paramsCommand } from './params.js';
 import { proveCommand } from './prove.js';
 import { registerCommand } from './register.js';
 import { serveCommand } from './serve.js';
+import { sessionCommand } from './session.js';
 import { Terminal } from './terminal.js';
 import { verifyCommand } from './verify.js';
 
@@ -29,6 +30,7 @@ const program = new Command('zklora')
   .addCommand(evaluateCommand())
   .addCommand(proveCommand())
   .addCommand(verifyCommand())
+  .addCommand(sessionCommand())
   .addCommand(inspectCommand())
   .addCommand(paramsCommand())
   .addCommand(checkpointCommand())

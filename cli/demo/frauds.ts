@@ -33,6 +33,7 @@ export async function tamperSessionFolder(from: string, to: string): Promise<voi
 export function tamperSession(session: Session): Session {
   return {
     header: session.header,
+    seed: session.seed,
     callCount: session.callCount,
     readCall: async (index): Promise<SessionCall> => {
       const call = await session.readCall(index);

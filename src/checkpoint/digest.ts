@@ -1,6 +1,7 @@
 import type { Dtype } from '../adapter/dtype.js';
 import { bytesToHex, canonicalJson, hexToBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { headFromPath, MerkleTree } from '../merkle.js';
 import { MAX_CHECKPOINT_TENSORS } from './limits.js';
 
 /** One tensor as the digest sees it. */
@@ -50,7 +51,7 @@ export function compareUtf8(a: string, b: string): number {
  */
 export function checkpointDigest(tensors: readonly TensorDigest[]): string {
   const sorted = sortTensors(tensors);
-  return rootOf(sorted.length, treeHead(sorted.map(leafHash)));
+  return rootOf(sorted.length, treeOf(sorted).head() ?? labelledSha256(EMPTY));
 }
 
 /**
@@ -68,8 +69,7 @@ export function proveInclusion(
   if (tensor === undefined) {
     throw new ZkLoraError('USAGE', 'the checkpoint has no tensor of this name; `checkpoint show` lists them');
   }
-  const path = auditPath(sorted.map(leafHash), index);
-  return { tensor, count: sorted.length, index, path: path.map(bytesToHex) };
+  return { tensor, count: sorted.length, index, path: treeOf(sorted, index).path().map(bytesToHex) };
 }
 
 /** Whether `digest` commits to `tensor` at this place (RFC 9162, section 2.1.3.2); never throws. */
@@ -78,24 +78,8 @@ export function verifyInclusion(digest: string, tensor: TensorDigest, inclusion:
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(count)) return false;
   if (index < 0 || index >= count || count > MAX_CHECKPOINT_TENSORS) return false;
   if (!path.every((hash) => /^[0-9a-f]{64}$/.test(hash))) return false;
-  let node = leafHash(tensor);
-  let place = index;
-  let last = count - 1;
-  for (const sibling of path.map(hexToBytes)) {
-    if (last === 0) return false;
-    if (place % 2 === 1 || place === last) {
-      node = labelledSha256(NODE, sibling, node);
-      while (place % 2 === 0 && place !== 0) {
-        place = Math.floor(place / 2);
-        last = Math.floor(last / 2);
-      }
-    } else {
-      node = labelledSha256(NODE, node, sibling);
-    }
-    place = Math.floor(place / 2);
-    last = Math.floor(last / 2);
-  }
-  return last === 0 && rootOf(count, node) === digest;
+  const head = headFromPath(NODE, leafHash(tensor), index, count, path.map(hexToBytes));
+  return head !== undefined && rootOf(count, head) === digest;
 }
 
 function sortTensors(tensors: readonly TensorDigest[]): TensorDigest[] {
@@ -124,33 +108,9 @@ function rootOf(count: number, head: Uint8Array): string {
   return bytesToHex(labelledSha256(ROOT, u32(count), head));
 }
 
-/** Merkle tree head of RFC 9162, section 2.1.1: the left subtree is the largest full one. */
-function treeHead(leaves: readonly Uint8Array[]): Uint8Array {
-  if (leaves.length === 0) return labelledSha256(EMPTY);
-  let level = leaves;
-  while (level.length > 1) level = parents(level);
-  return level[0]!;
-}
-
-/** One level up; an odd node moves up as it is, which gives the tree of RFC 9162. */
-function parents(level: readonly Uint8Array[]): Uint8Array[] {
-  const next: Uint8Array[] = [];
-  for (let i = 0; i < level.length; i += 2) {
-    const right = level[i + 1];
-    next.push(right === undefined ? level[i]! : labelledSha256(NODE, level[i]!, right));
-  }
-  return next;
-}
-
-function auditPath(leaves: readonly Uint8Array[], index: number): Uint8Array[] {
-  const path: Uint8Array[] = [];
-  let level = leaves;
-  let place = index;
-  while (level.length > 1) {
-    const sibling = level[place % 2 === 0 ? place + 1 : place - 1];
-    if (sibling !== undefined) path.push(sibling);
-    level = parents(level);
-    place = Math.floor(place / 2);
-  }
-  return path;
+/** @param wanted index of the leaf whose path is to be kept */
+function treeOf(sorted: readonly TensorDigest[], wanted?: number): MerkleTree {
+  const tree = new MerkleTree(NODE, wanted);
+  for (const tensor of sorted) tree.push(leafHash(tensor));
+  return tree;
 }

@@ -4,6 +4,7 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { SALT_BYTES } from '../protocol/rowSalts.js';
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Address, requireLoopback } from './address.js';
@@ -77,6 +78,8 @@ export interface StageRows {
 /** A session with a contributor. Nothing is recorded here. */
 export interface RemoteSession {
   readonly header: SessionHeader;
+  /** Seed of the session's salts, 32 bytes. */
+  readonly seed: Uint8Array;
   /**
    * Asks for one stage of a call; stages and calls in order, starting at 0. After a lost answer the same question
    * may be asked again, also from stage 0 on; the same stage with other activations ends the session.
@@ -132,6 +135,7 @@ async function openSession(
 ): Promise<RemoteSession> {
   const { commitment, user, inputs } = request;
   const nonce = randomBytes(32);
+  const seed = new Uint8Array(randomBytes(SALT_BYTES));
   const header: SessionHeader = {
     format: 'zklora/session/v1',
     adapterId: adapterId(commitment),
@@ -147,6 +151,7 @@ async function openSession(
       adapterId: hexToBytes(header.adapterId),
       userKey: user.publicKey,
       nonce,
+      seed,
       inputs: inputs.map((users) => ({ modules: [...users] })),
     }),
     timeouts.answer,
@@ -159,7 +164,7 @@ async function openSession(
         "else's adapter",
     );
   }
-  return new GrpcSession(channel, timeouts, commitment, user, header, response.sessionId);
+  return new GrpcSession(channel, timeouts, commitment, user, header, seed, response.sessionId);
 }
 
 class GrpcSession implements RemoteSession {
@@ -171,6 +176,7 @@ class GrpcSession implements RemoteSession {
     private readonly commitment: AdapterCommitment,
     private readonly user: KeyPair,
     readonly header: SessionHeader,
+    readonly seed: Uint8Array,
     private readonly sessionId: Uint8Array,
   ) {}
 

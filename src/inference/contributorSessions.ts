@@ -60,6 +60,8 @@ export interface OpenRequest {
   readonly adapterId: Uint8Array;
   readonly userKey: Uint8Array;
   readonly nonce: Uint8Array;
+  /** Seed of the session's salts. */
+  readonly seed: Uint8Array;
   readonly inputs: readonly (readonly number[])[];
 }
 
@@ -117,8 +119,8 @@ export class ContributorSessions {
     if (bytesToHex(request.adapterId) !== this.id) {
       throw refusal('NOT_FOUND', 'SESSION_MISMATCH', 'this contributor serves another adapter');
     }
-    if (request.userKey.length !== 32 || request.nonce.length !== 32) {
-      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'user key and nonce have 32 bytes each');
+    if ([request.userKey, request.nonce, request.seed].some(({ length }) => length !== 32)) {
+      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'user key, nonce and seed have 32 bytes each');
     }
     const header: SessionHeader = {
       format: 'zklora/session/v1',
@@ -137,7 +139,7 @@ export class ContributorSessions {
     const dir = this.folderOf(sessionId);
     this.opening += 1;
     try {
-      const record = await createSessionRecord(dir, header, this.commitment.modules);
+      const record = await createSessionRecord(dir, { header, seed: request.seed }, this.commitment.modules);
       const session = new OpenSession(record, this.state.modules, this.memory, this.clock.now());
       this.sessions.set(sessionId, session);
     } finally {

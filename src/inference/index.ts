@@ -50,8 +50,15 @@ export {
   type SessionWriter,
 } from './record.js';
 export { openRecordedSession, type RecordedSession, type RecordedSessionOptions } from './recordedSession.js';
+export { MAX_OPENING_BYTES, parseRowOpening, serializeRowOpening } from './rowOpening.js';
 export { type ContributorServer, type ServeOptions, type ServiceEvent, serveContributor } from './service.js';
-export { parseSessionClosing, parseSessionHeader, type SessionClosing } from './sessionHeader.js';
+export {
+  parseSessionClosing,
+  parseSessionHeader,
+  parseSessionSecret,
+  type SessionClosing,
+  type SessionSecret,
+} from './sessionHeader.js';
 export {
   closingMessage,
   generateKeyPair,

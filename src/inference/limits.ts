@@ -24,6 +24,9 @@ export const MAX_ANSWERED_FILE_BYTES = 256 * 2 ** 20;
 /** session.json: 4096 module indices and four hex strings need 30 KB. */
 export const MAX_HEADER_FILE_BYTES = 256 * 1024;
 
+/** session.secret: one hex string. */
+export const MAX_SECRET_FILE_BYTES = 4096;
+
 /** close.json: four hex strings. */
 export const MAX_CLOSING_FILE_BYTES = 4096;
 

@@ -3,7 +3,7 @@ import type { QuantizedModule } from '../adapter/types.js';
 import type { ZkLoraError } from '../errors.js';
 import type { ActivationRows, SessionCall, SessionHeader } from '../protocol/session.js';
 import { sessionModules } from '../protocol/session.js';
-import { callDigest, combineDigests } from '../protocol/sessionDigest.js';
+import { SessionTree } from '../protocol/sessionTree.js';
 import { AnsweredJournal, requestDigest } from './answeredJournal.js';
 import { MAX_PENDING_BYTES } from './limits.js';
 import type { SessionWriter } from './record.js';
@@ -43,8 +43,8 @@ export class OpenSession {
   private pending: PendingCall | undefined;
   /** Digests of the requests of the last whole call, by stage. */
   private lastRequests: readonly string[] = [];
-  /** Digest of each whole call, so that a close reads none again. */
-  private readonly digests: Uint8Array[] = [];
+  /** Tree of the whole calls, so that a close reads none again. */
+  private readonly tree: SessionTree;
   private isBrokenOff = false;
 
   /** @param used time of the last request */
@@ -55,6 +55,7 @@ export class OpenSession {
     public used: number,
   ) {
     this.journal = new AnsweredJournal(record.dir, record.header);
+    this.tree = new SessionTree(record, modules);
   }
 
   /**
@@ -87,9 +88,8 @@ export class OpenSession {
       pending.requests.push(digest);
       const whole = wholeCall(this.record.header, pending);
       if (whole !== undefined) {
-        const callHash = callDigest(this.record.header, this.modules, call, whole);
         await this.record.append(whole);
-        this.digests.push(callHash);
+        this.tree.add(whole);
         this.lastRequests = pending.requests;
         this.dropCall();
       }
@@ -103,7 +103,7 @@ export class OpenSession {
 
   /** Session digest of the whole calls. */
   digest(): Uint8Array {
-    return combineDigests(this.record.header, this.digests);
+    return this.tree.digest();
   }
 
   /** Lets go of the call under way. */

@@ -7,18 +7,30 @@ import type { Session, SessionCall, SessionHeader } from '../protocol/session.js
 import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
 import { decodeCall, encodeCall } from './callFile.js';
-import { MAX_CALL_FILE_BYTES, MAX_CLOSING_FILE_BYTES, MAX_HEADER_FILE_BYTES } from './limits.js';
-import { parseSessionClosing, parseSessionHeader, type SessionClosing } from './sessionHeader.js';
+import {
+  MAX_CALL_FILE_BYTES,
+  MAX_CLOSING_FILE_BYTES,
+  MAX_HEADER_FILE_BYTES,
+  MAX_SECRET_FILE_BYTES,
+} from './limits.js';
+import {
+  parseSessionClosing,
+  parseSessionHeader,
+  parseSessionSecret,
+  type SessionClosing,
+  type SessionSecret,
+} from './sessionHeader.js';
 import { closingMessage, isSignedBy } from './signatures.js';
 
 const HEADER_FILE = 'session.json';
+const SECRET_FILE = 'session.secret';
 const CLOSING_FILE = 'close.json';
 const CALL_FOLDER = 'calls';
 const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
 /** Left behind by a process that was killed while writing (see src/files.ts). */
 const TEMPORARY_FILE = /^\..*\.tmp$/;
 
-/** A session as it lies in a folder: session.json, calls/NNNNNN.safetensors, close.json. */
+/** A session as it lies in a folder: session.json, session.secret, calls/NNNNNN.safetensors, close.json. */
 export interface SessionRecord extends Session {
   readonly dir: string;
   /** Null until both sides have signed. */
@@ -53,19 +65,23 @@ export async function reserveSessionFolder(dir: string): Promise<void> {
 /**
  * Begins a record in a new or empty folder. Folders get mode 0700, files 0600; a folder that exists keeps its own.
  *
+ * @param session its header and the seed of its salts
  * @param modules shapes of all modules of the adapter, in its order
  * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`, `SESSION_MALFORMED`
  */
 export async function createSessionRecord(
   dir: string,
-  header: SessionHeader,
+  { header, seed }: Pick<Session, 'header' | 'seed'>,
   modules: readonly ModuleShape[],
 ): Promise<SessionWriter> {
   checkHeader(header, modules);
   await reserveSessionFolder(dir);
   await ensureNewFolder(join(dir, CALL_FOLDER), { mode: FOLDER_MODE });
-  await writeFileAtomic(join(dir, HEADER_FILE), `${JSON.stringify(header, null, 2)}\n`, { mode: FILE_MODE });
-  return new SessionFolder(dir, header, 0, null, modules);
+  const secret: SessionSecret = { format: 'zklora/session-secret/v1', seed: bytesToHex(seed) };
+  // the header last: where it is, the rest is
+  await writeJson(join(dir, SECRET_FILE), secret);
+  await writeJson(join(dir, HEADER_FILE), header);
+  return new SessionFolder(dir, header, seed, 0, null, modules);
 }
 
 /**
@@ -76,6 +92,9 @@ export async function createSessionRecord(
  */
 export async function openSessionRecord(dir: string): Promise<SessionRecord> {
   const header = parseSessionHeader(await readText(join(dir, HEADER_FILE), MAX_HEADER_FILE_BYTES, 'session'));
+  const { seed } = parseSessionSecret(
+    await readText(join(dir, SECRET_FILE), MAX_SECRET_FILE_BYTES, 'session secret'),
+  );
   const callCount = await countCalls(dir);
   const closing = await readClosing(dir);
   if (closing !== null && closing.calls !== callCount) {
@@ -84,7 +103,7 @@ export async function openSessionRecord(dir: string): Promise<SessionRecord> {
       `the session was closed with ${closing.calls} calls but holds ${callCount}; it was edited or is incomplete`,
     );
   }
-  return new SessionFolder(dir, header, callCount, closing, null);
+  return new SessionFolder(dir, header, hexToBytes(seed), callCount, closing, null);
 }
 
 /**
@@ -128,6 +147,7 @@ class SessionFolder implements SessionWriter {
   constructor(
     readonly dir: string,
     readonly header: SessionHeader,
+    readonly seed: Uint8Array,
     private calls: number,
     private signed: SessionClosing | null,
     private readonly modules: readonly ModuleShape[] | null,
@@ -172,9 +192,7 @@ class SessionFolder implements SessionWriter {
 
   async finish(closing: SessionClosing): Promise<void> {
     if (this.signed !== null) throw new ZkLoraError('INTERNAL', 'this session record is closed');
-    await writeFileAtomic(join(this.dir, CLOSING_FILE), `${JSON.stringify(closing, null, 2)}\n`, {
-      mode: FILE_MODE,
-    });
+    await writeJson(join(this.dir, CLOSING_FILE), closing);
     this.signed = closing;
   }
 }
@@ -217,6 +235,10 @@ async function readClosing(dir: string): Promise<SessionClosing | null> {
     throw error;
   }
   return parseSessionClosing(json);
+}
+
+function writeJson(path: string, value: SessionHeader | SessionSecret | SessionClosing): Promise<void> {
+  return writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, { mode: FILE_MODE });
 }
 
 async function readText(path: string, maxBytes: number, what: string): Promise<string> {

@@ -64,7 +64,7 @@ export async function openRecordedSession(options: RecordedSessionOptions): Prom
   const user = options.user ?? generateKeyPair();
   const remote = await client.openSession({ commitment, user, inputs: model.inputs });
   try {
-    const record = await createSessionRecord(dir, remote.header, commitment.modules);
+    const record = await createSessionRecord(dir, remote, commitment.modules);
     return new UserSession(model, commitment, remote, record);
   } catch (error) {
     remote.abandon();

@@ -13,7 +13,12 @@ import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type Address, formatAddress, requireLoopback } from './address.js';
-import { ContributorSessions, type ContributorState, type ProofProgress } from './contributorSessions.js';
+import {
+  ContributorSessions,
+  type ContributorState,
+  type OpenRequest,
+  type ProofProgress,
+} from './contributorSessions.js';
 import {
   type ApplyRequest,
   type ApplyResponse,
@@ -132,7 +137,7 @@ function unary<I, O>(
 
 async function openSession(
   sessions: ContributorSessions,
-  request: { adapterId: Uint8Array; userKey: Uint8Array; nonce: Uint8Array; inputs: { modules: number[] }[] },
+  request: Omit<OpenRequest, 'inputs'> & { inputs: { modules: number[] }[] },
 ) {
   const { sessionId, signature } = await sessions.open({
     ...request,

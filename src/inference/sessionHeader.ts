@@ -16,20 +16,32 @@ export interface SessionClosing {
   readonly contributorSignature: string;
 }
 
-const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
-const moduleIndex = z
+export const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`));
+export const moduleIndex = z
   .number()
   .int()
   .min(0)
   .max(MAX_MODULES - 1);
 
-const headerSchema = z.strictObject({
+export const headerSchema = z.strictObject({
   format: z.literal('zklora/session/v1'),
   adapterId: hex(32),
   contributorKey: hex(32),
   userKey: hex(32),
   nonce: hex(32),
   inputs: z.array(z.array(moduleIndex).min(1).max(MAX_MODULES)).min(1).max(MAX_MODULES),
+});
+
+/** session.secret: what turns the rows of a session into salted leaves. */
+export interface SessionSecret {
+  readonly format: 'zklora/session-secret/v1';
+  /** See {@link Session.seed}, 32 bytes, hex. */
+  readonly seed: string;
+}
+
+const secretSchema = z.strictObject({
+  format: z.literal('zklora/session-secret/v1'),
+  seed: hex(32),
 });
 
 const closingSchema = z.strictObject({
@@ -46,7 +58,11 @@ const closingSchema = z.strictObject({
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export function parseSessionHeader(json: string): SessionHeader {
-  const header = parse(headerSchema, json, 'session.json');
+  return requireOrdered(parse(headerSchema, json, 'session.json'));
+}
+
+/** @throws ZkLoraError `SESSION_MALFORMED` for modules that are named twice or out of order */
+export function requireOrdered(header: SessionHeader): SessionHeader {
   const modules = header.inputs.flat();
   const ordered = header.inputs.every((users) =>
     users.every((module, i) => i === 0 || module > users[i - 1]!),
@@ -57,6 +73,15 @@ export function parseSessionHeader(json: string): SessionHeader {
     throw new ZkLoraError('SESSION_MALFORMED', 'session.json names its modules twice or out of order');
   }
   return header;
+}
+
+/**
+ * Reads session.secret.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function parseSessionSecret(json: string): SessionSecret {
+  return parse(secretSchema, json, 'session.secret');
 }
 
 /**

@@ -11,8 +11,16 @@ export {
 export { type ProveOptions, type ProveStage, proveSession, proveUnchecked } from './prove.js';
 export * from './registration/index.js';
 export * from './session.js';
-export { callDigest, combineDigests, headerDigest } from './sessionDigest.js';
+export { headerDigest } from './sessionDigest.js';
+export {
+  openRow,
+  type RowInvalidReason,
+  type RowOpening,
+  type RowVerdict,
+  verifyRow,
+} from './sessionOpening.js';
 export { type ReadSession, readSession, sessionDigest } from './sessionPass.js';
+export type { OpenedRow, SessionRow, WantedRow } from './sessionTree.js';
 export { partition } from './statement.js';
 export {
   type InvalidReason,

@@ -44,6 +44,11 @@ export interface SessionCall {
 /** A whole session; calls are read one at a time so that memory stays flat. */
 export interface Session {
   readonly header: SessionHeader;
+  /**
+   * 32 random bytes of the user, known to both parties: the salts of the rows come from them, so that a row can be
+   * shown without the others. Whoever has them can test guesses at rows.
+   */
+  readonly seed: Uint8Array;
   readonly callCount: number;
   /** @throws ZkLoraError `SESSION_MALFORMED` when the stored call does not parse. */
   readCall(index: number): Promise<SessionCall>;

@@ -1,6 +1,5 @@
-import { canonicalJson, concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
+import { canonicalJson, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { createSha256 } from '../sha256.js';
 import { type SessionCall, type SessionHeader, sessionModules } from './session.js';
 
 /** Shape of an adapter module as far as a session depends on it. */
@@ -15,7 +14,7 @@ export const MAX_CALL_TOKENS = 2 ** 15;
 /** Entries of one array of a call: its bytes then fit 32 bits. */
 const MAX_CALL_ENTRIES = 2 ** 28;
 
-/** Calls of one session: their digests are held in memory. */
+/** Calls of one session: their fingerprints are held in memory. */
 export const MAX_SESSION_CALLS = 2 ** 20;
 
 /** Power-of-two exponents of activations: wide enough for every float32, narrow enough for float64 products. */
@@ -88,43 +87,7 @@ export function checkHeader(header: SessionHeader, modules: readonly ModuleShape
   }
 }
 
-/** Bytes of a typed array; the host is little-endian, as every platform of Node and the browsers is. */
-function littleEndianBytes(array: Int16Array | BigInt64Array): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-}
-
 /** SHA-256 of the canonical JSON of a header. */
 export function headerDigest(header: SessionHeader): Uint8Array {
   return labelledSha256('zklora/session/header/v1', canonicalJson(header));
-}
-
-/**
- * SHA-256 over one call: label, index, tokens, then for each input x and exponents, then for each module Y; each
- * array is preceded by its byte length and little-endian.
- *
- * @throws ZkLoraError `SESSION_MALFORMED` when the call does not fit (see {@link checkCall}).
- */
-export function callDigest(
-  header: SessionHeader,
-  modules: readonly ModuleShape[],
-  index: number,
-  call: SessionCall,
-): Uint8Array {
-  checkCall(header, modules, call);
-  const hash = createSha256().update(
-    concatBytes(utf8ToBytes('zklora/session/call/v1'), Uint8Array.of(0), u32(index), u32(call.tokens)),
-  );
-  const update = (array: Int16Array | BigInt64Array) =>
-    hash.update(u32(array.byteLength)).update(littleEndianBytes(array));
-  for (const { x, exponents } of call.inputs) {
-    update(x);
-    update(exponents);
-  }
-  for (const y of call.outputs) update(y);
-  return hash.digest();
-}
-
-/** Combines header and call digests: H(label | headerDigest | u32 calls | callDigests...). */
-export function combineDigests(header: SessionHeader, calls: readonly Uint8Array[]): Uint8Array {
-  return labelledSha256('zklora/session/v1', headerDigest(header), u32(calls.length), ...calls);
 }

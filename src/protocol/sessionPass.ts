@@ -1,13 +1,8 @@
 import { equalBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import type { Session, SessionCall } from './session.js';
-import {
-  callDigest,
-  checkHeader,
-  combineDigests,
-  MAX_SESSION_CALLS,
-  type ModuleShape,
-} from './sessionDigest.js';
+import { MAX_SESSION_CALLS, type ModuleShape } from './sessionDigest.js';
+import { type CallFingerprint, SessionTree } from './sessionTree.js';
 
 /** Calls kept in memory between the passes over a session; the rest is read again. */
 const MAX_KEPT_BYTES = 64 * 2 ** 20;
@@ -31,19 +26,17 @@ export interface ReadSession {
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export async function readSession(session: Session, modules: readonly ModuleShape[]): Promise<ReadSession> {
-  const { header, callCount } = session;
-  checkHeader(header, modules);
+  const { header, seed, callCount } = session;
+  const tree = new SessionTree(session, modules);
   if (callCount > MAX_SESSION_CALLS) {
     throw new ZkLoraError('SESSION_MALFORMED', `session has more than ${MAX_SESSION_CALLS} calls`);
   }
-  const digests: Uint8Array[] = [];
+  const prints: CallFingerprint[] = [];
   const kept = new Map<number, SessionCall>();
   let room = MAX_KEPT_BYTES;
-  let tokens = 0;
   for (let index = 0; index < callCount; index++) {
     const call = await session.readCall(index);
-    digests.push(callDigest(header, modules, index, call));
-    tokens += call.tokens;
+    prints.push(tree.add(call));
     const bytes = callBytes(call);
     if (bytes <= room) {
       room -= bytes;
@@ -52,17 +45,19 @@ export async function readSession(session: Session, modules: readonly ModuleShap
   }
   const readAgain = async (index: number): Promise<SessionCall> => {
     const call = await session.readCall(index);
-    if (!equalBytes(callDigest(header, modules, index, call), digests[index]!)) {
+    const print = prints[index]!;
+    if (!equalBytes(tree.fingerprint(call, print), print.hash)) {
       throw new ZkLoraError('SESSION_MALFORMED', 'the session changed while it was read: try again');
     }
     return call;
   };
   const stable: Session = {
     header,
+    seed,
     callCount,
     readCall: async (index) => kept.get(index) ?? readAgain(index),
   };
-  return { digest: combineDigests(header, digests), tokens, stable };
+  return { digest: tree.digest(), tokens: tree.tokens, stable };
 }
 
 /**

@@ -22,7 +22,7 @@ import { closingMessage, sign } from '../../src/inference/signatures.js';
 import type { StageRequest } from '../../src/inference/stageRequest.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
-import { CONTRIBUTOR, commitTo, INPUTS, MODULES, randomModule, randomRows, USER } from './parties.js';
+import { CONTRIBUTOR, commitTo, INPUTS, MODULES, randomModule, randomRows, SEED, USER } from './parties.js';
 
 class TestClock implements Clock {
   time = 0;
@@ -71,6 +71,7 @@ async function opened(sessions: ContributorSessions, inputs: readonly (readonly 
     adapterId: hexToBytes(adapterId(sessions.commitment)),
     userKey: USER.publicKey,
     nonce: new Uint8Array(32).fill(9),
+    seed: SEED,
     inputs,
   });
   return sessionId;
@@ -468,14 +469,21 @@ describe('files of a session', () => {
     const folder = await onlyFolder(dir);
     await closed(sessions, id, folder);
     const modes = await Promise.all(
-      ['', 'calls', 'session.json', 'answered.jsonl', 'close.json', 'calls/000000.safetensors'].map(
-        async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`,
-      ),
+      [
+        '',
+        'calls',
+        'session.json',
+        'session.secret',
+        'answered.jsonl',
+        'close.json',
+        'calls/000000.safetensors',
+      ].map(async (name) => `${name} ${((await stat(join(folder, name))).mode & 0o777).toString(8)}`),
     );
     expect(modes).toEqual([
       ' 700',
       'calls 700',
       'session.json 600',
+      'session.secret 600',
       'answered.jsonl 600',
       'close.json 600',
       'calls/000000.safetensors 600',

@@ -14,6 +14,8 @@ import { sessionModules } from '../../src/protocol/session.js';
 
 export const CONTRIBUTOR: KeyPair = keyPairFromSeed(new Uint8Array(32).fill(1));
 export const USER: KeyPair = keyPairFromSeed(new Uint8Array(32).fill(2));
+/** Seed of a session's salts. */
+export const SEED = new Uint8Array(32).fill(5);
 export const LOOPBACK = { host: '127.0.0.1', port: 0 };
 
 /** A reproducible stream of numbers in [0, 1) (mulberry32). */

@@ -23,9 +23,10 @@ import type { SessionClosing } from '../../src/inference/sessionHeader.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
-import { CONTRIBUTOR, header, MODULES, randomCall, USER } from './parties.js';
+import { CONTRIBUTOR, header, MODULES, randomCall, SEED, USER } from './parties.js';
 
 const HEAD = header();
+const OPENED = { header: HEAD, seed: SEED };
 const CALLS = [randomCall(HEAD, 3, 1), randomCall(HEAD, 1, 2)];
 const malformed = (message: RegExp) =>
   expect.objectContaining({ code: 'SESSION_MALFORMED', message: expect.stringMatching(message) });
@@ -44,7 +45,7 @@ async function closingFor(record: SessionWriter): Promise<SessionClosing> {
 
 async function recorded(close = true): Promise<string> {
   const dir = join(await temporaryFolder(), 'session');
-  const record = await createSessionRecord(dir, HEAD, MODULES);
+  const record = await createSessionRecord(dir, OPENED, MODULES);
   for (const call of CALLS) await record.append(call);
   if (close) await record.finish(await closingFor(record));
   return dir;
@@ -61,9 +62,10 @@ async function editTensors(dir: string, edit: (tensors: Map<string, Tensor>) => 
 describe('session record', () => {
   it('comes back as it was written', async () => {
     const dir = await recorded();
-    expect((await readdir(dir)).sort()).toEqual(['calls', 'close.json', 'session.json']);
+    expect((await readdir(dir)).sort()).toEqual(['calls', 'close.json', 'session.json', 'session.secret']);
     const record = await openSessionRecord(dir);
     expect(record.header).toEqual(HEAD);
+    expect(record.seed).toEqual(SEED);
     expect(record.callCount).toBe(2);
     for (const [i, call] of CALLS.entries()) expect(await record.readCall(i)).toEqual(call);
     expect(record.closing?.calls).toBe(2);
@@ -87,16 +89,16 @@ describe('session record', () => {
 
   it('refuses a folder that holds something', async () => {
     const dir = await recorded();
-    await expect(createSessionRecord(dir, HEAD, MODULES)).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+    await expect(createSessionRecord(dir, OPENED, MODULES)).rejects.toMatchObject({ code: 'FILE_EXISTS' });
   });
 
   it('refuses a header or a call that does not fit the adapter, and writes nothing', async () => {
     const dir = join(await temporaryFolder(), 'session');
-    await expect(createSessionRecord(dir, { ...HEAD, inputs: [[0, 1]] }, MODULES)).rejects.toEqual(
-      malformed(/width/),
-    );
+    await expect(
+      createSessionRecord(dir, { ...OPENED, header: { ...HEAD, inputs: [[0, 1]] } }, MODULES),
+    ).rejects.toEqual(malformed(/width/));
     await expect(readdir(dir)).rejects.toThrow('ENOENT');
-    const record = await createSessionRecord(dir, HEAD, MODULES);
+    const record = await createSessionRecord(dir, OPENED, MODULES);
     const call = randomCall(HEAD, 2);
     await expect(record.append({ ...call, tokens: 3 })).rejects.toEqual(malformed(/./));
     await expect(record.append({ ...call, outputs: call.outputs.slice(1) })).rejects.toEqual(malformed(/./));
@@ -106,7 +108,7 @@ describe('session record', () => {
 
   it('takes nothing after its closing', async () => {
     const dir = join(await temporaryFolder(), 'session');
-    const record = await createSessionRecord(dir, HEAD, MODULES);
+    const record = await createSessionRecord(dir, OPENED, MODULES);
     await record.append(CALLS[0]!);
     const closing = await closingFor(record);
     await record.finish(closing);

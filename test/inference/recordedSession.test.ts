@@ -12,7 +12,7 @@ import { byteWindows } from '../../src/inference/loss.js';
 import { createSessionRecord, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
 import { temporaryFolder } from './fixtures.js';
-import { header, INPUTS, MODULES, randomCall, randomModule, serve } from './parties.js';
+import { header, INPUTS, MODULES, randomCall, randomModule, SEED, serve } from './parties.js';
 
 /** A base model without a network: its activations follow from the ids. */
 function fakeModel(
@@ -203,23 +203,24 @@ describe('session folder', () => {
   it("is its owner's alone; one that was there keeps its mode", async () => {
     const dir = await temporaryFolder();
     const mode = async (...names: string[]) => ((await stat(join(dir, ...names))).mode & 0o777).toString(8);
-    const record = await createSessionRecord(join(dir, 'new'), header(), MODULES);
+    const record = await createSessionRecord(join(dir, 'new'), { header: header(), seed: SEED }, MODULES);
     await record.append(randomCall(header(), 2));
     expect(await mode('new')).toBe('700');
     expect(await mode('new', 'session.json')).toBe('600');
+    expect(await mode('new', 'session.secret')).toBe('600');
     expect(await mode('new', 'calls', '000000.safetensors')).toBe('600');
     await mkdir(join(dir, 'there'), { mode: 0o755 });
-    await createSessionRecord(join(dir, 'there'), header(), MODULES);
+    await createSessionRecord(join(dir, 'there'), { header: header(), seed: SEED }, MODULES);
     expect(await mode('there', 'calls')).toBe('700');
     expect((await openSessionRecord(join(dir, 'there'))).callCount).toBe(0);
-    expect(await readdir(join(dir, 'there'))).toHaveLength(2);
+    expect(await readdir(join(dir, 'there'))).toHaveLength(3);
   });
 });
 
 describe('sizes of a call', () => {
   it('bound the file from above, closely', async () => {
     const dir = join(await temporaryFolder(), 'session');
-    const record = await createSessionRecord(dir, header(), MODULES);
+    const record = await createSessionRecord(dir, { header: header(), seed: SEED }, MODULES);
     for (const tokens of [1, 100]) {
       await record.append(randomCall(header(), tokens));
       const name = `00000${record.callCount - 1}.safetensors`;

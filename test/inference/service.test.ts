@@ -39,6 +39,7 @@ import {
   MODULES,
   randomModule,
   randomRows,
+  SEED,
   type Served,
   serve,
   USER,
@@ -191,6 +192,7 @@ async function raw(served: Served) {
     adapterId: hexToBytes(adapterId(served.commitment)),
     userKey: USER.publicKey,
     nonce: new Uint8Array(32).fill(9),
+    seed: SEED,
     inputs: INPUTS.map((modules) => ({ modules })),
   });
   return { channel, request };
@@ -205,6 +207,7 @@ describe('refusals', () => {
       [{ adapterId: new Uint8Array(32) }, refused('SESSION_MISMATCH', 'NOT_FOUND', /another adapter/)],
       [{ userKey: new Uint8Array(31) }, refused('SESSION_MALFORMED', 'INVALID_ARGUMENT')],
       [{ nonce: new Uint8Array() }, refused('SESSION_MALFORMED', 'INVALID_ARGUMENT')],
+      [{ seed: new Uint8Array(31) }, refused('SESSION_MALFORMED', 'INVALID_ARGUMENT')],
       [{ inputs: [] }, refused('SESSION_MALFORMED', 'INVALID_ARGUMENT')],
       [
         { inputs: [create(InputGroupSchema, { modules: [3] })] },

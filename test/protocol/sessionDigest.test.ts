@@ -1,19 +1,18 @@
-import { createHash } from 'node:crypto';
+import { createHash, hkdfSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { bytesToHex, canonicalJson } from '../../src/bytes.js';
 import type { SessionCall, SessionHeader } from '../../src/protocol/session.js';
 import {
-  callDigest,
   checkCall,
   checkHeader,
-  combineDigests,
   headerDigest,
   MAX_CALL_TOKENS,
   MAX_EXPONENT,
   MAX_SESSION_CALLS,
 } from '../../src/protocol/sessionDigest.js';
 import { readSession, sessionDigest } from '../../src/protocol/sessionPass.js';
-import { MemorySession } from '../support/scenario.js';
+import { SessionTree } from '../../src/protocol/sessionTree.js';
+import { MemorySession, SESSION_SEED } from '../support/scenario.js';
 import { expectRefused } from './refused.js';
 
 const modules = [
@@ -191,46 +190,121 @@ const be = (value: number) => {
   bytes.writeUInt32BE(value);
   return bytes;
 };
-const framed = (array: Int16Array | BigInt64Array) => {
-  const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
-  return [be(bytes.length), bytes];
-};
+const le = (array: Int16Array | BigInt64Array) =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+
+/** Head of a tree of leaves: the left subtree is the largest full one (RFC 9162, section 2.1.1). */
+function head(leaves: readonly Buffer[]): Buffer {
+  if (leaves.length === 0) return sha('zklora/session/empty/v1\0');
+  if (leaves.length === 1) return leaves[0]!;
+  let left = 1;
+  while (2 * left < leaves.length) left *= 2;
+  return sha('zklora/session/node/v1\0', head(leaves.slice(0, left)), head(leaves.slice(left)));
+}
+
+/** Digest of a session with the modules above, from its definition. */
+function expectedDigest(calls: readonly SessionCall[], seed: Uint8Array): string {
+  const leaves: Buffer[] = [];
+  let row = 0;
+  for (const [index, { tokens, inputs, outputs }] of calls.entries()) {
+    for (let token = 0; token < tokens; token++, row++) {
+      for (const [module, input] of [0, 1, 0].entries()) {
+        const block = Buffer.from(
+          hkdfSync(
+            'sha256',
+            seed,
+            '',
+            Buffer.concat([Buffer.from('zklora/session/salt/v1\0'), be(leaves.length >> 7)]),
+            4096,
+          ),
+        );
+        const salt = block.subarray(32 * (leaves.length % 128)).subarray(0, 32);
+        const { x, exponents } = inputs[input]!;
+        const n = modules[module]!.inFeatures;
+        const k = modules[module]!.outFeatures;
+        const exponent = Buffer.alloc(2);
+        exponent.writeInt16BE(exponents[token]!);
+        const data = [
+          le(x.slice(n * token, n * token + n)),
+          le(outputs[module]!.slice(k * token, k * token + k)),
+        ];
+        leaves.push(
+          sha(
+            'zklora/session/row/v1\0',
+            salt,
+            be(row),
+            be(index),
+            be(module),
+            exponent,
+            ...data.map(({ length }) => be(length)),
+            ...data,
+          ),
+        );
+      }
+    }
+  }
+  const headerHash = sha('zklora/session/header/v1\0', canonicalJson(header));
+  return sha('zklora/session/v1\0', headerHash, be(calls.length), be(row), head(leaves)).toString('hex');
+}
+
+const digestOf = async (calls: readonly SessionCall[], seed = SESSION_SEED) =>
+  bytesToHex(await sessionDigest(new MemorySession(header, calls, seed), modules));
 
 describe('digests', () => {
-  it('follow their definition', async () => {
-    const calls = [call(2), call(1)];
-    const callHashes = calls.map((one, index) =>
-      sha(
-        'zklora/session/call/v1\0',
-        be(index),
-        be(one.tokens),
-        ...one.inputs.flatMap(({ x, exponents }) => [...framed(x), ...framed(exponents)]),
-        ...one.outputs.flatMap(framed),
-      ),
-    );
-    const headerHash = sha('zklora/session/header/v1\0', canonicalJson(header));
-    const whole = sha('zklora/session/v1\0', headerHash, be(2), ...callHashes);
-    expect(bytesToHex(headerDigest(header))).toBe(headerHash.toString('hex'));
-    expect(bytesToHex(callDigest(header, modules, 1, calls[1]!))).toBe(callHashes[1]!.toString('hex'));
-    expect(bytesToHex(combineDigests(header, callHashes))).toBe(whole.toString('hex'));
-    expect(bytesToHex(await sessionDigest(new MemorySession(header, calls), modules))).toBe(
-      whole.toString('hex'),
+  it.each([[[]], [[1]], [[2, 1]], [[1, 2]], [[3]], [[40, 4]]])(
+    'follow their definition: calls of %j tokens',
+    async (tokens) => {
+      const calls = tokens.map((count) => call(count));
+      expect(await digestOf(calls)).toBe(expectedDigest(calls, SESSION_SEED));
+    },
+  );
+
+  it('differ for another division into calls, and another seed', async () => {
+    const split = [call(1), call(1)];
+    const joined: SessionCall = {
+      tokens: 2,
+      inputs: split[0]!.inputs.map(({ x, exponents }, i) => ({
+        x: Int16Array.of(...x, ...split[1]!.inputs[i]!.x),
+        exponents: Int16Array.of(...exponents, ...split[1]!.inputs[i]!.exponents),
+      })),
+      outputs: split[0]!.outputs.map((y, i) => BigInt64Array.of(...y, ...split[1]!.outputs[i]!)),
+    };
+    expect(await digestOf(split)).not.toBe(await digestOf([joined]));
+    expect(await digestOf(split, new Uint8Array(32).fill(6))).not.toBe(await digestOf(split));
+    expect(bytesToHex(headerDigest(header))).toBe(
+      sha('zklora/session/header/v1\0', canonicalJson(header)).toString('hex'),
     );
   });
 
-  it('read views into larger buffers', () => {
+  it('read views into larger buffers', async () => {
     const one = call(1);
     const roomy = new Int16Array([7, 7, ...one.inputs[0]!.x, 7]).subarray(2, 5);
     const viewed = { ...one, inputs: [{ ...one.inputs[0]!, x: roomy }, one.inputs[1]!] };
-    expect(callDigest(header, modules, 0, viewed)).toEqual(callDigest(header, modules, 0, one));
+    expect(await digestOf([viewed])).toBe(await digestOf([one]));
   });
 
-  it('are not made of calls that do not fit', async () => {
+  it('are not made of calls that do not fit, nor with a seed of another length', async () => {
+    const tree = new SessionTree({ header, seed: SESSION_SEED }, modules);
+    const short = call(1, { outputs: [] });
+    await expectRefused(() => tree.add(short), 'SESSION_MALFORMED', /inputs and outputs/);
+    const place = { call: 0, row: 0 };
+    await expectRefused(() => tree.fingerprint(short, place), 'SESSION_MALFORMED', /inputs and outputs/);
+    expect(tree.tokens).toBe(0);
     await expectRefused(
-      () => callDigest(header, modules, 0, call(1, { outputs: [] })),
+      () => digestOf([call(1)], new Uint8Array(31)),
       'SESSION_MALFORMED',
-      /inputs and outputs/,
+      /^the seed of a session has 32 bytes$/,
     );
+  });
+
+  it('of a growing session can be taken at any time', async () => {
+    const calls = [call(2), call(1), call(3)];
+    const tree = new SessionTree({ header, seed: SESSION_SEED }, modules);
+    for (const [i, one] of calls.entries()) {
+      expect(bytesToHex(tree.digest())).toBe(await digestOf(calls.slice(0, i)));
+      tree.add(one);
+    }
+    expect(bytesToHex(tree.digest())).toBe(await digestOf(calls));
   });
 });
 
@@ -251,7 +325,7 @@ describe('reading a session', () => {
     const wrong = new MemorySession({ ...header, inputs: [[9]] }, []);
     await expectRefused(() => readSession(wrong, modules), 'SESSION_MALFORMED', /module 9/);
     const readCall = () => Promise.reject(new Error('read'));
-    const long = { header, callCount: MAX_SESSION_CALLS + 1, readCall };
+    const long = { header, seed: SESSION_SEED, callCount: MAX_SESSION_CALLS + 1, readCall };
     await expectRefused(
       () => readSession(long, modules),
       'SESSION_MALFORMED',
@@ -274,7 +348,7 @@ describe('reading a session', () => {
       reads += 1;
       return calls[index]!;
     };
-    const { stable } = await readSession({ header: one, callCount: 2, readCall }, wide);
+    const { stable } = await readSession({ header: one, seed: SESSION_SEED, callCount: 2, readCall }, wide);
     expect((await stable.readCall(0)).outputs[0]![0]).toBe(1n);
     expect(reads).toBe(2);
     expect((await stable.readCall(1)).outputs[0]![0]).toBe(2n);

@@ -146,6 +146,7 @@ describe('both verifiers accept every honest proof', () => {
       ...developmentFiles(),
       adapter: readFileSync(new URL('adapter.zkl.json', folder), 'utf8'),
       header: JSON.stringify(session.header),
+      secret: readFileSync(new URL('session/session.secret', folder), 'utf8'),
       calls: await Promise.all(Array.from({ length: session.callCount }, (_, i) => session.readCall(i))),
       proof: new Uint8Array(readFileSync(new URL('proof.zkl', folder))),
     });
@@ -398,6 +399,19 @@ describe('both verifiers refuse, for the same reason', () => {
       const mutant = { ...files, header: JSON.stringify({ ...header, inputs: value }) };
       const { own, reference } = await bothVerdicts(engine, mutant);
       expect(own, JSON.stringify(value)).toBe('SESSION_MALFORMED');
+      expect(reference.valid).toBe(false);
+    }
+  });
+
+  it('another seed, even where the proof claims it, and a seed that is none', async () => {
+    const seed = '06'.repeat(32);
+    const other = { ...files, secret: JSON.stringify({ format: 'zklora/session-secret/v1', seed }) };
+    await expectRefused(engine, other, 'WRONG_SESSION');
+    await expectRefused(engine, await repinned(other), 'OPENING_INVALID');
+    for (const value of [seed.slice(2), seed.toUpperCase().replace('0', 'A'), null]) {
+      const secret = JSON.stringify({ format: 'zklora/session-secret/v1', seed: value });
+      const { own, reference } = await bothVerdicts(engine, { ...files, secret });
+      expect(own).toBe('SESSION_MALFORMED');
       expect(reference.valid).toBe(false);
     }
   });

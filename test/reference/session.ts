@@ -1,4 +1,5 @@
-import { concatBytes, fromHex, labelled, u32 } from './bytes.js';
+import { hkdf } from '@noble/hashes/hkdf.js';
+import { ascii, concatBytes, fromHex, labelled, sha256, u32 } from './bytes.js';
 import { canonicalJson } from './canonicalJson.js';
 import type { ReferenceModule } from './commitment.js';
 import { integerIn, listOf, membersOf } from './members.js';
@@ -30,6 +31,7 @@ const SMALLEST = -(2n ** 63n);
 /** Checks a session and computes its digest (docs/protocol.md section 4). */
 export function readSession(
   header: unknown,
+  secret: unknown,
   calls: readonly ReferenceCall[],
   modules: readonly ReferenceModule[],
 ): ReferenceSession {
@@ -41,23 +43,30 @@ export function readSession(
   demand(all.format === 'zklora/session/v1', 'the session is of another format');
   for (const name of ['adapterId', 'contributorKey', 'userKey', 'nonce'] as const)
     fromHex(all[name], 32, name);
+  const opened = membersOf(secret, ['format', 'seed'], 'the session secret');
+  demand(opened.format === 'zklora/session-secret/v1', 'the session secret is of another format');
+  const seed = fromHex(opened.seed, 32, 'seed');
   const inputs = readInputs(all.inputs, modules);
   const inputOf = new Map(inputs.flatMap((users, input) => users.map((module) => [module, input] as const)));
   const members = [...inputOf.keys()].sort((a, b) => a - b);
   demand(calls.length <= 2 ** 20, 'a session has at most 2^20 calls');
-  const digests = calls.map((call, index) => {
-    checkCall(call, inputs, members, modules);
-    return callDigest(call, index);
-  });
+  for (const call of calls) checkCall(call, inputs, members, modules);
+  const tokens = calls.reduce((sum, call) => sum + call.tokens, 0);
   const headerDigest = labelled('zklora/session/header/v1', new TextEncoder().encode(canonicalJson(header)));
   return {
-    digest: labelled('zklora/session/v1', headerDigest, u32(calls.length), ...digests),
+    digest: labelled(
+      'zklora/session/v1',
+      headerDigest,
+      u32(calls.length),
+      u32(tokens),
+      headOf(leavesOf(seed, calls, members, inputOf)),
+    ),
     adapterId: String(all.adapterId),
     contributorKey: String(all.contributorKey),
     inputOf,
     modules: members,
     calls,
-    tokens: calls.reduce((sum, { tokens }) => sum + tokens, 0),
+    tokens,
   };
 }
 
@@ -104,7 +113,7 @@ function checkCall(
   });
 }
 
-/** u32 byte length and the entries, little-endian. */
+/** The entries, little-endian. */
 function encoded(array: Int16Array | BigInt64Array): Uint8Array {
   const bytes = new Uint8Array(array.length * array.BYTES_PER_ELEMENT);
   const view = new DataView(bytes.buffer);
@@ -112,15 +121,74 @@ function encoded(array: Int16Array | BigInt64Array): Uint8Array {
     if (typeof entry === 'bigint') view.setBigInt64(8 * i, entry, true);
     else view.setInt16(2 * i, entry, true);
   });
-  return concatBytes(u32(bytes.length), bytes);
+  return bytes;
 }
 
-function callDigest(call: ReferenceCall, index: number): Uint8Array {
-  return labelled(
-    'zklora/session/call/v1',
-    u32(index),
-    u32(call.tokens),
-    ...call.inputs.flatMap(({ x, exponents }) => [encoded(x), encoded(exponents)]),
-    ...call.outputs.map(encoded),
-  );
+/** Leaves of the tree: token rows in order, and in each the modules, ascending. */
+function leavesOf(
+  seed: Uint8Array,
+  calls: readonly ReferenceCall[],
+  members: readonly number[],
+  inputOf: ReadonlyMap<number, number>,
+): Uint8Array[] {
+  const leaves: Uint8Array[] = [];
+  let salts: Uint8Array = new Uint8Array();
+  let row = 0;
+  calls.forEach(({ tokens, inputs, outputs }, call) => {
+    for (let token = 0; token < tokens; token++) {
+      members.forEach((module, member) => {
+        const place = leaves.length % 128;
+        if (place === 0) salts = saltsOf(seed, leaves.length / 128);
+        const { x, exponents } = inputs[inputOf.get(module)!]!;
+        const y = outputs[member]!;
+        const rowOf = <T extends Int16Array | BigInt64Array>(array: T) => {
+          const width = array.length / tokens;
+          return encoded(array.subarray(width * token, width * (token + 1)));
+        };
+        const [xBytes, yBytes] = [rowOf(x), rowOf(y)];
+        leaves.push(
+          labelled(
+            'zklora/session/row/v1',
+            salts.slice(32 * place, 32 * place + 32),
+            u32(row),
+            u32(call),
+            u32(module),
+            i16(exponents[token]!),
+            u32(xBytes.length),
+            u32(yBytes.length),
+            xBytes,
+            yBytes,
+          ),
+        );
+      });
+      row += 1;
+    }
+  });
+  return leaves;
+}
+
+/** Salts of 128 leaves. */
+function saltsOf(seed: Uint8Array, block: number): Uint8Array {
+  const info = concatBytes(ascii('zklora/session/salt/v1'), Uint8Array.of(0), u32(block));
+  return hkdf(sha256, seed, undefined, info, 4096);
+}
+
+/** Level by level; the odd node at a level's end moves up as it is. */
+function headOf(leaves: readonly Uint8Array[]): Uint8Array {
+  if (leaves.length === 0) return labelled('zklora/session/empty/v1');
+  let level = [...leaves];
+  while (level.length > 1) {
+    const above: Uint8Array[] = [];
+    for (let i = 0; i + 1 < level.length; i += 2) {
+      above.push(labelled('zklora/session/node/v1', level[i]!, level[i + 1]!));
+    }
+    level = level.length % 2 === 1 ? [...above, level.at(-1)!] : above;
+  }
+  return level[0]!;
+}
+
+function i16(value: number): Uint8Array {
+  const bytes = new Uint8Array(2);
+  new DataView(bytes.buffer).setInt16(0, value);
+  return bytes;
 }

@@ -17,6 +17,8 @@ export interface ReferenceInput {
   readonly commitmentJson: string;
   /** session.json, parsed. */
   readonly sessionHeader: unknown;
+  /** session.secret, parsed. */
+  readonly sessionSecret: unknown;
   readonly calls: readonly ReferenceCall[];
   /** proof.zkl. */
   readonly proof: Uint8Array;
@@ -62,7 +64,7 @@ export function openProofs(input: ReferenceInput): OpenedProof[] {
   const parameters = parseParameters(input.paramsJson);
   demand(!parameters.development || input.allowDevelopment === true, 'development parameters');
   const commitment = parseCommitment(input.commitmentJson);
-  const session = readSession(input.sessionHeader, input.calls, commitment.modules);
+  const session = readSession(input.sessionHeader, input.sessionSecret, input.calls, commitment.modules);
   demand(bytesToHex(parameters.id) === commitment.parametersId, 'the adapter is of another parameter set');
   demand(sameBytes(file.parametersId, parameters.id), 'the proof is of another parameter set');
   demand(bytesToHex(commitment.id) === session.adapterId, 'the session is of another adapter');

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { adapterId, parseAdapterCommitment } from '../../src/adapter/index.js';
 import type { Engine } from '../../src/algebra/index.js';
+import { bytesToHex, hexToBytes } from '../../src/bytes.js';
 import { parameterSetId, parseParameterSet, verificationKeyOf } from '../../src/circuit/parameters.js';
 import { ZkLoraError } from '../../src/errors.js';
-import { parseSessionHeader } from '../../src/inference/sessionHeader.js';
-import type { SessionCall } from '../../src/protocol/index.js';
+import { parseSessionHeader, parseSessionSecret } from '../../src/inference/sessionHeader.js';
+import type { SessionCall, SessionHeader } from '../../src/protocol/index.js';
 import { readSession, verifyProof } from '../../src/protocol/index.js';
 import { type ReferenceInput, type ReferenceResult, referenceVerify } from '../reference/verify.js';
 import { MemorySession, type Scenario } from './scenario.js';
@@ -22,6 +23,8 @@ export interface VerifierFiles {
   readonly adapter: string;
   /** session.json */
   readonly header: string;
+  /** session.secret */
+  readonly secret: string;
   readonly calls: readonly SessionCall[];
   /** proof.zkl */
   readonly proof: Uint8Array;
@@ -45,6 +48,7 @@ export function scenarioFiles(
     ...parameters,
     adapter: JSON.stringify(scenario.adapter),
     header: JSON.stringify(scenario.session.header),
+    secret: JSON.stringify({ format: 'zklora/session-secret/v1', seed: bytesToHex(scenario.session.seed) }),
     calls: scenario.session.calls,
     proof,
   };
@@ -69,10 +73,15 @@ export function referenceInput(files: VerifierFiles): ReferenceInput {
     vkeyFiles: files.key,
     commitmentJson: files.adapter,
     sessionHeader: JSON.parse(files.header),
+    sessionSecret: JSON.parse(files.secret),
     calls: files.calls,
     proof: files.proof,
     allowDevelopment: true,
   };
+}
+
+function sessionOf(header: SessionHeader, files: VerifierFiles): MemorySession {
+  return new MemorySession(header, files.calls, hexToBytes(parseSessionSecret(files.secret).seed));
 }
 
 async function ownVerdict(
@@ -86,7 +95,7 @@ async function ownVerdict(
       parameters,
       verificationKeys: async (pairs) => verificationKeyOf(parameters, pairs, files.key(pairs)),
       adapter: parseAdapterCommitment(files.adapter),
-      session: new MemorySession(parseSessionHeader(files.header), files.calls),
+      session: sessionOf(parseSessionHeader(files.header), files),
       proof: files.proof,
       allowDevelopmentParameters: true,
     });
@@ -157,7 +166,7 @@ export async function repinned(files: VerifierFiles): Promise<VerifierFiles> {
       contributorKey: adapter.contributorKey,
     }),
   );
-  const { digest } = await readSession(new MemorySession(header, files.calls), adapter.modules);
+  const { digest } = await readSession(sessionOf(header, files), adapter.modules);
   const proof = Uint8Array.from(files.proof);
   proof.set(Buffer.from(parametersId, 'hex'), ID_OFFSETS.parameters);
   proof.set(Buffer.from(adapterId(adapter), 'hex'), ID_OFFSETS.adapter);

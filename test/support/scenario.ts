@@ -51,13 +51,18 @@ export function randomModule(name: string, shape: Shape, random: () => number): 
   };
 }
 
+/** Seed of the salts of sessions held in memory. */
+export const SESSION_SEED = new Uint8Array(32).fill(5);
+
 /** A session held in memory. */
 export class MemorySession implements Session {
   readonly header: SessionHeader;
+  readonly seed: Uint8Array;
   readonly calls: SessionCall[];
 
-  constructor(header: SessionHeader, calls: readonly SessionCall[]) {
+  constructor(header: SessionHeader, calls: readonly SessionCall[], seed: Uint8Array = SESSION_SEED) {
     this.header = header;
+    this.seed = seed;
     this.calls = [...calls];
   }
 
@@ -71,7 +76,7 @@ export class MemorySession implements Session {
 
   /** Deep copy, for tampering. */
   clone(): MemorySession {
-    return new MemorySession(structuredClone(this.header), structuredClone(this.calls));
+    return new MemorySession(structuredClone(this.header), structuredClone(this.calls), this.seed.slice());
   }
 }
 

@@ -26,8 +26,8 @@ import {
   type SessionClosing,
 } from '../../../src/inference/sessionHeader.js';
 import type { SessionCall, SessionHeader } from '../../../src/protocol/index.js';
-import { callDigest } from '../../../src/protocol/sessionDigest.js';
 import { sessionDigest } from '../../../src/protocol/sessionPass.js';
+import { SessionTree } from '../../../src/protocol/sessionTree.js';
 import { MemorySession } from '../../support/scenario.js';
 import { everyByte, everyLength, randomEdits } from './bytes.js';
 import { everyEdit, surroundings } from './json.js';
@@ -76,7 +76,7 @@ beforeAll(async () => {
     contributorSignature: contributorSignature!,
   };
   folder = await mkdtemp(join(tmpdir(), 'zklora-fuzz-'));
-  const writer = await createSessionRecord(join(folder, 'session'), header, subject.adapter.modules);
+  const writer = await createSessionRecord(join(folder, 'session'), session, subject.adapter.modules);
   for (const one of session.calls) await writer.append(one);
   await writer.finish(closing);
   record = await openSessionRecord(join(folder, 'session'));
@@ -107,6 +107,7 @@ const closingTarget: Target = {
     const read = parseSessionClosing(text(bytes));
     const checked = {
       header,
+      seed: record.seed,
       closing: read,
       dir: folder,
       callCount: 2,
@@ -125,8 +126,9 @@ const callTarget: Target = {
   codes: CALL_CODES,
   judge(bytes): Outcome {
     const read = decodeCall(header, bytes, 'call file 000001.safetensors');
-    const digest = callDigest(header, subject.adapter.modules, 1, read);
-    const same = equalBytes(digest, callDigest(header, subject.adapter.modules, 1, call));
+    const tree = new SessionTree(subject.session, subject.adapter.modules);
+    const place = { call: 1, row: subject.session.calls[0]!.tokens };
+    const same = equalBytes(tree.fingerprint(read, place), tree.fingerprint(call, place));
     if (!same) return 'invalid';
     expect(read).toEqual(call);
     return 'same';
