@@ -6,9 +6,20 @@
 import { concatBytes, utf8ToBytes } from './bytes.js';
 import { sha256Of } from './sha256.js';
 
+const HASH_BYTES = 32;
+
 /** H(label | 00 | left | right). */
-function hashNode(label: string, left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256Of(concatBytes(utf8ToBytes(label), Uint8Array.of(0), left, right));
+type HashNode = (left: Uint8Array, right: Uint8Array) => Uint8Array;
+
+function nodeHasher(label: string): HashNode {
+  const prefix = concatBytes(utf8ToBytes(label), Uint8Array.of(0));
+  const bytes = new Uint8Array(prefix.length + 2 * HASH_BYTES);
+  bytes.set(prefix);
+  return (left, right) => {
+    bytes.set(left, prefix.length);
+    bytes.set(right, prefix.length + HASH_BYTES);
+    return sha256Of(bytes);
+  };
 }
 
 /** A full subtree: its head, how many leaves it has, whether the leaf whose path is wanted is among them. */
@@ -20,7 +31,7 @@ interface Subtree {
 
 /** A tree that is read leaf by leaf; holds one subtree for each binary digit of the number of leaves. */
 export class MerkleTree {
-  readonly #label: string;
+  readonly #hashNode: HashNode;
   readonly #wanted: number | undefined;
   readonly #path: Uint8Array[] = [];
   #full: Subtree[] = [];
@@ -31,7 +42,7 @@ export class MerkleTree {
    * @param wanted index of the leaf whose path is to be kept
    */
   constructor(label: string, wanted?: number) {
-    this.#label = label;
+    this.#hashNode = nodeHasher(label);
     this.#wanted = wanted;
   }
 
@@ -68,7 +79,7 @@ export class MerkleTree {
     if (left.wanted) path.push(right.head);
     if (right.wanted) path.push(left.head);
     return {
-      head: hashNode(this.#label, left.head, right.head),
+      head: this.#hashNode(left.head, right.head),
       leaves: left.leaves + right.leaves,
       wanted: left.wanted || right.wanted,
     };
@@ -80,7 +91,7 @@ export class MerkleTree {
  *
  * @param label of inner nodes
  * @param index of the leaf, from 0, below `count`; both safe integers
- * @param path siblings, lowest first
+ * @param path siblings, 32 bytes each, lowest first
  * @returns undefined when the path does not have the length that index and count demand
  */
 export function headFromPath(
@@ -90,19 +101,20 @@ export function headFromPath(
   count: number,
   path: readonly Uint8Array[],
 ): Uint8Array | undefined {
+  const hashNode = nodeHasher(label);
   let node = leaf;
   let place = index;
   let last = count - 1;
   for (const sibling of path) {
     if (last === 0) return undefined;
     if (place % 2 === 1 || place === last) {
-      node = hashNode(label, sibling, node);
+      node = hashNode(sibling, node);
       while (place % 2 === 0 && place !== 0) {
         place = Math.floor(place / 2);
         last = Math.floor(last / 2);
       }
     } else {
-      node = hashNode(label, node, sibling);
+      node = hashNode(node, sibling);
     }
     place = Math.floor(place / 2);
     last = Math.floor(last / 2);

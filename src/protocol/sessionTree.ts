@@ -6,7 +6,7 @@ import { concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { MerkleTree } from '../merkle.js';
 import { createSha256 } from '../sha256.js';
-import { RowSalts } from './rowSalts.js';
+import { RowSalts, SALT_BYTES } from './rowSalts.js';
 import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
 import { checkCall, checkHeader, headerDigest, type ModuleShape } from './sessionDigest.js';
 import { MAX_TOKENS } from './statement.js';
@@ -46,7 +46,10 @@ function littleEndianBytes(array: Int16Array | BigInt64Array): Uint8Array {
 
 /** H("zklora/session/row/v1" | 00 | salt | u32 row, call, module | i16 exponent | u32 bytes of x, y | x | y). */
 export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }: SessionRow): Uint8Array {
-  const place = new DataView(new ArrayBuffer(22));
+  const prefix = new Uint8Array(LEAF.length + SALT_BYTES + 22);
+  prefix.set(LEAF);
+  prefix.set(salt, LEAF.length);
+  const place = new DataView(prefix.buffer, LEAF.length + SALT_BYTES);
   place.setUint32(0, row);
   place.setUint32(4, call);
   place.setUint32(8, module);
@@ -54,7 +57,7 @@ export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }:
   place.setUint32(14, x.byteLength);
   place.setUint32(18, y.byteLength);
   return createSha256()
-    .update(concatBytes(LEAF, salt, new Uint8Array(place.buffer)))
+    .update(prefix)
     .update(littleEndianBytes(x))
     .update(littleEndianBytes(y))
     .digest();
