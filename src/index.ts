@@ -35,6 +35,9 @@ export {
   serveContributor,
 } from './inference/index.js';
 export {
+  type BatchItem,
+  type BatchResult,
+  type BatchVerdict,
   type InvalidReason,
   proveRegistration,
   proveSession,
@@ -42,6 +45,7 @@ export {
   type RegistrationResult,
   type Session,
   type VerificationResult,
+  verifyBatch,
   verifyProof,
   verifyRegistration,
 } from './protocol/index.js';

@@ -29,3 +29,11 @@ export {
   type VerifyOptions,
   verifyProof,
 } from './verify.js';
+export {
+  type BatchItem,
+  type BatchResult,
+  type BatchVerdict,
+  MAX_BATCH_PROOFS,
+  type VerifyBatchOptions,
+  verifyBatch,
+} from './verifyBatch.js';

@@ -4,12 +4,12 @@ import {
   Fr,
   type G1Point,
   type G2Point,
-  type PairingProduct,
   vectorFromScalars,
 } from '../algebra/index.js';
 import { absorbFinal, drawFold, drawResponse } from './challenges.js';
 import { formCoefficients, formPoint } from './linearForm.js';
 import type { GroupProof } from './proof.js';
+import type { PairingTerms } from './sumVerify.js';
 import type { Transcript } from './transcript.js';
 
 /** Challenges of one linear-form proof. */
@@ -39,7 +39,7 @@ export function replayLinearForm(transcript: Transcript, proof: GroupProof): Lin
  */
 export function addLinearFormEquation(
   engine: Engine,
-  product: PairingProduct,
+  product: PairingTerms,
   g2: G2Point,
   weight: bigint,
   proof: GroupProof,

@@ -21,11 +21,14 @@ export type InvalidReason =
   | 'LINEAR_FORM_INVALID'
   | 'OPENING_INVALID';
 
+/** Collects the terms of a pairing product; `PairingProduct` is one. */
+export type PairingTerms = Pick<PairingProduct, 'add' | 'addMany'>;
+
 /** One equation of a proof: adds its terms, times a weight, to a pairing product. */
 export interface Equation {
   readonly reason: InvalidReason;
   readonly message: string;
-  add(product: PairingProduct, weight: bigint): void;
+  add(product: PairingTerms, weight: bigint): void;
 }
 
 /**

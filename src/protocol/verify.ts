@@ -17,11 +17,11 @@ import { foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
-import { decodeRows } from './rows.js';
+import { decodeRows, type ModuleRows } from './rows.js';
 import { type Session, sessionModules } from './session.js';
 import { readSession } from './sessionPass.js';
 import { buildStatement, type Statement } from './statement.js';
-import type { InvalidReason } from './sumVerify.js';
+import type { Equation, InvalidReason } from './sumVerify.js';
 import { groupEquations, openingEquations, replayChallenges } from './verifyEquations.js';
 
 export type { InvalidReason } from './sumVerify.js';
@@ -78,6 +78,27 @@ class Refusal extends Error {
   }
 }
 
+/** The equations of one proof, weighted by powers of the challenge that its transcript drew last. */
+export interface ProofEquations {
+  readonly equations: readonly Equation[];
+  readonly batch: bigint;
+}
+
+/** A proof file whose claims have been compared with the verifier's own data; its equations are not yet checked. */
+export interface ReadProof {
+  /** Holds if all equations do. */
+  readonly verdict: Extract<VerificationResult, { valid: true }>;
+  /** One entry for each proof of the file. */
+  readonly checks: readonly ProofEquations[];
+}
+
+/** What proofs under one parameter set share; filled as they are read. */
+export class VerifierCache {
+  readonly keys = new Map<number, VerificationKey>();
+  /** Committed rows by adapter id, then by module index. */
+  readonly rows = new Map<string, Map<number, ModuleRows>>();
+}
+
 /**
  * Verifies that every delta of a session was computed with the committed weights.
  *
@@ -89,15 +110,41 @@ class Refusal extends Error {
  * if (!verdict.valid) console.error(verdict.reason, verdict.message);
  */
 export async function verifyProof(options: VerifyOptions): Promise<VerificationResult> {
+  const read = await readProof(options, new VerifierCache());
+  return 'checks' in read ? checkProof(options.engine, read) : read;
+}
+
+/** Checks the equations of a proof file, those of each proof with one product of pairings. */
+export async function checkProof(
+  engine: Engine,
+  { verdict, checks }: ReadProof,
+): Promise<VerificationResult> {
+  for (const { equations, batch } of checks) {
+    const failed = await falseEquation(engine, equations, batch);
+    if (failed) return { valid: false, reason: failed.reason, message: failed.message };
+  }
+  return verdict;
+}
+
+/**
+ * Reads a proof file and compares what it is about with the verifier's own data: everything but the equations.
+ *
+ * @returns the equations, or a verdict when it is refused without them
+ * @throws ZkLoraError as {@link verifyProof}
+ */
+export async function readProof(
+  options: VerifyOptions,
+  cache: VerifierCache,
+): Promise<ReadProof | Extract<VerificationResult, { valid: false }>> {
   try {
-    return await verifyOrRefuse(options);
+    return await readOrRefuse(options, cache);
   } catch (error) {
     if (error instanceof Refusal) return { valid: false, reason: error.reason, message: error.message };
     throw error;
   }
 }
 
-async function verifyOrRefuse(options: VerifyOptions): Promise<VerificationResult> {
+async function readOrRefuse(options: VerifyOptions, cache: VerifierCache): Promise<ReadProof> {
   const { parameters, adapter, session, registration } = options;
   checkAdapterCommitment(adapter);
   const outline = outlineProofFile(options.proof);
@@ -145,16 +192,19 @@ async function verifyOrRefuse(options: VerifyOptions): Promise<VerificationResul
     return statement;
   });
   const { proofs } = decodeProofFile(options.proof);
-  await verifyStatements(options, stable, statements, proofs);
+  const checks = await equationsOf(options, id, stable, statements, proofs, cache);
   return {
-    valid: true,
-    adapterId: id,
-    parametersId,
-    sessionDigest,
-    modules: members.map((index) => adapter.modules[index]!.name),
-    tokens,
-    proofs: proofs.length,
-    integerWeights: registration !== undefined,
+    verdict: {
+      valid: true,
+      adapterId: id,
+      parametersId,
+      sessionDigest,
+      modules: members.map((index) => adapter.modules[index]!.name),
+      tokens,
+      proofs: proofs.length,
+      integerWeights: registration !== undefined,
+    },
+    checks,
   };
 }
 
@@ -178,27 +228,25 @@ function checkGroups({ groups }: Statement, rounds: readonly number[]): void {
   }
 }
 
-/** Checks the equations of all proofs of a file; one pass over the session. */
-async function verifyStatements(
+/** The equations of all proofs of a file; one pass over the session. */
+async function equationsOf(
   options: VerifyOptions,
+  id: string,
   session: Session,
   statements: readonly Statement[],
   proofs: readonly Proof[],
-): Promise<void> {
+  cache: VerifierCache,
+): Promise<ProofEquations[]> {
   const { engine, adapter } = options;
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
   const foldings = statements.map((statement, i) => ({ statement, ...challenges[i]! }));
   const folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules);
-  const keys = await loadKeys(options, statements);
+  await loadKeys(options, statements, cache.keys);
   const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
-  for (const [i, statement] of statements.entries()) {
+  return statements.map((statement, i) => {
     const { inputsAtPoint, outputs } = folded[i]!;
     const own = challenges[i]!;
-    const rows = decodeRows(
-      engine,
-      adapter,
-      statement.modules.map(({ index }) => index),
-    );
+    const rows = loadRows(options, id, statement, cache.rows);
     const equations = [
       ...openingEquations(engine, statement, proofs[i]!, own, inputsAtPoint, rows, tauG2),
       ...statement.groups.flatMap(({ circuit, members }, g) => {
@@ -206,26 +254,41 @@ async function verifyStatements(
           (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), outputs[position]!)),
           0n,
         );
-        return groupEquations(engine, keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
+        return groupEquations(engine, cache.keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
       }),
     ];
-    const failed = await falseEquation(engine, equations, own.batch);
-    if (failed) throw new Refusal(failed.reason, failed.message);
-  }
+    return { equations, batch: own.batch };
+  });
 }
 
-/** Verification keys of all circuits in use, each loaded once. */
+/** Loads the verification keys of all circuits in use that are not loaded yet. */
 async function loadKeys(
   { verificationKeys }: VerifyOptions,
   statements: readonly Statement[],
-): Promise<Map<number, VerificationKey>> {
-  const keys = new Map<number, VerificationKey>();
+  keys: Map<number, VerificationKey>,
+): Promise<void> {
   for (const circuit of new Set(statements.flatMap(({ groups }) => groups.map(({ circuit }) => circuit)))) {
+    if (keys.has(circuit)) continue;
     const key = await verificationKeys(circuit);
     if (key.pairs !== circuit) {
       throw new ZkLoraError('PARAMETERS_MISMATCH', 'a verification key is for another circuit size');
     }
     keys.set(circuit, key);
   }
-  return keys;
+}
+
+/** Committed rows of a statement's modules, by position; decodes those that are not decoded yet. */
+function loadRows(
+  { engine, adapter }: VerifyOptions,
+  id: string,
+  statement: Statement,
+  cache: Map<string, Map<number, ModuleRows>>,
+): ModuleRows[] {
+  const known = cache.get(id) ?? new Map<number, ModuleRows>();
+  cache.set(id, known);
+  const missing = statement.modules.map(({ index }) => index).filter((index) => !known.has(index));
+  decodeRows(engine, adapter, missing).forEach((rows, i) => {
+    known.set(missing[i]!, rows);
+  });
+  return statement.modules.map(({ index }) => known.get(index)!);
 }
