@@ -8,6 +8,7 @@ export {
   rowPolynomial,
   srsDigest,
 } from './fraudProof.js';
+export { adapterEscrowAbi, adapterEscrowBytecode } from './gen/escrow.js';
 export { keccak256 } from './keccak.js';
 export { keyHashOf, MASTER_KEY_BYTES, RowCipher } from './keystream.js';
 export * from './limits.js';
