@@ -2,6 +2,7 @@ import { type G1Point, randomScalar } from '../../../src/algebra/index.js';
 import { proveRankCheck, witnessWasm } from '../../../src/circuit/rankCheck.js';
 import type { VerificationKey } from '../../../src/circuit/verificationKey.js';
 import type { GroupProof, LinearFormProof, Proof } from '../../../src/protocol/index.js';
+import { lanesOf } from '../../../src/protocol/lanes.js';
 import { formCoefficients } from '../../../src/protocol/linearForm.js';
 import { groupPairs } from '../../../src/protocol/statement.js';
 import { inner, inverse, mod, power, powers, rootOfUnity } from '../../reference/field.js';
@@ -238,47 +239,46 @@ async function rankedGroups(setting: Setting, { u, v, t }: Schedule): Promise<Gr
   return groups;
 }
 
-/** One lane for each input, one for v. */
+/** The lanes of the inputs, and one for v. */
 function rowLanes({ setting, schedule, groups, rho, kappa }: Run): RunLane[] {
   const { statement, session, modules, blinders } = setting;
   const { u, v, t } = schedule;
   const size = statement.domainSize;
-  const padded = (values: readonly bigint[]) => [
-    ...values,
-    ...new Array<bigint>(size - values.length).fill(0n),
-  ];
-  const interpolated = (values: readonly bigint[]) => interpolate(padded(values));
-  const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
-  const inputs = [...new Set(statement.modules.map(({ input }) => input))];
-  const sums = new Map<number | 'v', { values: bigint[]; blinder: bigint }>(
-    [...inputs, 'v' as const].map((name) => [
-      name,
-      { values: new Array<bigint>(size).fill(0n), blinder: 0n },
-    ]),
-  );
-  const add = (name: number | 'v', weight: bigint, values: readonly bigint[], blinder: bigint) => {
-    const sum = sums.get(name)!;
+  const zeros = () => new Array<bigint>(size).fill(0n);
+  const add = (target: bigint[], values: readonly bigint[], offset: number, weight = 1n) => {
     values.forEach((value, i) => {
-      sum.values[i] = mod(sum.values[i]! + weight * value);
+      target[offset + i] = mod(target[offset + i]! + weight * value);
     });
-    sum.blinder = mod(sum.blinder + weight * blinder);
   };
+  const inputLanes = lanesOf(statement.modules).map((places) => {
+    const known = zeros();
+    for (const { input, offset, positions } of places) {
+      const { inFeatures } = statement.modules[positions[0]!]!;
+      add(known, foldInput(session.calls, input, inFeatures, u), offset);
+    }
+    return { positions: places.flatMap(({ positions }) => positions), known, values: zeros(), blinder: 0n };
+  });
+  const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
+  const outputLane = { known: zeros(), values: zeros(), blinder: 0n };
+  add(outputLane.known, powers(v, widest), 0);
   statement.groups.forEach((group, g) => {
     const groupWeight = power(kappa, BigInt(g));
     groupPairs(statement, group).forEach(({ position, row }, l) => {
-      const { index, input, inFeatures, outFeatures } = statement.modules[position]!;
+      const { index, inFeatures, outFeatures, columnOffset } = statement.modules[position]!;
       const { a, bT } = modules[index]!;
       const aWeight = mod(power(t, BigInt(position)) * mod(groupWeight * power(rho, BigInt(l + 1))));
       const bWeight = mod(groupWeight * power(rho, BigInt(groups[g]!.pairs + l + 1)));
-      add(input, aWeight, rowOf(a, row, inFeatures), blinders[index]!.a[row]!);
-      add('v', bWeight, rowOf(bT, row, outFeatures), blinders[index]!.b[row]!);
+      const lane = inputLanes.find(({ positions }) => positions.includes(position))!;
+      add(lane.values, rowOf(a, row, inFeatures), columnOffset, aWeight);
+      lane.blinder = mod(lane.blinder + aWeight * blinders[index]!.a[row]!);
+      add(outputLane.values, rowOf(bT, row, outFeatures), 0, bWeight);
+      outputLane.blinder = mod(outputLane.blinder + bWeight * blinders[index]!.b[row]!);
     });
   });
-  return [...sums].map(([name, { values, blinder }]) => {
-    const width = statement.modules.find(({ input }) => input === name)?.inFeatures ?? 0;
-    const known = name === 'v' ? powers(v, widest) : foldInput(session.calls, name, width, u);
-    return { known: interpolated(known), rows: plus(interpolated(values), timesVanishing([blinder], size)) };
-  });
+  return [...inputLanes, outputLane].map(({ known, values, blinder }) => ({
+    known: interpolate(known),
+    rows: plus(interpolate(values), timesVanishing([blinder], size)),
+  }));
 }
 
 /** phi: prefix sums of a polynomial's values on H, blinded. Where the values do not sum to 0, it jumps at the end. */
