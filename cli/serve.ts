@@ -42,7 +42,7 @@ export function serveCommand(): Command {
     assertSecretMatches(secret, commitment);
     const modules = await loadQuantizedAdapter(options.adapter);
     const parameters = await openParameters(options.parameters);
-    const engine = await loadEngine();
+    await loadEngine();
     const stopped = waitForSignal();
     try {
       const server = await serveContributor({
@@ -52,9 +52,10 @@ export function serveCommand(): Command {
         secretKey: hexToBytes(secret.contributorSecretKey),
         sessionsDir: options.sessions,
         allowInsecure: options.allowInsecure === true,
-        prove: (session, onProgress) =>
+        // loaded for each proof: a thread that fails spoils one proof, not all that follow
+        prove: async (session, onProgress) =>
           proveSession({
-            engine,
+            engine: await loadEngine(),
             parameters,
             adapter: commitment,
             modules,
@@ -75,7 +76,7 @@ export function serveCommand(): Command {
       terminal.result('stopped', { event: 'stopped', peakRssBytes: process.resourceUsage().maxRSS * 1024 });
       return EXIT_OK;
     } finally {
-      await engine.terminate();
+      await (await loadEngine()).terminate();
     }
   });
 }

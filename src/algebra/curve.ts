@@ -77,7 +77,7 @@ export type TaskStep =
       fnName: string;
       params: readonly ({ var: number; offset?: number } | { val: number })[];
     }
-  | { cmd: 'GET'; out: number; var: number; len: number };
+  | { cmd: 'GET'; out: number | string; var: number; len: number };
 
 /** The step that calls a function of the WebAssembly module with variables of the task and plain numbers. */
 export function callStep(

@@ -2,12 +2,14 @@ import { buildBn128 } from 'ffjavascript';
 import type { Curve } from './curve.js';
 import { addFieldKernels } from './kernels.js';
 import { bucketSum } from './multiExp.js';
-import { setRunningEngine } from './running.js';
+import { guardPool, type WorkerPool } from './poolGuard.js';
+import { runningEngine, setRunningEngine } from './running.js';
 
 /**
  * The one door to ffjavascript: curve, worker pool and kernels.
  *
- * Its workers keep a Node process alive: call {@link Engine.terminate} when done.
+ * Its workers keep a Node process alive: call {@link Engine.terminate} when done. When one of them fails, everything
+ * under way is rejected with `INTERNAL`, the engine is of no use any more, and {@link loadEngine} makes a new one.
  */
 export interface Engine {
   readonly curve: Curve;
@@ -48,7 +50,7 @@ interface CurveGlobal {
 let loading: Promise<Engine> | undefined;
 
 /**
- * Loads the engine, once per process; later calls return the same one until it is terminated.
+ * Loads the engine, once per process; later calls return the same one until it is terminated or a thread of it fails.
  *
  * @example
  * const engine = await loadEngine();
@@ -102,13 +104,26 @@ async function build(): Promise<Engine> {
     }
   };
 
+  let failed = false;
+  const retire = (): void => {
+    if (runningEngine() !== engine) return;
+    loading = undefined;
+    setRunningEngine(undefined);
+  };
+  const endWatch = guardPool(tm as WorkerPool, () => {
+    failed = true;
+    retire();
+    if (shared.curve_bn128 === curve) shared.curve_bn128 = null;
+  });
   const engine: Engine = {
     curve,
     threads: tm.concurrency,
     sync,
     terminate: async () => {
-      loading = undefined;
-      setRunningEngine(undefined);
+      // the library's own would forget a curve that another engine has put in the place of this one
+      if (failed) return;
+      endWatch();
+      retire();
       await curve.terminate();
     },
   };
