@@ -16,11 +16,25 @@ export function canonicalJson(value: unknown): Uint8Array {
   return utf8ToBytes(text);
 }
 
-/** Unsigned integer as 4 bytes, big-endian. */
+/**
+ * Unsigned integer as 4 bytes, big-endian.
+ *
+ * @throws ZkLoraError `INTERNAL` for a value that 4 bytes do not hold: it would be hashed as another one.
+ */
 export function u32(value: number): Uint8Array {
-  const out = new Uint8Array(4);
-  new DataView(out.buffer).setUint32(0, value);
-  return out;
+  return unsigned(value, 4);
+}
+
+/** Unsigned integer as 2 bytes, big-endian; as {@link u32}. */
+export function u16(value: number): Uint8Array {
+  return unsigned(value, 2);
+}
+
+function unsigned(value: number, width: number): Uint8Array {
+  if (!Number.isInteger(value) || value < 0 || value >= 256 ** width) {
+    throw new ZkLoraError('INTERNAL', `${value} does not fit into ${width} bytes`);
+  }
+  return Uint8Array.from({ length: width }, (_, i) => Math.floor(value / 256 ** (width - 1 - i)) % 256);
 }
 
 /** SHA-256 over a domain-separation label, a zero byte and the given parts. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MAX_MODULES } from '../adapter/limits.js';
-import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from '../bytes.js';
+import { bytesToHex, canonicalJson, concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { appendFileDurable, readFileBounded } from '../files.js';
 import { parseJsonText } from '../jsonText.js';
@@ -60,9 +60,7 @@ export function requestDigest({ call, stage, tokens, inputs }: RequestContent): 
   // Node's own SHA-256: a request has up to 64 MiB.
   const hash = createHash('sha256').update(`${LABEL}/request\0`);
   const numbers = (...values: number[]): void => {
-    const bytes = new DataView(new ArrayBuffer(4 * values.length));
-    for (const [i, value] of values.entries()) bytes.setUint32(4 * i, value);
-    hash.update(bytes);
+    for (const value of values) hash.update(u32(value));
   };
   numbers(call, stage, tokens, inputs.length);
   for (const { input, rows, exponents } of inputs) {

@@ -5,7 +5,7 @@ import {
   type G1Point,
   type G2Point,
 } from '../algebra/index.js';
-import { concatBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
+import { concatBytes, hexToBytes, u16, utf8ToBytes } from '../bytes.js';
 import { decodeWhole, malformed, OutlineReader, type ProofReader } from './proofReader.js';
 
 /** First bytes of a proof file: name and format version. */
@@ -73,10 +73,6 @@ export interface ProofFile {
   readonly sessionDigest: string;
   /** One aggregated proof, or one for each module. */
   readonly proofs: readonly Proof[];
-}
-
-function u16(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 255);
 }
 
 /** Bytes of a proof file; docs/formats.md, "proof.zkl". */
