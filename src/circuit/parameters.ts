@@ -5,6 +5,7 @@ import { bytesToHex, canonicalJson, hexToBytes, labelledSha256 } from '../bytes.
 import { ZkLoraError } from '../errors.js';
 import { parseJsonText } from '../jsonText.js';
 import { sha256Of } from '../sha256.js';
+import { KNOWN_TAU_G2 } from './knownSecrets.js';
 import { CIRCUIT_SIZES, constraintCount } from './size.js';
 import { parseVerificationKey, type VerificationKey } from './verificationKey.js';
 
@@ -193,7 +194,8 @@ function inconsistency(set: ParameterSet): string | null {
 }
 
 /** A beacon is public: secrets that beacons alone have made are known to everybody. */
-function ceremonyInconsistency({ transcript, circuits, contributions }: ParameterSet): string | null {
+function ceremonyInconsistency({ tauG2, transcript, circuits, contributions }: ParameterSet): string | null {
+  if (KNOWN_TAU_G2.has(tauG2)) return 'a ceremony whose secret is known';
   const hasParticipant = (pairs: number | null) =>
     contributions.some((c) => c.kind === 'participant' && c.pairs === pairs);
   if (transcript === undefined) return 'a ceremony without transcript of phase 1';

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bn254 } from '@noble/curves/bn254.js';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -32,10 +33,17 @@ function changed(change: (description: Description) => void): string {
   return JSON.stringify(description);
 }
 
+/** A multiple of the generator of G2 by @noble/curves, as params.json has it. */
+function g2Hex(scalar: bigint): string {
+  const { x, y } = bn254.G2.Point.BASE.multiply(scalar).toAffine();
+  return [x.c1, x.c0, y.c1, y.c0].map((value) => value.toString(16).padStart(64, '0')).join('');
+}
+
 /** The description of a ceremony, with a participant wherever one is needed. */
 function makeCeremony(d: Description): void {
   d.kind = 'ceremony';
   d.transcript = { sha256: '1'.repeat(64) };
+  d.tauG2 = g2Hex(5n);
   for (const contribution of d.contributions) contribution.kind = 'participant';
   const first = { ...d.contributions[0]!, phase: 'powers-of-tau', pairs: null };
   d.contributions.unshift(first);
@@ -448,6 +456,12 @@ describe('parseParameterSet refuses', () => {
       (d: Description) => {
         d.transcript = { sha256: 'A'.repeat(64) };
       },
+    ],
+    ['with tau = 1', (d: Description) => Object.assign(d, { tauG2: g2Hex(1n) })],
+    ['with tau = -1', (d: Description) => Object.assign(d, { tauG2: g2Hex(bn254.G2.Point.Fn.ORDER - 1n) })],
+    [
+      'with the tau of the development set',
+      (d: Description) => Object.assign(d, { tauG2: (JSON.parse(json) as Description).tauG2 }),
     ],
   ])('a ceremony %s', async (_, change) => {
     const json = changed((d) => {

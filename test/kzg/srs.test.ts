@@ -14,6 +14,7 @@ import {
 } from '../../src/algebra/index.js';
 import { hexToBytes } from '../../src/bytes.js';
 import { openParameters } from '../../src/circuit/parameterFiles.js';
+import { arePowersInG1, arePowersInG2, isLagrangeBasis } from '../../src/kzg/consistency.js';
 import { multiplyGenerator } from '../../src/kzg/fixedBase.js';
 import {
   decodeSrs,
@@ -157,6 +158,36 @@ describe('consistency check', () => {
   test('refuses tau = 1', async () => {
     const { powers } = await srsFromSecret(engine, 1n, SIZE);
     expect(await srsIsConsistent(engine, { ...srs, powers }, await timesG2(1n))).toBe(false);
+  });
+});
+
+describe('a tau of small order', () => {
+  /** Powers and Lagrange points of tau themselves are sound: only what tau is makes them useless. */
+  async function consistent(secret: bigint, size = SIZE): Promise<boolean> {
+    return srsIsConsistent(engine, await srsFromSecret(engine, secret, size), await timesG2(secret));
+  }
+
+  test.each([
+    ['of order 3', () => Fr.pow(5n, (Fr.ORDER - 1n) / 3n)],
+    ['-1', () => Fr.ORDER - 1n],
+    ['in H', () => rootOfUnity(engine, SIZE)],
+    ['in H, of order N / 2', () => rootOfUnity(engine, SIZE / 2)],
+    ['of order N + 2 for N = 4', () => Fr.pow(5n, (Fr.ORDER - 1n) / 6n)],
+  ])('is refused: %s', async (what, secret) => {
+    expect(await consistent(secret(), what.endsWith('N = 4') ? 4 : SIZE)).toBe(false);
+  });
+
+  test('its powers come round, or its Lagrange basis has the identity in it', async () => {
+    const root = rootOfUnity(engine, SIZE);
+    const { powers, lagrange } = await srsFromSecret(engine, root, SIZE);
+    const rootG2 = await timesG2(root);
+    expect(await arePowersInG1(engine, powers, rootG2)).toBe(false);
+    expect(await arePowersInG1(engine, powers.subarray(0, SIZE * 64), rootG2)).toBe(true);
+    expect(await isLagrangeBasis(engine, 'G1', powers.subarray(0, SIZE * 64), lagrange)).toBe(false);
+    const g2 = await multiplyGenerator(engine, 'G2', vectorFromScalars(engine, [1n, root, 1n]));
+    expect(await arePowersInG2(engine, g2, pointAt(powers, 1) as G1Point)).toBe(false);
+    // of another order the first points are the same and the basis is whole
+    expect(await isLagrangeBasis(engine, 'G1', srs.powers, srs.lagrange)).toBe(true);
   });
 });
 

@@ -388,6 +388,14 @@ describe('both verifiers refuse, for the same reason', () => {
       await expectRefused(engine, mutant, 'WRONG_PARAMETERS', what);
       await expectRefused(engine, await repinned(mutant), 'OPENING_INVALID', what);
     }
+    for (const known of [JSON.parse(files.parameters).tauG2, G2_GENERATOR]) {
+      const set = { ...JSON.parse(files.parameters), kind: 'ceremony', tauG2: known };
+      set.transcript = { sha256: '12'.repeat(32) };
+      for (const contribution of set.contributions) contribution.kind = 'participant';
+      set.contributions.unshift({ ...set.contributions[0], phase: 'powers-of-tau', pairs: null });
+      const relabelled = { ...files, parameters: JSON.stringify(set) };
+      await expectRefused(engine, relabelled, 'PARAMETERS_MALFORMED', 'development calls itself a ceremony');
+    }
     const other = { ...files, key: (pairs: number) => flipped(files.key(pairs), 100, 1) };
     await expectRefused(engine, other, 'PARAMETERS_MISMATCH', 'a key that the set does not name');
   });
