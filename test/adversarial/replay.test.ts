@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adapterId } from '../../src/adapter/index.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import { type ParameterStore, parameterSetId } from '../../src/circuit/index.js';
 import { decodeProofFile, encodeProofFile, type Proof, proveSession } from '../../src/protocol/index.js';
@@ -73,6 +74,24 @@ describe('a proof replayed', () => {
     const adapter = { ...twins.adapter, contributorKey: '66'.repeat(32) };
     const files = scenarioFiles({ ...twins, adapter }, whole.proof);
     await expectRefusedAnyhow(files, 'WRONG_ADAPTER', 'OPENING_INVALID');
+  });
+
+  it('out of a relayed session: a thief asks the owner what the user asks the thief', async () => {
+    const thiefKey = '66'.repeat(32);
+    const advertised = { ...twins.adapter, contributorKey: thiefKey };
+    // the owner answered and proved a session in which the thief is the user
+    const relayed = twins.session.clone();
+    Object.assign(relayed.header, { userKey: thiefKey, nonce: '77'.repeat(32) });
+    const proof = await proveSession({ ...twins, session: relayed });
+    await expectAccepted(engine, scenarioFiles({ ...twins, session: relayed }, proof));
+    // the user's own record of the same activations and deltas
+    const session = twins.session.clone();
+    Object.assign(session.header, { contributorKey: thiefKey, adapterId: adapterId(advertised) });
+    const files = scenarioFiles({ adapter: advertised, session }, proof);
+    await expectRefusedAnyhow(files, 'WRONG_ADAPTER', 'OPENING_INVALID');
+    // without the other key in the commitment, it is the session that is another
+    const owned = scenarioFiles({ ...twins, session: twins.session }, proof);
+    await expectRefusedAnyhow(owned, 'WRONG_SESSION', 'OPENING_INVALID');
   });
 
   it('for another registration of the same weights', async () => {

@@ -242,7 +242,32 @@ describe('a proof belongs to one commitment and one key', () => {
       });
     }
     const elsewhere = { ...adapter, parametersId: '66'.repeat(32) };
-    expect(await as(elsewhere)).toMatchObject({ valid: false, reason: 'WRONG_PARAMETERS' });
+    const underOthers = { valid: false, message: 'the adapter was registered under other parameters' };
+    expect(await as(elsewhere)).toEqual({ ...underOthers, reason: 'WRONG_PARAMETERS' });
+    // before the proof is looked for
+    expect(
+      await verifyRegistration({
+        engine,
+        parameters: parameters.set,
+        adapter: elsewhere,
+        allowDevelopmentParameters: true,
+      }),
+    ).toEqual({ ...underOthers, reason: 'WRONG_PARAMETERS' });
+    const set = { ...parameters.set, source: 'the same points under another name' };
+    const renamed = { engine, parameters: set, adapter: withProof(adapter, proof) };
+    expect(await verifyRegistration({ ...renamed, allowDevelopmentParameters: true })).toMatchObject({
+      reason: 'WRONG_PARAMETERS',
+    });
+    for (const allowDevelopmentParameters of [false, undefined]) {
+      const allowance = allowDevelopmentParameters === undefined ? {} : { allowDevelopmentParameters };
+      expect(
+        await verifyRegistration({ ...renamed, parameters: parameters.set, ...allowance }),
+      ).toMatchObject({
+        valid: false,
+        reason: 'PARAMETERS_DEVELOPMENT',
+        message: expect.stringContaining('known secret'),
+      });
+    }
   });
 
   it("a thief cannot prove somebody else's points with rows of its own", async () => {
