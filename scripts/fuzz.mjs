@@ -1,8 +1,14 @@
 // Goes on where the fuzz tests of the normal run stop: random mutants of every file format for some minutes, shared
 // between the readers. A finding names the seed that brings it back.
 //
-//   npm run fuzz -- [--minutes 60] [--seed N]
+//   npm run fuzz -- [--minutes 60] [--seed N] [--out test/adversarial/fuzz/result.json]
+//
+// Without a finding it prints the number of mutants of each reader, and writes it where --out says.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -11,28 +17,50 @@ const TARGETS = 8;
 const WORKERS = 2;
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '60' }, seed: { type: 'string' } },
+  options: {
+    minutes: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    out: { type: 'string' },
+  },
 });
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Date.now());
 if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
-  process.stderr.write('usage: npm run fuzz -- [--minutes 60] [--seed N]\n');
+  process.stderr.write('usage: npm run fuzz -- [--minutes 60] [--seed N] [--out FILE]\n');
   process.exit(2);
 }
 process.stdout.write(`seed ${seed}, ${minutes} minutes\n`);
-const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'zklora-fuzz-'));
+const lines = join(folder, 'results');
 const child = spawn('npx', ['vitest', 'run', 'test/adversarial/fuzz', '-t', 'random edits'], {
-  cwd: root,
+  cwd: fileURLToPath(new URL('..', import.meta.url)),
   stdio: 'inherit',
   env: {
     ...process.env,
     ZKLORA_FUZZ_SEED: String(seed),
     ZKLORA_FUZZ_MINUTES: String((minutes * WORKERS) / TARGETS),
+    ZKLORA_FUZZ_RESULTS: lines,
   },
 });
-child.on('exit', (code) => {
-  process.stdout.write(
-    `seed ${seed}: ${code === 0 ? 'no finding' : 'a finding, or a failure of the tests themselves'}\n`,
+const [code] = await once(child, 'exit');
+if (code === 0)
+  await report(
+    (await readFile(lines, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
   );
-  process.exit(code ?? 1);
-});
+else process.stdout.write(`seed ${seed}: a finding, or a failure of the tests themselves\n`);
+await rm(folder, { recursive: true });
+process.exit(code ?? 1);
+
+async function report(targets) {
+  targets.sort((a, b) => (a.target < b.target ? -1 : 1));
+  const cases = ({ refused, invalid, same }) => refused + invalid + same;
+  for (const target of targets) process.stdout.write(`${cases(target)} ${target.target}\n`);
+  const total = targets.reduce((sum, target) => sum + cases(target), 0);
+  const perMinute = Math.round(total / minutes);
+  process.stdout.write(`seed ${seed}: ${total} mutants, ${perMinute} a minute, no finding\n`);
+  const result = { seed, minutes, mutants: total, perMinute, findings: 0, targets };
+  if (values.out) await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);
+}

@@ -1,4 +1,4 @@
-import { concatBytes } from '../../../src/bytes.js';
+import { concatBytes, equalBytes } from '../../../src/bytes.js';
 import type { Mutant } from './kit.js';
 
 /** A random integer in [0, end). */
@@ -46,6 +46,8 @@ export function randomEdits(bytes: Uint8Array, random: () => number, from = 0): 
     labels.push(`${kind}@${at}+${length}`);
     result = edit(result, kind, at, length, random);
   }
+  // edits may cancel out, or write what was there
+  if (equalBytes(result, bytes)) result = edit(result, 0, from, 1, random);
   return { label: `random edits ${labels.join(' ')}`, bytes: result };
 }
 

@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { bytesToHex, sha256 } from '../../../src/bytes.js';
 import { type ErrorCode, ZkLoraError } from '../../../src/errors.js';
@@ -30,6 +31,9 @@ export const SEED = Number(process.env.ZKLORA_FUZZ_SEED ?? 20_240_917);
 
 /** Minutes for each target beyond the cases of the normal run; `npm run fuzz` sets it. */
 export const MINUTES = Number(process.env.ZKLORA_FUZZ_MINUTES ?? 0);
+
+/** File for one line of JSON about each target; `npm run fuzz` sets it. */
+const RESULTS = process.env.ZKLORA_FUZZ_RESULTS;
 
 /** Time limit of a test that fuzzes, milliseconds. */
 export const FUZZ_TIMEOUT = 120_000 + MINUTES * 90_000;
@@ -82,10 +86,15 @@ export async function runRandom(
   draw: (random: () => number) => Mutant,
 ): Promise<Tally> {
   const tally: Tally = { refused: 0, invalid: 0, same: 0 };
-  const end = Date.now() + MINUTES * 60_000;
+  const began = Date.now();
+  const end = began + MINUTES * 60_000;
   for (let i = 0; i < count || Date.now() < end; i++) {
     const seed = SEED + i;
     tally[await outcome(target, draw(seeded(seed)), `ZKLORA_FUZZ_SEED=${seed}`)]++;
+  }
+  if (RESULTS) {
+    const seconds = (Date.now() - began) / 1000;
+    appendFileSync(RESULTS, `${JSON.stringify({ target: target.name, seconds, ...tally })}\n`);
   }
   return tally;
 }
