@@ -6,17 +6,18 @@
 // process switches them on one after the other and runs the tests that reach them, the fastest first, up to the
 // first that fails. Mutants that are in force only while modules load or hooks run get a process of their own.
 //
-// --resume tests again only what was not killed the last time. Results: test/mutation/result.json, survivors.md.
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+// Results: test/mutation/result.json and survivors.md, written every minute and at the end. --resume goes on
+// from the result: it tests what was not noticed, first what was not tested, and files that have changed since.
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { reachableFrom } from './mutation/imports.mjs';
 import { dryRun, serve } from './mutation/pool.mjs';
-import { writeReport } from './mutation/report.mjs';
-import { listFiles, makeSandbox, root } from './mutation/sandbox.mjs';
+import { digestsOf, earlierStatus, writeReport } from './mutation/report.mjs';
+import { listFiles, makeSandbox } from './mutation/sandbox.mjs';
 
-const STATE = join(root, 'node_modules/.cache/zklora-mutation.json');
+const SAVE_MS = 60_000;
 
 const { values: options } = parseArgs({
   options: {
@@ -76,22 +77,19 @@ const testFiles = (
 const began = performance.now();
 const note = (text) =>
   process.stderr.write(`[${Math.round((performance.now() - began) / 1000)} s] ${text}\n`);
+const digests = await digestsOf(mutate);
+const earlier = options.resume || options.report ? await earlierStatus(digests) : () => 'notTested';
 const sandbox = await mkdtemp(join(tmpdir(), 'zklora-mutation-'));
 try {
   const mutants = await makeSandbox(sandbox, mutate);
   note(`${mutants.length} mutants in ${mutate.length} files`);
-  const results = options.report ? await recall(mutants) : await testAll(mutants);
-  await writeReport(results, {
-    partial: options.file !== undefined,
-    seconds: (performance.now() - began) / 1000,
-  });
+  const results = options.report
+    ? mutants.map((mutant) => ({ ...mutant, status: earlier(mutant) }))
+    : await testAll(mutants);
+  const counts = await writeReport(results, everything, digests);
+  process.stdout.write(`${JSON.stringify(counts)}\n`);
 } finally {
   await rm(sandbox, { recursive: true, force: true });
-}
-
-async function recall(mutants) {
-  const known = await remembered();
-  return mutants.map((mutant) => ({ ...mutant, status: known.get(identity(mutant))?.status ?? 'notTested' }));
 }
 
 async function testAll(mutants) {
@@ -107,9 +105,19 @@ async function testAll(mutants) {
   }
 
   const plan = await makePlan(mutants, sound, coverage);
-  const results = await runPlan(plan, milliseconds);
-  await remember(results);
-  return results;
+  const save = () => writeReport(resultsOf(plan), everything, digests);
+  const timer = setInterval(() => save().catch(note), SAVE_MS);
+  try {
+    await runPlan(plan, milliseconds);
+  } finally {
+    clearInterval(timer);
+  }
+  return resultsOf(plan);
+}
+
+/** What stands now; what this run has not come to keeps its status. */
+function resultsOf(plan) {
+  return plan.map(({ mutant, done, before }) => ({ ...mutant, status: done ?? before }));
 }
 
 /** Fastest tests first, as many as the budget allows. */
@@ -126,12 +134,10 @@ function affordable(tests) {
 }
 
 async function makePlan(mutants, tests, { static: atLoad, perTest }) {
-  const known = options.resume ? await remembered() : new Map();
   const reach = await reachableFrom(sandbox, [...new Set(tests.map(({ file }) => file))]);
   return mutants.map((mutant) => {
-    const key = identity(mutant);
-    const before = known.get(key);
-    if (before?.status === 'killed' || before?.status === 'timeout') return { mutant, key, done: before };
+    const before = earlier(mutant);
+    if (before === 'killed' || before === 'timeout') return { mutant, before, done: before };
     const covering = tests.filter(({ id }) => perTest[id]?.[mutant.id]);
     const inHooks = new Set(
       tests.filter(({ file }) => perTest[`hook:${file}`]?.[mutant.id]).map(({ file }) => file),
@@ -143,7 +149,7 @@ async function makePlan(mutants, tests, { static: atLoad, perTest }) {
     const whole = tests
       .filter(({ file }) => inHooks.has(file) || (atLoad[mutant.id] && reach.get(file).has(mutant.file)))
       .map((test) => ({ ...test, ms: test.ms + (test.file.startsWith(nearby) ? 0 : 1_000) }));
-    return { mutant, key, hitLimit, before, steps: [affordable(covering), affordable(whole)], done: null };
+    return { mutant, hitLimit, before, steps: [affordable(covering), affordable(whole)], done: null };
   });
 }
 
@@ -155,15 +161,15 @@ async function runPlan(plan, milliseconds) {
     if (shared.length > 0)
       todo.push({ entry, mutant: entry.mutant.id, tests: shared, hitLimit: entry.hitLimit });
     else if (fresh.length > 0) todo.push(freshTask(entry));
-    else entry.done = entry.before ?? { status: 'noCoverage' };
+    else if (entry.before === 'notTested' && !options.test) entry.done = 'noCoverage';
   }
   // what was not tested before comes first, then what needs only short tests
   const cost = ({ tests }) => tests.reduce((sum, id) => sum + milliseconds.get(id), 0);
   const known = ({ entry }) =>
-    Number(entry.before !== undefined) + 2 * Number(HANGING.has(entry.mutant.file));
+    Number(entry.before !== 'notTested') + 2 * Number(HANGING.has(entry.mutant.file));
   todo.sort((a, b) => known(a) - known(b) || cost(a) - cost(b));
   note(
-    `${todo.length} mutants to test, ${plan.filter(({ done }) => done?.status === 'noCoverage').length} that no test reaches`,
+    `${todo.length} mutants to test, ${plan.filter(({ done }) => done === 'noCoverage').length} that no test reaches`,
   );
   let count = 0;
   const deadline = began + 60_000 * Number(options.minutes);
@@ -177,7 +183,7 @@ async function runPlan(plan, milliseconds) {
       todo.push(freshTask(entry));
       return;
     }
-    entry.done = { status: result.status, by: result.by };
+    entry.done = result.status;
     count += 1;
     if (process.env.MUTATION_DEBUG) {
       const { file, line, mutator, source, replacement } = entry.mutant;
@@ -196,35 +202,9 @@ async function runPlan(plan, milliseconds) {
   await Promise.all(
     Array.from({ length: Number(options.workers) }, () => serve(sandbox, milliseconds, next, finished)),
   );
-  return plan.map(({ mutant, key, done }) => ({
-    ...mutant,
-    key,
-    status: done?.status ?? before?.status ?? 'notTested',
-    by: done?.by,
-  }));
 }
 
 function freshTask(entry) {
   const { mutant, steps, hitLimit } = entry;
   return { entry, mutant: mutant.id, tests: steps[1], hitLimit: 100 * hitLimit, fresh: true };
-}
-
-/** The same mutant in another run, as long as its line stays as it is. */
-function identity({ file, mutator, source, column, replacement }) {
-  return [file, mutator, source, column, replacement].join('\u0000');
-}
-
-async function remembered() {
-  const text = await readFile(STATE, 'utf8').catch(() => '[]');
-  return new Map(JSON.parse(text));
-}
-
-/** Keeps the results, for --resume. */
-async function remember(results) {
-  const known = await remembered();
-  for (const { key, status, by } of results) {
-    if (status !== 'notTested') known.set(key, { status, by });
-  }
-  await mkdir(dirname(STATE), { recursive: true });
-  await writeFile(STATE, JSON.stringify([...known]));
 }

@@ -1,7 +1,8 @@
-// Worker processes that test mutants, with a time limit for each test.
+// Worker processes that test mutants, with a limit of processor time for each test.
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { watch } from './patience.mjs';
 
 const WORKER = fileURLToPath(new URL('worker.mjs', import.meta.url));
 /** A process that grows beyond this is stopped: the mutant then counts as one that does not end. */
@@ -30,19 +31,19 @@ function start(sandbox, active) {
 /** Sends one message and waits for its answer; `tick` may change the time limit with every message. */
 function ask(child, message, answer, firstLimit, tick = () => firstLimit) {
   return new Promise((resolve) => {
-    let timer;
+    let stopWatch = () => undefined;
     const finish = (value) => {
-      clearTimeout(timer);
+      stopWatch();
       child.off('message', onMessage);
       child.off('exit', onExit);
       resolve(value);
     };
     const arm = (ms) => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
+      stopWatch();
+      stopWatch = watch(child.pid, ms, () => {
         child.kill('SIGKILL');
         finish({ type: 'gone', why: 'time' });
-      }, ms);
+      });
     };
     const onExit = () => finish({ type: 'gone', why: 'exit' });
     const onMessage = (reply) => {

@@ -22,7 +22,7 @@ const logger = {
  *
  * @param dir empty folder outside the repository
  * @param mutate paths relative to the repository
- * @returns mutants: id, file, line and column (from 1), mutator, replacement, source line
+ * @returns mutants: id, file, index in the file, line and column (from 1), mutator, replacement, source line
  */
 export async function makeSandbox(dir, mutate) {
   for (const folder of ['src', 'test', 'cli']) {
@@ -45,11 +45,15 @@ export async function makeSandbox(dir, mutate) {
   await compile(dir);
 
   const lines = new Map(sources.map(({ name, content }) => [name, content.split('\n')]));
+  const next = new Map();
   return mutants.map(({ id, fileName, location, mutatorName, replacement }) => {
     const { line, column } = location.start;
+    const index = next.get(fileName) ?? 0;
+    next.set(fileName, index + 1);
     return {
       id,
       file: fileName,
+      index,
       line: line + 1,
       column: column + 1,
       mutator: mutatorName,
