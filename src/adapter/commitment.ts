@@ -113,8 +113,11 @@ function checkSizes({ domainSize, modules }: AdapterCommitment): void {
     if (aRows.length !== rank || bColumns.length !== rank) {
       throw malformed(`${label} does not have as many points as its rank`);
     }
-    if (columnOffset + inFeatures > domainSize || outFeatures > domainSize) {
-      throw malformed(`${label} leaves the domain's places`);
+    if (inFeatures > domainSize || outFeatures > domainSize) {
+      throw malformed(`${label} has more features than the domain has places`);
+    }
+    if (columnOffset + inFeatures > domainSize) {
+      throw malformed(`${label} has rows of A that leave the domain`);
     }
     totalRank += rank;
   }
