@@ -37,6 +37,15 @@ describe('circuits.lock.json', () => {
     expect(devDependencies[compiler.package]).toBe(compiler.version);
   });
 
+  test('names the library of the direct circuit that package.json pins, and its source', async () => {
+    const { direct } = await readLock();
+    const { devDependencies } = JSON.parse(
+      await readFile(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
+    );
+    expect(direct.library).toEqual({ package: 'circomlib', version: devDependencies.circomlib });
+    expect(direct.sourceSha256).toBe(await digestOf(join(circuits, 'lora_direct.circom')));
+  });
+
   test('lists every size with its counts, and the source', async () => {
     const lock = await readLock();
     expect(lock.sourceSha256).toBe(await digestOf(join(circuits, 'rank_check.circom')));
@@ -55,7 +64,11 @@ describe('circuits.lock.json', () => {
   test('the folder holds one main per size, with the public signals in order, and no other circuit', async () => {
     const mains = (await readdir(circuits)).filter((name) => name.endsWith('.circom')).sort();
     expect(mains).toEqual(
-      ['rank_check.circom', ...CIRCUIT_SIZES.map((pairs) => `rank_check_${pairs}.circom`)].sort(),
+      [
+        'lora_direct.circom',
+        'rank_check.circom',
+        ...CIRCUIT_SIZES.map((pairs) => `rank_check_${pairs}.circom`),
+      ].sort(),
     );
     for (const pairs of CIRCUIT_SIZES) {
       const source = await readFile(join(circuits, `rank_check_${pairs}.circom`), 'utf8');
