@@ -4,11 +4,16 @@ import { fileURLToPath } from 'node:url';
 
 /**
  * @param script file beside this one
+ * @param flags options of Node itself
  * @throws Error when the process fails; its messages go to the terminal.
  */
-export async function runChild<T>(script: string, args: readonly string[]): Promise<T> {
+export async function runChild<T>(
+  script: string,
+  args: readonly string[],
+  flags: readonly string[] = [],
+): Promise<T> {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...flags, path, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   child.stdout.setEncoding('utf8');
   child.stdout.on('data', (text: string) => {

@@ -1,19 +1,22 @@
 /**
- * The benchmark: `node dist/bench/main.js [--quick] [--out folder]`.
+ * The benchmark: `node dist/bench/main.js [--quick] [--only adapter] [--peers none|small|full]`.
  *
- * Writes paper-table.json, paper-table.md and SVG charts; --quick measures three adapters once and prints only.
+ * Writes bench/results/paper-table.json and peers.json, and the tables and charts made from them. --quick measures three adapters
+ * once, without peers, and prints only; so does --only for the adapters that its text is part of, at full length. --peers full
+ * measures the direct circuit as large as it can go in ten minutes; otherwise with 64 and 512 weights.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { logLogChart } from './chart.js';
 import { runChild } from './child.js';
 import { paperAdapters, paperSource } from './paper.js';
 import { benchParameters } from './parameters.js';
+import { measurePeers } from './peers.js';
 import type { Primitives, PrimitivesRequest } from './primitives.js';
-import { machine, markdownTable, type TableRow } from './report.js';
+import { detailsMarkdown, machine, type PaperTable, paperMarkdown, type TableRow } from './report.js';
+import { CACHE, writeResult } from './results.js';
 import { floorOf, measureRow, primitiveSizes, sizesOf } from './rows.js';
+import type { Startup } from './startup.js';
+import { type PeersFile, writeTables } from './tables.js';
 
 const TOKENS = 15;
 const QUICK = ['distilgpt2', 'Llama-3.2-1B', 'Llama-3.1-8B-Instruct'];
@@ -23,11 +26,13 @@ const PROCESSES = 3;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, out: { type: 'string' }, only: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean' },
+      only: { type: 'string' },
+      peers: { type: 'string', default: 'small' },
+    },
   });
-  const root = fileURLToPath(new URL('../../', import.meta.url));
-  const cache = join(root, 'bench/.cache');
-  const parameters = await benchParameters(join(cache, 'params'));
+  const parameters = await benchParameters(join(CACHE, 'params'));
   const adapters = (await paperAdapters()).filter(({ name }) =>
     values.only ? name.includes(values.only) : !values.quick || QUICK.includes(name),
   );
@@ -41,10 +46,11 @@ async function main(): Promise<void> {
     const floor = floorOf(sizes, primitives);
     const measured = await measureRow(adapter, {
       parameters,
-      scratch: join(cache, 'rows'),
+      scratch: join(CACHE, 'rows'),
       calls: [TOKENS],
       processes: values.quick ? 1 : PROCESSES,
       perModule: !values.quick,
+      plain: true,
     });
     const { register, prove, verify } = measured;
     const row: TableRow = {
@@ -68,42 +74,24 @@ async function main(): Promise<void> {
         `verify ${row.verifySeconds.toFixed(2)} s, efficiency ${row.efficiency.toFixed(2)}\n`,
     );
   }
-  const where = machine();
-  const table = markdownTable(rows, where, await paperSource());
-  process.stdout.write(table);
+  const table: PaperTable = {
+    machine: machine(),
+    threads: primitives?.threads ?? 0,
+    source: await paperSource(),
+    startup: await runChild<Startup>('startup.js', [parameters]),
+    rows,
+  };
+  process.stdout.write(`${paperMarkdown(table)}\n\n${detailsMarkdown(table)}\n`);
   if (values.quick || values.only) return;
-  const out = values.out ?? join(root, 'bench/results');
-  await mkdir(out, { recursive: true });
-  await writeFile(
-    join(out, 'paper-table.json'),
-    `${JSON.stringify({ machine: where, threads: primitives?.threads, rows }, null, 2)}\n`,
-  );
-  await writeFile(join(out, 'paper-table.md'), table);
-  const points = (of: (row: TableRow) => number | undefined) =>
-    rows.flatMap((row) => {
-      const y = of(row);
-      return y === undefined ? [] : [{ x: row.parameters, y, label: row.name }];
-    });
-  const chart = logLogChart({
-    title: `Seconds for ${TOKENS} token rows, by weights of the adapter`,
-    xLabel: 'weights',
-    yLabel: 'seconds',
-    series: [
-      { name: 'register', points: points((row) => row.registerSeconds), scattered: true },
-      { name: 'prove', points: points((row) => row.proveSeconds), scattered: true },
-      { name: 'verify', points: points((row) => row.verifySeconds), scattered: true },
-      { name: 'published set-up', points: points((row) => row.publishedSeconds?.setup), scattered: true },
-      {
-        name: 'published prove',
-        points: points((row) =>
-          row.publishedSeconds ? row.publishedSeconds.witness + row.publishedSeconds.prove : undefined,
-        ),
-        scattered: true,
-      },
-      { name: 'published verify', points: points((row) => row.publishedSeconds?.verify), scattered: true },
-    ],
-  });
-  await writeFile(join(out, 'paper-table.svg'), chart);
+  await writeResult('paper-table', table);
+  if (values.peers !== 'none') {
+    const peers: PeersFile = {
+      machine: table.machine,
+      peers: await measurePeers(parameters, values.peers === 'full'),
+    };
+    await writeResult('peers', peers);
+  }
+  await writeTables();
 }
 
 await main();

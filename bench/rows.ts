@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { median, runChild } from './child.js';
 import type { PaperAdapter } from './paper.js';
+import type { PlainResult } from './plain.js';
 import type { Primitives } from './primitives.js';
 import type { StepOptions, StepResult } from './work.js';
 
@@ -14,10 +15,16 @@ export interface RowSettings {
   readonly scratch: string;
   /** Tokens of each call. */
   readonly calls: readonly number[];
+  /** Times that the calls are repeated in the session, with the same rows; 1 by default. */
+  readonly repeatCalls?: number;
   /** Fresh processes for each step; an odd number. The one with the median time counts. */
   readonly processes: number;
+  /** Times that each process proves and verifies; the first is the cold one. 3 by default. */
+  readonly repeat?: number;
   /** Also one proof for each module. */
   readonly perModule: boolean;
+  /** Also the deltas alone in float32. */
+  readonly plain: boolean;
 }
 
 /** Measurements of one row. */
@@ -26,10 +33,14 @@ export interface RowResult {
   readonly prove: StepResult;
   readonly verify: StepResult;
   readonly perModule: { readonly prove: StepResult; readonly verify: StepResult } | null;
+  readonly plain: PlainResult | null;
 }
 
 /** Circuit sizes of the bench's parameter set. */
 export const CIRCUITS = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
+
+/** Shape of an adapter: the published counts are the paper table's business. */
+export type RowAdapter = Pick<PaperAdapter, 'name' | 'layers' | 'perLayer' | 'inputs'>;
 
 /** What the floor of a row is made of. */
 export interface RowSizes {
@@ -43,7 +54,7 @@ export interface RowSizes {
 }
 
 /** Sizes from the shapes. */
-export function sizesOf({ layers, perLayer, inputs }: PaperAdapter): RowSizes {
+export function sizesOf({ layers, perLayer, inputs }: RowAdapter): RowSizes {
   const widest = Math.max(512, ...perLayer.flatMap(([n, , k]) => [n, k]));
   const domainSize = 2 ** Math.ceil(Math.log2(widest));
   const widths = new Map(perLayer.map(([n], i) => [inputs[i]!, n]));
@@ -96,7 +107,7 @@ export function floorOf(sizes: RowSizes, primitives: Primitives): Record<string,
 }
 
 /** Measures one adapter. */
-export async function measureRow(adapter: PaperAdapter, settings: RowSettings): Promise<RowResult> {
+export async function measureRow(adapter: RowAdapter, settings: RowSettings): Promise<RowResult> {
   const { layers, perLayer, inputs, name } = adapter;
   const dir = join(settings.scratch, name.replace(/[^\w.-]+/g, '-'));
   await rm(dir, { recursive: true, force: true });
@@ -106,6 +117,7 @@ export async function measureRow(adapter: PaperAdapter, settings: RowSettings): 
     perLayer,
     inputs,
     calls: settings.calls,
+    repeatCalls: settings.repeatCalls ?? 1,
     mode: 'aggregated',
     repeat: 1,
   };
@@ -120,14 +132,17 @@ export async function measureRow(adapter: PaperAdapter, settings: RowSettings): 
   // registering twice gives another commitment: the session is held with the last one
   const register = await middle('register');
   await step('session');
-  const prove = await middle('prove', { repeat: 3 });
-  const verify = await middle('verify', { repeat: 3 });
+  const { repeat = 3 } = settings;
+  const prove = await middle('prove', { repeat });
+  const verify = await middle('verify', { repeat });
   const perModule = settings.perModule
     ? {
         prove: await step('prove', { mode: 'per-module' }),
         verify: await step('verify', { mode: 'per-module' }),
       }
     : null;
+  const tokens = settings.calls.reduce((sum, count) => sum + count, 0);
+  const plain = settings.plain ? await runChild<PlainResult>('plain.js', [dir, String(tokens)]) : null;
   await rm(dir, { recursive: true, force: true });
-  return { register, prove, verify, perModule };
+  return { register, prove, verify, perModule, plain };
 }

@@ -71,14 +71,18 @@ export async function writeSession(
   await writeFile(join(dir, 'session.json'), JSON.stringify({ header, shapes }));
 }
 
-/** Opens what {@link writeSession} wrote; one call is in memory at a time. */
-export async function openSession(dir: string): Promise<Session> {
+/**
+ * Opens what {@link writeSession} wrote; one call is in memory at a time.
+ *
+ * @param repeat times that the written calls follow one another; each is read from the file anew
+ */
+export async function openSession(dir: string, repeat: number): Promise<Session> {
   const { header, shapes } = JSON.parse(await readFile(join(dir, 'session.json'), 'utf8')) as {
     header: SessionHeader;
     shapes: CallShape[];
   };
   const readCall = async (index: number): Promise<SessionCall> => {
-    const { tokens, offset, inputs, outputs } = shapes[index]!;
+    const { tokens, offset, inputs, outputs } = shapes[index % shapes.length]!;
     const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
     const bytes = new Uint8Array(8 * sum(outputs) + 2 * (sum(inputs) + tokens * inputs.length));
     const file = await open(join(dir, 'session.bin'), 'r');
@@ -99,5 +103,5 @@ export async function openSession(dir: string): Promise<Session> {
       outputs: y,
     };
   };
-  return { header, seed: new Uint8Array(32), callCount: shapes.length, readCall };
+  return { header, seed: new Uint8Array(32), callCount: shapes.length * repeat, readCall };
 }

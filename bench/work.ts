@@ -30,6 +30,8 @@ export interface StepOptions {
   readonly inputs: readonly number[];
   /** Tokens of each call. */
   readonly calls: readonly number[];
+  /** Times that the calls are repeated in the session, with the same rows. */
+  readonly repeatCalls: number;
   readonly mode: 'aggregated' | 'per-module';
   /** Times the work is done; the first is the cold one. */
   readonly repeat: number;
@@ -130,7 +132,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     const modules = await readModules(dir);
     const adapter = await readJson<AdapterCommitment>(dir, 'adapter.json');
     const secret = await readJson<AdapterSecret>(dir, 'secret.json');
-    const session = await openSession(dir);
+    const session = await openSession(dir, options.repeatCalls);
     const engine = await loadEngine();
     const { mode } = options;
     const stages: Record<string, number> = {};
@@ -166,7 +168,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
   verify: async (dir, options) => {
     const parameters = await openParameters(options.parameters);
     const adapter = await readJson<AdapterCommitment>(dir, 'adapter.json');
-    const session = await openSession(dir);
+    const session = await openSession(dir, options.repeatCalls);
     const proof = new Uint8Array(await readFile(join(dir, `${options.mode}.zkl`)));
     const engine = await loadEngine();
     return timed(engine, options, async () => {
