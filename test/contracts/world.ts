@@ -20,7 +20,7 @@ import {
 } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import { expect } from 'vitest';
-import { DevChain } from '../../cli/demo/chain/devChain.js';
+import { BASE_FEE, DevChain } from '../../cli/demo/chain/devChain.js';
 import { DevRpc } from '../../cli/demo/chain/rpc.js';
 import {
   adapterEscrowAbi,
@@ -41,6 +41,9 @@ export const HOUR = 3600;
 export const GENESIS = 1_800_000_000;
 export const R = bn254.fields.Fr.ORDER;
 export const Q = bn254.fields.Fp.ORDER;
+
+/** What transactions pay, so that their cost is known. */
+const FEES = { maxFeePerGas: 3n * BASE_FEE, maxPriorityFeePerGas: BASE_FEE };
 
 /** A chain in this process with an escrow contract on it. */
 export class World {
@@ -99,12 +102,28 @@ export class World {
     args: readonly unknown[],
     value = 0n,
   ): Promise<bigint> {
-    const request = { address, abi, functionName, args, value, account: from };
+    const request = { address, abi, functionName, args, value, account: from, ...FEES };
     await this.reader.simulateContract(request as never);
     const hash = await this.wallet(from).writeContract(request as never);
     const mined = this.chain.transaction(hash)!;
     expect(mined.succeeded).toBe(true);
     return mined.gasUsed;
+  }
+
+  /**
+   * Calls the escrow at a moment: the transaction's block has this timestamp. Returns what the gas cost, in wei.
+   */
+  async sendAt(
+    timestamp: number,
+    from: Account,
+    functionName: string,
+    args: readonly unknown[],
+    value = 0n,
+  ): Promise<bigint> {
+    this.chain.setNextTimestamp(timestamp);
+    const gas = await this.send(from, functionName, args, value);
+    const { maxPriorityFeePerGas } = FEES;
+    return gas * (BASE_FEE + maxPriorityFeePerGas);
   }
 
   read(functionName: string, args: readonly unknown[]): Promise<unknown> {
