@@ -11,11 +11,19 @@ export const EXIT_ENVIRONMENT = 3;
 /** A bug of ours (EX_SOFTWARE of sysexits.h). */
 export const EXIT_BUG = 70;
 
-const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CEREMONY_INCOMPLETE', 'PARAMETERS_DEVELOPMENT']);
+const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CEREMONY_INCOMPLETE',
+  'CHAIN_MISMATCH',
+  'CHAIN_REFUSED',
+  'DELIVERY_MISMATCH',
+  'PARAMETERS_DEVELOPMENT',
+]);
 
 const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CHAIN_UNREACHABLE',
   'CONTRIBUTOR_REFUSED',
   'CONTRIBUTOR_UNREACHABLE',
+  'DELIVERY_INCOMPLETE',
   'FILE_EXISTS',
   'FILE_NOT_FOUND',
   'FILE_UNREADABLE',

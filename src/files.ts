@@ -33,26 +33,39 @@ export async function readFileBounded(path: string, maxBytes: number, what: stri
 
 /** Like {@link readFileBounded}, with the file's permission bits. */
 export async function readFileWithMode(path: string, maxBytes: number, what: string): Promise<FileContent> {
+  const { handle, size, mode } = await openRegularFile(path, what);
+  try {
+    if (size > maxBytes) throw tooLarge(path, maxBytes, what);
+    return { bytes: await readAll(handle, size, path, maxBytes, what), mode };
+  } catch (error) {
+    throw readError(error, path, what);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Opens a regular file to be read in parts; the caller closes the handle.
+ *
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`
+ */
+export async function openRegularFile(
+  path: string,
+  what: string,
+): Promise<{ handle: FileHandle; size: number; mode: number }> {
   let handle: FileHandle | undefined;
   try {
     // Non-blocking, so that a named pipe without a writer is refused below instead of waited for.
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const stats = await handle.stat();
-    if (!stats.isFile()) {
-      throw new ZkLoraError(
-        'FILE_UNREADABLE',
-        `${what}: ${path} is not a regular file; give the path of a file`,
-      );
-    }
-    if (stats.size > maxBytes) throw tooLarge(path, maxBytes, what);
-    return {
-      bytes: await readAll(handle, stats.size, path, maxBytes, what),
-      mode: stats.mode & PERMISSION_BITS,
-    };
+    if (stats.isFile()) return { handle, size: stats.size, mode: stats.mode & PERMISSION_BITS };
+    throw new ZkLoraError(
+      'FILE_UNREADABLE',
+      `${what}: ${path} is not a regular file; give the path of a file`,
+    );
   } catch (error) {
-    throw readError(error, path, what);
-  } finally {
     await handle?.close();
+    throw readError(error, path, what);
   }
 }
 
@@ -60,11 +73,12 @@ export async function readFileWithMode(path: string, maxBytes: number, what: str
  * Writes a file so that nobody ever sees it half-written: into a temporary file of the same folder, flushed, then
  * moved into place. File and name are on disk when the promise resolves.
  *
- * @throws ZkLoraError `FILE_EXISTS` (unless `overwrite`), `FILE_UNWRITABLE`
+ * @param data whole, or part by part
+ * @throws ZkLoraError `FILE_EXISTS` (unless `overwrite`), `FILE_UNWRITABLE`, and what the parts' source throws
  */
 export async function writeFileAtomic(
   path: string,
-  data: Uint8Array | string,
+  data: Uint8Array | string | AsyncIterable<Uint8Array>,
   options: WriteOptions = {},
 ): Promise<void> {
   const temporary = join(
@@ -76,7 +90,9 @@ export async function writeFileAtomic(
     const handle = await open(temporary, 'wx', options.mode ?? 0o666);
     try {
       if (options.mode !== undefined) await handle.chmod(options.mode);
-      await handle.writeFile(data);
+      // each call goes on where the one before ended
+      if (typeof data === 'string' || data instanceof Uint8Array) await handle.writeFile(data);
+      else for await (const part of data) await handle.writeFile(part);
       await handle.sync();
     } finally {
       await handle.close();
@@ -85,7 +101,7 @@ export async function writeFileAtomic(
     else await moveWithoutReplacing(temporary, path);
     await syncFolder(dirname(path));
   } catch (error) {
-    throw writeError(error, path);
+    throw errnoCode(error) === 'unknown' ? error : writeError(error, path);
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
   }

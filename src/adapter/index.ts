@@ -19,6 +19,7 @@ export {
 } from './limits.js';
 export { assertFitsInt64, fitsInt64, OUTPUT_BOUND, outputBound } from './overflow.js';
 export { type FloatAdapter, type FloatModule, readPeftAdapter } from './peft.js';
+export { peftConfigText, writePeftAdapter } from './peftWrite.js';
 export { quantizeActivations, quantizeModule } from './quantize.js';
 export { domainSizeFor, type RegisterOptions, type Registration, registerAdapter } from './register.js';
 export {

@@ -11,6 +11,11 @@ export interface PeftKey {
 /** PEFT's wrapper around the base model; missing in files of some other trainers. */
 const PREFIX = 'base_model.model.';
 
+/** Name of a tensor in PEFT's save format. */
+export function peftKey({ module, matrix }: PeftKey): string {
+  return `${PREFIX}${module}.lora_${matrix}.weight`;
+}
+
 /** Endings of names that PEFT and raw state dicts give to the two matrices of a linear layer. */
 const ENDINGS: readonly (readonly [string, 'A' | 'B'])[] = [
   ['.lora_A.weight', 'A'],
