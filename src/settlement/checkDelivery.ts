@@ -28,7 +28,10 @@ export function checkOffer(offer: Offer, commitment: AdapterCommitment, paramete
     throw mismatch('rowsRoot', 'the offer binds other rows than the adapter commitment has');
   }
   if (offer.srsDigest !== srsDigest(commitment.domainSize, decodeG2(hexToBytes(parameters.tauG2)))) {
-    throw mismatch('srsDigest', 'the offer binds another reference string, under which fraud could not be shown');
+    throw mismatch(
+      'srsDigest',
+      'the offer binds another reference string, under which fraud could not be shown',
+    );
   }
   peftConfigText(commitment.modules, null);
 }

@@ -1,10 +1,10 @@
 import type { AdapterCommitment, AdapterSecret, QuantizedModule } from '../adapter/index.js';
 import { adapterId, assertSecretMatches, moduleBlinders } from '../adapter/index.js';
 import type { Engine } from '../algebra/index.js';
-import { concatBytes, hexToBytes } from '../bytes.js';
+import { hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import type { ProverSrs } from '../kzg/index.js';
-import { CHUNK_BYTES, sealDelivery } from './deliverySeal.js';
+import { sealDelivery, sealedBytes } from './deliverySeal.js';
 import { keccak256 } from './keccak.js';
 import { keyHashOf, RowCipher } from './keystream.js';
 import { cipherLeaf, MerkleTree, rowsLeaf } from './merkle.js';
@@ -76,23 +76,7 @@ export class Delivery {
     const { buyerKey, commitment } = this.#options;
     const contentBytes = this.#rows.reduce((sum, { length }) => sum + rowBytes(length), 0);
     const sealer = sealDelivery(buyerKey, hexToBytes(adapterId(commitment)), contentBytes);
-    yield sealer.header;
-    let pending: Uint8Array[] = [];
-    let waiting = 0;
-    for await (const ciphertext of this.#ciphertexts()) {
-      pending.push(ciphertext);
-      waiting += ciphertext.length;
-      // the last chunk is sealed below, even when it is full
-      if (waiting <= CHUNK_BYTES) continue;
-      const content = concatBytes(...pending);
-      let at = 0;
-      for (; content.length - at > CHUNK_BYTES; at += CHUNK_BYTES) {
-        yield sealer.seal(content.subarray(at, at + CHUNK_BYTES));
-      }
-      pending = [content.subarray(at)];
-      waiting = content.length - at;
-    }
-    yield sealer.seal(concatBytes(...pending));
+    yield* sealedBytes(sealer, this.#ciphertexts());
   }
 
   /** What the offer carries. @throws ZkLoraError `INTERNAL` before {@link bytes} has been read to its end */
@@ -130,11 +114,7 @@ export class Delivery {
     const { modules, secret, commitment } = this.#options;
     let at = 0;
     for (const module of modules) {
-      const blinders = moduleBlinders(
-        hexToBytes(secret.blindingSecret),
-        hexToBytes(commitment.salt),
-        module,
-      );
+      const blinders = moduleBlinders(hexToBytes(secret.blindingSecret), hexToBytes(commitment.salt), module);
       for (let i = 0; i < 2 * module.rank; i++, at++) {
         const row = this.#rows[at]!;
         const [values, blinder] =

@@ -87,7 +87,8 @@ export class DeliveryFile {
       for (let filled = 0; filled < ciphertext.length; ) {
         if (chunk.length === 0) {
           const next = await chunks.next();
-          if (next.done) throw new ZkLoraError('INTERNAL', 'a delivery has fewer chunks than its header says');
+          if (next.done)
+            throw new ZkLoraError('INTERNAL', 'a delivery has fewer chunks than its header says');
           chunk = next.value;
         }
         const part = chunk.subarray(0, ciphertext.length - filled);

@@ -27,6 +27,7 @@ export const MAX_DELIVERY_BYTES = 2 ** 32;
 /** magic | adapter id | X25519 public key of this file | u32 chunks | u32 bytes of the last chunk | MAC */
 export const HEADER_BYTES = MAGIC.length + 32 + KEY_BYTES + 4 + 4 + 32;
 const AUTHENTICATED_BYTES = HEADER_BYTES - 32;
+const SIZES_AT = AUTHENTICATED_BYTES - 8;
 
 /** What stands at the beginning of a delivery file. */
 export interface DeliveryHeader {
@@ -91,6 +92,30 @@ export function sealDelivery(buyerKey: Uint8Array, adapterId: Uint8Array, conten
   };
 }
 
+/** Bytes of a file whose content comes in parts of any length. */
+export async function* sealedBytes(
+  sealer: ChunkSealer,
+  parts: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield sealer.header;
+  let waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
+  for await (const part of parts) {
+    waiting.push(part);
+    waitingBytes += part.length;
+    // the last chunk is sealed below, even when it is full
+    if (waitingBytes <= CHUNK_BYTES) continue;
+    const content = concatBytes(...waiting);
+    let at = 0;
+    for (; content.length - at > CHUNK_BYTES; at += CHUNK_BYTES) {
+      yield sealer.seal(content.subarray(at, at + CHUNK_BYTES));
+    }
+    waiting = [content.subarray(at)];
+    waitingBytes = content.length - at;
+  }
+  yield sealer.seal(concatBytes(...waiting));
+}
+
 /**
  * Reads a file's header with the buyer's key.
  *
@@ -102,12 +127,10 @@ export function openSealedDelivery(secretKey: Uint8Array, start: Uint8Array): Ch
     throw deliveryMalformed('it does not begin like one');
   }
   const view = new DataView(start.buffer, start.byteOffset, start.length);
-  let at = MAGIC.length;
-  const take = (bytes: number) => start.subarray(at, (at += bytes));
-  const adapterId = take(32);
-  const filePublicKey = take(KEY_BYTES);
-  const chunks = view.getUint32(at);
-  const last = view.getUint32(at + 4);
+  const adapterId = start.subarray(MAGIC.length, MAGIC.length + 32);
+  const filePublicKey = start.subarray(MAGIC.length + 32, MAGIC.length + 32 + KEY_BYTES);
+  const chunks = view.getUint32(SIZES_AT);
+  const last = view.getUint32(SIZES_AT + 4);
   const keys = sessionKeys(secretKey, filePublicKey, filePublicKey, x25519.getPublicKey(secretKey));
   const mac = keys && hmac(sha256, keys.mac, start.subarray(0, AUTHENTICATED_BYTES));
   if (keys === null || mac === null || !timingSafeEqual(mac, start.subarray(AUTHENTICATED_BYTES))) {

@@ -1,4 +1,4 @@
-import { type Engine } from '../algebra/index.js';
+import type { Engine } from '../algebra/index.js';
 import { equalBytes } from '../bytes.js';
 import { commitRows, type ProverSrs } from '../kzg/index.js';
 import type { PlainRow, SettlementRow } from './rows.js';
