@@ -4,11 +4,13 @@ import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
 import { checkpointCommand } from './checkpoint.js';
 import { reportError } from './command.js';
+import { deliverCommand } from './deliver.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
 import { EXIT_OK, EXIT_USAGE } from './exitCodes.js';
 import { inspectCommand } from './inspect.js';
 import { lineageCommand } from './lineage.js';
+import { openCommand } from './open.js';
 import { paramsCommand } from './params.js';
 import { proveCommand } from './prove.js';
 import { registerCommand } from './register.js';
@@ -31,6 +33,8 @@ const program = new Command('zklora')
   .addCommand(proveCommand())
   .addCommand(verifyCommand())
   .addCommand(sessionCommand())
+  .addCommand(deliverCommand())
+  .addCommand(openCommand())
   .addCommand(inspectCommand())
   .addCommand(paramsCommand())
   .addCommand(checkpointCommand())
