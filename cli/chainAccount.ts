@@ -9,7 +9,7 @@ import type { Terminal } from './terminal.js';
 
 /** Names of the environment variables that keys come from; the command line shows up in process lists. */
 const KEY_VARIABLE = 'ZKLORA_CHAIN_KEY';
-const PASSWORD_VARIABLE = 'ZKLORA_KEYSTORE_PASSWORD';
+export const PASSWORD_VARIABLE = 'ZKLORA_KEYSTORE_PASSWORD';
 
 export interface AccountOptions {
   keystore?: string;

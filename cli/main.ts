@@ -16,6 +16,7 @@ import { proveCommand } from './prove.js';
 import { registerCommand } from './register.js';
 import { serveCommand } from './serve.js';
 import { sessionCommand } from './session.js';
+import { settleCommand } from './settle.js';
 import { Terminal } from './terminal.js';
 import { verifyCommand } from './verify.js';
 
@@ -35,6 +36,7 @@ const program = new Command('zklora')
   .addCommand(sessionCommand())
   .addCommand(deliverCommand())
   .addCommand(openCommand())
+  .addCommand(settleCommand())
   .addCommand(inspectCommand())
   .addCommand(paramsCommand())
   .addCommand(checkpointCommand())
