@@ -34,9 +34,9 @@ export function connectChain(
   escrow: EscrowAddress,
   account?: LocalAccount,
 ): Promise<EscrowChain> {
-  const rpcUrl = rpc ?? process.env[RPC_VARIABLE];
-  if (rpcUrl === undefined) {
+  const node = rpc ?? process.env[RPC_VARIABLE];
+  if (node === undefined) {
     throw new ZkLoraError('USAGE', `no chain node: give --rpc, or its address in ${RPC_VARIABLE}`);
   }
-  return EscrowChain.connect({ rpcUrl, escrow, confirmations, ...(account ? { account } : {}) });
+  return EscrowChain.connect({ node, escrow, confirmations, ...(account ? { account } : {}) });
 }

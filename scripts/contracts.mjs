@@ -70,6 +70,12 @@ function typescript(contracts) {
   return HEADER + parts.join('\n');
 }
 
+/** What a client compares the code of a deployed contract with. */
+function runtimeHash({ name, runtime }) {
+  const hash = sha256(Buffer.from(runtime, 'hex'));
+  return `/** SHA-256 of the runtime code. */\nexport const ${lowerFirst(name)}RuntimeSha256 = '${hash}';\n`;
+}
+
 /** Everything that `build` writes, by path. */
 function products() {
   const contracts = compile();
@@ -95,7 +101,7 @@ function products() {
   const tested = contracts.filter(({ path, creation }) => path.startsWith(TESTED) && creation !== '');
   return {
     [LOCK]: `${JSON.stringify(lock, null, 2)}\n`,
-    'src/settlement/gen/escrow.ts': typescript([escrow]),
+    'src/settlement/gen/escrow.ts': `${typescript([escrow])}\n${runtimeHash(escrow)}`,
     'test/contracts/gen/contracts.ts': typescript(tested),
   };
 }

@@ -16,10 +16,10 @@ import {
 } from 'viem';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { sha256Of } from '../sha256.js';
 import { chainError } from './chainErrors.js';
 import type { FraudProof } from './fraudProof.js';
-import { adapterEscrowAbi, adapterEscrowRuntimeHash } from './gen/escrow.js';
-import { keccak256 } from './keccak.js';
+import { adapterEscrowAbi, adapterEscrowRuntimeSha256 } from './gen/escrow.js';
 import { keyHashOf } from './keystream.js';
 import { type EscrowAddress, NATIVE_TOKEN, type Offer, offerId, type SignedOffer } from './offer.js';
 
@@ -52,8 +52,8 @@ export interface Settled {
 
 /** How to reach the escrow contract. */
 export interface ConnectOptions {
-  /** JSON-RPC endpoint, http or https. */
-  readonly rpcUrl: string;
+  /** JSON-RPC endpoint, http or https; or another way to the node, as viem has them. */
+  readonly node: string | Transport;
   readonly escrow: EscrowAddress;
   /** Signs transactions; not needed for reading. */
   readonly account?: Account;
@@ -76,6 +76,14 @@ const MIN_RECEIPT_TIMEOUT_MS = 10 * 60 * 1000;
  * transactions are public.
  */
 export const REVEAL_MARGIN_SECONDS = 300n;
+
+function transportTo(node: string | Transport, retryCount: number): Transport {
+  if (typeof node !== 'string') return node;
+  if (!/^https?:\/\/\S+$/.test(node)) {
+    throw new ZkLoraError('USAGE', 'the chain node is not given as an http or https address');
+  }
+  return http(node, { timeout: REQUEST_TIMEOUT_MS, retryCount });
+}
 
 /** One escrow contract on one chain, seen from one account. */
 export class EscrowChain {
@@ -102,10 +110,7 @@ export class EscrowChain {
    * not the one that this version was built with
    */
   static async connect(options: ConnectOptions): Promise<EscrowChain> {
-    const { rpcUrl, escrow, account, confirmations, pollingInterval = DEFAULT_POLLING_MS } = options;
-    if (!/^https?:\/\/\S+$/.test(rpcUrl)) {
-      throw new ZkLoraError('USAGE', 'the chain node is not given as an http or https address');
-    }
+    const { node, escrow, account, confirmations, pollingInterval = DEFAULT_POLLING_MS } = options;
     if (!Number.isInteger(confirmations) || confirmations < 1 || confirmations > MAX_CONFIRMATIONS) {
       throw new ZkLoraError('USAGE', `confirmations are a whole number from 1 to ${MAX_CONFIRMATIONS}`);
     }
@@ -113,13 +118,17 @@ export class EscrowChain {
       id: escrow.chainId,
       name: `chain ${escrow.chainId}`,
       nativeCurrency: { name: 'coin', symbol: 'coin', decimals: 18 },
-      rpcUrls: { default: { http: [rpcUrl] } },
+      rpcUrls: { default: { http: [] } },
     });
     // reads may be repeated; what is sent is sent once
-    const transport = http(rpcUrl, { timeout: REQUEST_TIMEOUT_MS, retryCount: 2 });
-    const client = createPublicClient({ chain, transport, pollingInterval, cacheTime: 0 });
-    const sender = http(rpcUrl, { timeout: REQUEST_TIMEOUT_MS, retryCount: 0 });
-    const wallet = account && createWalletClient({ chain, transport: sender, account, pollingInterval });
+    const client = createPublicClient({
+      chain,
+      transport: transportTo(node, 2),
+      pollingInterval,
+      cacheTime: 0,
+    });
+    const wallet =
+      account && createWalletClient({ chain, transport: transportTo(node, 0), account, pollingInterval });
     const connection = new EscrowChain(options, client, wallet);
     await connection.#checkChain();
     return connection;
@@ -324,10 +333,7 @@ export class EscrowChain {
         },
       );
     }
-    if (
-      code === undefined ||
-      `0x${bytesToHex(keccak256(hexToBytes(code.slice(2))))}` !== adapterEscrowRuntimeHash
-    ) {
+    if (!code || bytesToHex(sha256Of(hexToBytes(code.slice(2)))) !== adapterEscrowRuntimeSha256) {
       throw new ZkLoraError(
         'CHAIN_MISMATCH',
         'the contract is not the AdapterEscrow of this version; do not send it anything',
