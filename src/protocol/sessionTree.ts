@@ -56,11 +56,7 @@ export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }:
   place.setInt16(12, exponent);
   place.setUint32(14, x.byteLength);
   place.setUint32(18, y.byteLength);
-  return createSha256()
-    .update(prefix)
-    .update(littleEndianBytes(x))
-    .update(littleEndianBytes(y))
-    .digest();
+  return createSha256().update(prefix).update(littleEndianBytes(x)).update(littleEndianBytes(y)).digest();
 }
 
 /** H("zklora/session/v1" | 00 | header digest | u32 calls | u32 token rows | head of the tree). */
