@@ -55,7 +55,7 @@ function holdSession(
       nonce: seed.toString(16).padStart(64, '0'),
       inputs: modules.map((_, i) => [i]),
     },
-    seed: new Uint8Array(32),
+    seed: new Uint8Array(32).fill(seed),
     callCount: 1,
     readCall: async () => call,
   };

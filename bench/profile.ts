@@ -7,12 +7,15 @@
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { buildBn128 } from 'ffjavascript';
+import { addFieldKernels } from '../src/algebra/kernels.js';
 import { runChild } from './child.js';
 import { paperAdapters } from './paper.js';
 import { benchParameters } from './parameters.js';
 import { type Machine, machine } from './report.js';
 import { CACHE, writeResult } from './results.js';
 import { writeTables } from './tables.js';
+import { exportedFunctions } from './wasmNames.js';
 import type { StepOptions, StepResult } from './work.js';
 
 /** Time of one function, itself without what it calls. */
@@ -47,6 +50,8 @@ interface CpuProfile {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string };
   }[];
+  /** Microseconds on the monotonic clock. */
+  readonly startTime: number;
   readonly samples: readonly number[];
   readonly timeDeltas: readonly number[];
 }
@@ -66,17 +71,24 @@ function folderOf(name: string, url: string): string {
   if (dependency) return dependency[1]!;
   const own = /dist\/(src\/[^/]+|bench)/.exec(url);
   // what has no address: worker threads of ffjavascript are started from text
-  return own?.[1] ?? (url === '' ? 'Node' : 'ffjavascript');
+  return own?.[1]?.replace(/\.js$/, '') ?? (url === '' ? 'Node' : 'ffjavascript');
 }
 
-/** A function's name with the file that it is in. */
-function labelOf(name: string, url: string): string {
+/** Our own functions with their file, those of the curve's WebAssembly module by the names it exports. */
+function labelOf(name: string, url: string, kernels: ReadonlyMap<number, string>): string {
+  const index = url.startsWith('wasm:') ? /^wasm-function\[(\d+)\]$/.exec(name)?.[1] : undefined;
+  if (index !== undefined) return `${kernels.get(Number(index)) ?? name} (WebAssembly)`;
   const shown = name === '' ? '(anonymous)' : name;
   const own = /dist\/(src\/.*)\.js$/.exec(url);
   return own ? `${shown} (${own[1]})` : `${shown} (${folderOf(name, url)})`;
 }
 
-async function readProfiles(dir: string): Promise<StepProfile> {
+/** @param span of the work itself: samples outside it, loading above all, do not count */
+async function readProfiles(
+  dir: string,
+  [from, to]: readonly [number, number],
+  kernels: ReadonlyMap<number, string>,
+): Promise<StepProfile> {
   const functions = new Map<string, number>();
   const folders = new Map<string, number>();
   const add = (map: Map<string, number>, key: string, seconds: number) =>
@@ -87,7 +99,10 @@ async function readProfiles(dir: string): Promise<StepProfile> {
   for (const file of files) {
     const profile = JSON.parse(await readFile(join(dir, file), 'utf8')) as CpuProfile;
     const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
+    let clock = profile.startTime;
     profile.samples.forEach((id, i) => {
+      clock += profile.timeDeltas[i]!;
+      if (clock < from || clock > to) return;
       const { functionName, url } = frames.get(id)!;
       const seconds = profile.timeDeltas[i]! / 1e6;
       if (IDLE.has(functionName)) {
@@ -95,7 +110,7 @@ async function readProfiles(dir: string): Promise<StepProfile> {
         return;
       }
       busySeconds += seconds;
-      add(functions, labelOf(functionName, url), seconds);
+      add(functions, labelOf(functionName, url, kernels), seconds);
       add(folders, folderOf(functionName, url), seconds);
     });
   }
@@ -141,8 +156,11 @@ async function main(): Promise<void> {
     const profiles = join(dir, which);
     const flags = ['--cpu-prof', `--cpu-prof-dir=${profiles}`, `--cpu-prof-interval=${SAMPLE_MICROSECONDS}`];
     const result = await step(which, flags);
-    return { result, profile: await readProfiles(profiles) };
+    return { result, profile: await readProfiles(profiles, result.span, kernels) };
   };
+  // only a curve on one thread keeps its module's code
+  const { tm } = (await buildBn128(true, addFieldKernels)) as { tm: { code: Uint8Array } };
+  const kernels = exportedFunctions(tm.code);
   for (const which of ['weights', 'register', 'session']) await step(which);
   const prove = await profiled('prove');
   const verify = await profiled('verify');

@@ -52,6 +52,8 @@ export interface StepResult {
   /** Resident set when the first run began: curve, parameters, data. */
   readonly startRssBytes: number;
   readonly bytes: number | null;
+  /** Start and end of the first run on the system's monotonic clock, microseconds. */
+  readonly span: readonly [number, number];
   /** Wall time of each stage of the first run that reports stages. */
   readonly stages?: Readonly<Record<string, number>>;
 }
@@ -205,9 +207,10 @@ async function timed(
   const startSeconds = process.uptime();
   const startRssBytes = process.memoryUsage.rss();
   const cpu = process.cpuUsage();
-  const start = performance.now();
+  const start = process.hrtime.bigint();
   const bytes = await work();
-  const seconds = (performance.now() - start) / 1e3;
+  const end = process.hrtime.bigint();
+  const seconds = Number(end - start) / 1e9;
   const { user, system } = process.cpuUsage(cpu);
   const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   let warmSeconds: number | null = null;
@@ -225,6 +228,7 @@ async function timed(
     peakRssBytes,
     startRssBytes,
     bytes,
+    span: [Number(start / 1000n), Number(end / 1000n)],
   };
 }
 
