@@ -16,7 +16,7 @@ import { detailsMarkdown, machine, type PaperTable, paperMarkdown, type TableRow
 import { CACHE, writeResult } from './results.js';
 import { floorOf, measureRow, primitiveSizes, sizesOf } from './rows.js';
 import type { Startup } from './startup.js';
-import { type PeersFile, writeTables } from './tables.js';
+import { writeTables } from './tables.js';
 
 const TOKENS = 15;
 const QUICK = ['distilgpt2', 'Llama-3.2-1B', 'Llama-3.1-8B-Instruct'];
@@ -84,13 +84,7 @@ async function main(): Promise<void> {
   process.stdout.write(`${paperMarkdown(table)}\n\n${detailsMarkdown(table)}\n`);
   if (values.quick || values.only) return;
   await writeResult('paper-table', table);
-  if (values.peers !== 'none') {
-    const peers: PeersFile = {
-      machine: table.machine,
-      peers: await measurePeers(parameters, values.peers === 'full'),
-    };
-    await writeResult('peers', peers);
-  }
+  if (values.peers !== 'none') await measurePeers(parameters, values.peers === 'full');
   await writeTables();
 }
 

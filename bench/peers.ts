@@ -1,11 +1,21 @@
-/** The same statement proven directly, beside ours: one module, one token, in growing sizes. */
+/**
+ * The same statement proven directly, beside ours: one module, one token, in growing sizes.
+ *
+ * `node dist/bench/peers.js [--full]` writes bench/results/peers.json; --full goes as far as it can in ten minutes, otherwise 64 and
+ * 512 weights.
+ */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { runChild } from './child.js';
 import type { DirectShape } from './directCircuit.js';
+import { benchParameters } from './parameters.js';
 import type { PeerSetup, PeerStep } from './peer.js';
-import { CACHE } from './results.js';
+import { type Machine, machine } from './report.js';
+import { CACHE, writeResult } from './results.js';
 import { measureRow, type RowResult } from './rows.js';
+import { writeTables } from './tables.js';
 
 /** One size. */
 export interface Peer {
@@ -13,6 +23,12 @@ export interface Peer {
   readonly direct: { readonly setup: PeerSetup; readonly prove: PeerStep; readonly verify: PeerStep };
   /** Of zklora, the same module and token. */
   readonly ours: Pick<RowResult, 'register' | 'prove' | 'verify'>;
+}
+
+/** bench/results/peers.json */
+export interface PeersFile {
+  readonly machine: Machine;
+  readonly peers: readonly Peer[];
 }
 
 /** 64 and 512 weights; the others as far as the time goes. */
@@ -33,8 +49,12 @@ const MAX_SECONDS = 600;
 /** A size has twice the weights of the one before; its domain, and so the time of its set-up, may be a little more than twice. */
 const GROWTH = 2.3;
 
-/** @param full also the sizes beyond 512 weights that are expected to end within ten minutes */
-export async function measurePeers(parameters: string, full: boolean): Promise<Peer[]> {
+/**
+ * Measures and writes peers.json.
+ *
+ * @param full also the sizes beyond 512 weights that are expected to end within ten minutes
+ */
+export async function measurePeers(parameters: string, full: boolean): Promise<void> {
   const peers: Peer[] = [];
   const start = performance.now();
   let last = 0;
@@ -50,7 +70,8 @@ export async function measurePeers(parameters: string, full: boolean): Promise<P
         `prove ${prove.seconds.toFixed(1)} s; ours ${peer.ours.prove.seconds.toFixed(2)} s\n`,
     );
   }
-  return peers;
+  const result: PeersFile = { machine: machine(), peers };
+  await writeResult('peers', result);
 }
 
 async function measurePeer(parameters: string, shape: DirectShape): Promise<Peer> {
@@ -68,4 +89,10 @@ async function measurePeer(parameters: string, shape: DirectShape): Promise<Peer
     { parameters, scratch: join(CACHE, 'rows'), calls: [1], processes: 1, perModule: false, plain: false },
   );
   return { direct, ours: { register, prove, verify } };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { values } = parseArgs({ options: { full: { type: 'boolean', default: false } } });
+  await measurePeers(await benchParameters(join(CACHE, 'params')), values.full);
+  await writeTables();
 }

@@ -10,12 +10,11 @@ import { pathToFileURL } from 'node:url';
 import { writeFileAtomic } from '../src/files.js';
 import type { BatchFile } from './batch.js';
 import { logLogChart, type Series } from './chart.js';
-import type { Peer } from './peers.js';
+import type { PeersFile } from './peers.js';
 import type { ProfileFile, StepProfile } from './profile.js';
 import {
   detailsMarkdown,
   floorMarkdown,
-  type Machine,
   machineText,
   markdown,
   megabytes,
@@ -27,12 +26,6 @@ import {
 } from './report.js';
 import { RESULTS, ROOT, readResult } from './results.js';
 import type { ScalingPoint, ScalingResult } from './scaling.js';
-
-/** bench/results/peers.json */
-export interface PeersFile {
-  readonly machine: Machine;
-  readonly peers: readonly Peer[];
-}
 
 /** Pages with tables. */
 const PAGES = ['docs/performance.md', 'README.md'];
