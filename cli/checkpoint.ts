@@ -20,6 +20,7 @@ import {
 import { MAX_MANIFEST_BYTES } from '../src/checkpoint/limits.js';
 import { sameTensor } from '../src/checkpoint/tensorProof.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
+import { checkExportCommand } from './checkExport.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadSigningKey, printable } from './lineageInputs.js';
@@ -37,6 +38,7 @@ export function checkpointCommand(): Command {
     .addCommand(proveCommand())
     .addCommand(verifyCommand())
     .addCommand(compareCommand())
+    .addCommand(checkExportCommand())
     .addCommand(importCommand());
 }
 

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
+  addHeadToStore,
   addToStore,
   digestCheckpoint,
   drawHtml,
@@ -12,7 +13,6 @@ import {
   edgesStatement,
   envelopeId,
   formatTime,
-  type LineageReason,
   type LineageVerdict,
   makeSigningKey,
   manifestStatement,
@@ -21,6 +21,7 @@ import {
   parseStatement,
   RELATIONS,
   type Relation,
+  readLineageHeads,
   readStore,
   type Statement,
   serializeStatement,
@@ -35,7 +36,7 @@ import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
 import { runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
-import { loadLineagePolicy, loadNode, loadSigningKey, printable } from './lineageInputs.js';
+import { describeReason, loadLineagePolicy, loadNode, loadSigningKey, printable } from './lineageInputs.js';
 import type { Terminal } from './terminal.js';
 
 const NODE = 'kind:digest, an adapter.zkl.json, or the path of a checkpoint';
@@ -150,7 +151,7 @@ async function statementOf(options: AttestOptions, terminal: Terminal): Promise<
 
 function addCommand(): Command {
   const command = new Command('add')
-    .description('add envelopes, or all envelopes of other stores, to a store')
+    .description('add envelopes, or all envelopes and heads of other stores, to a store')
     .argument('<paths...>', 'envelope files or store folders')
     .requiredOption('--store <folder>', 'lineage store')
     .addHelpText('after', '\nExample:\n  zklora lineage add ./their-lineage --store ./lineage');
@@ -164,6 +165,12 @@ function addCommand(): Command {
         else if ((await addToStore(store, envelope)).added) added += 1;
         else known += 1;
       }
+      if (await isFolder(path)) {
+        for (const head of await readLineageHeads(path)) {
+          if ((await addHeadToStore(store, head)).added) added += 1;
+          else known += 1;
+        }
+      }
     }
     terminal.result(`added ${added}, already there ${known}, not readable ${refused}`, {
       added,
@@ -174,13 +181,17 @@ function addCommand(): Command {
   });
 }
 
-/** A damaged file of a folder comes out as null; a damaged single file is an error. */
-async function envelopesAt(path: string): Promise<(Envelope | null)[]> {
-  const isFolder = await stat(path).then(
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
     (info) => info.isDirectory(),
     () => false,
   );
-  if (!isFolder) return [parseEnvelope(await readFileBounded(path, MAX_ENVELOPE_BYTES, 'envelope'))];
+}
+
+/** A damaged file of a folder comes out as null; a damaged single file is an error. */
+async function envelopesAt(path: string): Promise<(Envelope | null)[]> {
+  if (!(await isFolder(path)))
+    return [parseEnvelope(await readFileBounded(path, MAX_ENVELOPE_BYTES, 'envelope'))];
   return (await readStore(path)).map(({ id, bytes }) => {
     try {
       return envelopeId(bytes) === id ? parseEnvelope(bytes) : null;
@@ -315,12 +326,6 @@ function describeVerdict(verdict: LineageVerdict): string {
     ]),
     ...unlisted,
   ].join('\n');
-}
-
-function describeReason({ code, message, node, envelope }: LineageReason): string {
-  const place = node === undefined ? '' : ` ${node.kind} ${node.digest.slice(0, 16)}`;
-  const file = envelope === undefined ? '' : ` (envelope ${envelope.slice(0, 16)})`;
-  return `${code}:${place} ${printable(message)}${file}`;
 }
 
 function describeStatement(statement: Statement): string[] {

@@ -1,14 +1,19 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { adapterId } from '../src/adapter/index.js';
 import {
   digestCheckpoint,
   type LineageNode,
   type LineagePolicy,
+  type LineageReason,
+  type ModelAtHand,
   parseLineagePolicy,
   readSigningKey,
   type SigningKey,
 } from '../src/checkpoint/index.js';
 import { MAX_MANIFEST_BYTES } from '../src/checkpoint/limits.js';
 import { nodeSchema } from '../src/checkpoint/vocabulary.js';
+import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
 import { loadCommitment } from './inputs.js';
 import type { Terminal } from './terminal.js';
@@ -36,7 +41,32 @@ export async function loadNode(text: string, terminal: Terminal): Promise<Lineag
   return { kind: 'checkpoint', digest: (await digestCheckpoint(text)).digest };
 }
 
+/** Checkpoint digest of 64 hex digits, or of the checkpoint at a path. */
+export async function loadCheckpointDigest(text: string, terminal: Terminal): Promise<string> {
+  if (/^[0-9a-f]{64}$/.test(text)) return text;
+  terminal.progress(`hashing ${text}`);
+  return (await digestCheckpoint(text)).digest;
+}
+
+/** The ONNX model that a session ran on. */
+export async function loadModelAtHand(path: string, terminal: Terminal): Promise<ModelAtHand> {
+  const { container, tensors } = await digestCheckpoint(path, (done, total) =>
+    terminal.progress('hashing the model', done, total),
+  );
+  if (container !== 'onnx') throw new ZkLoraError('USAGE', 'the model of a session is an .onnx file');
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path)) hash.update(piece);
+  return { sha256: hash.digest('hex'), tensors };
+}
+
 /** Text of others for a terminal: one line without control and direction characters. */
 export function printable(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
+}
+
+/** A reason in one line. */
+export function describeReason({ code, message, node, envelope }: LineageReason): string {
+  const place = node === undefined ? '' : ` ${node.kind} ${node.digest.slice(0, 16)}`;
+  const file = envelope === undefined ? '' : ` (envelope ${envelope.slice(0, 16)})`;
+  return `${code}:${place} ${printable(message)}${file}`;
 }

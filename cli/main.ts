@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
 import { checkpointCommand } from './checkpoint.js';
@@ -19,10 +18,7 @@ import { sessionCommand } from './session.js';
 import { settleCommand } from './settle.js';
 import { Terminal } from './terminal.js';
 import { verifyCommand } from './verify.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+import { version } from './version.js';
 
 const program = new Command('zklora')
   .description('zero-knowledge verification of LoRA adapters')

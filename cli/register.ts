@@ -13,15 +13,17 @@ import {
 } from '../src/adapter/index.js';
 import { type Engine, loadEngine } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
+import { addHeadToStore, makeLineageHead, readStore } from '../src/checkpoint/index.js';
 import { openParameters, type ParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { requireAbsent, writeFileAtomic } from '../src/files.js';
 import { openBaseModel } from '../src/inference/index.js';
 import type { ProverSrs } from '../src/kzg/index.js';
 import { partition, proveRegistration, verifyRegistration } from '../src/protocol/index.js';
-import { digestOption, runs } from './command.js';
+import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadQuantizedAdapter } from './inputs.js';
+import { loadCheckpointDigest } from './lineageInputs.js';
 import { formatBytes, formatSeconds, type Terminal } from './terminal.js';
 
 interface Options {
@@ -30,6 +32,7 @@ interface Options {
   parameters: string;
   out: string;
   lineage?: string;
+  baseCheckpoint?: string;
   /** False with --no-registration-proof. */
   registrationProof: boolean;
 }
@@ -42,7 +45,11 @@ export function registerCommand(): Command {
     .requiredOption('--base <file>', 'ONNX base model that the adapter belongs to')
     .requiredOption('--parameters <dir>', 'parameter set')
     .requiredOption('--out <dir>', 'folder for adapter.zkl.json and adapter.secret')
-    .option('--lineage <digest>', 'head of the lineage, 64 hex digits', digestOption)
+    .option('--lineage <folder>', 'lineage store: bind the adapter to what it says of the base')
+    .option(
+      '--base-checkpoint <node>',
+      'checkpoint (path or digest) that the adapter belongs to in the lineage; default: the weights of --base',
+    )
     .option('--no-registration-proof', 'leave out the proof that the committed weights are integers')
     .addHelpText(
       'after',
@@ -56,6 +63,7 @@ export function registerCommand(): Command {
     const base = await openBaseModel(options.base, modules);
     const { digest: baseDigest, inputs } = base;
     await base.close();
+    const lineageDigest = await bindLineage(options, terminal);
     const commitmentPath = join(options.out, 'adapter.zkl.json');
     const secretPath = join(options.out, 'adapter.secret');
     // before the work: a new secret must not end beside an old commitment
@@ -76,7 +84,7 @@ export function registerCommand(): Command {
         modules,
         inputs,
         baseDigest,
-        ...(options.lineage === undefined ? {} : { lineageDigest: options.lineage }),
+        ...(lineageDigest === undefined ? {} : { lineageDigest }),
         onProgress: (done, total) => terminal.progress('committing to rows', done, total),
       });
       const { secret } = registered;
@@ -109,6 +117,7 @@ export function registerCommand(): Command {
         [
           `adapter id   ${id}`,
           `modules      ${modules.length}`,
+          `lineage      ${lineageDigest ?? 'none: pass --lineage to bind one'}`,
           `integers     ${proofBytes > 0 ? `registration proof, ${formatBytes(proofBytes)}, ${formatSeconds(registrationSeconds)}` : 'no registration proof: users see field elements only'}`,
           `commitment   ${commitmentPath}  (public: give it to users)`,
           `secret       ${secretPath}  (keep it: without it no proof can be made)`,
@@ -116,6 +125,7 @@ export function registerCommand(): Command {
         {
           adapterId: id,
           modules: modules.length,
+          lineageDigest: lineageDigest ?? null,
           commitment: commitmentPath,
           secret: secretPath,
           seconds,
@@ -128,6 +138,17 @@ export function registerCommand(): Command {
       await engine.terminate();
     }
   });
+}
+
+/** Makes the head of the base's lineage and keeps it in the store; its digest goes into the commitment. */
+async function bindLineage(options: Options, terminal: Terminal): Promise<string | undefined> {
+  const { lineage, base, baseCheckpoint } = options;
+  if (lineage === undefined) {
+    if (baseCheckpoint === undefined) return undefined;
+    throw new ZkLoraError('USAGE', '--base-checkpoint names a checkpoint of a lineage: pass --lineage, too');
+  }
+  const digest = await loadCheckpointDigest(baseCheckpoint ?? base, terminal);
+  return (await addHeadToStore(lineage, makeLineageHead(digest, await readStore(lineage)))).digest;
 }
 
 /** Proves that the weights are integers, and checks that proof as a user would. */

@@ -1,14 +1,25 @@
 import { Command } from 'commander';
-import { adapterId } from '../src/adapter/index.js';
+import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
+import {
+  type AdapterLineageQuestion,
+  type BoundVerdict,
+  drawingOf,
+  drawTree,
+  readLineageHead,
+  readStore,
+  verifyWithLineage,
+} from '../src/checkpoint/index.js';
 import { openParameters } from '../src/circuit/index.js';
+import { ZkLoraError } from '../src/errors.js';
 import { checkClosing, openSessionRecord } from '../src/inference/index.js';
 import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadProof } from './inputs.js';
+import { describeReason, loadLineagePolicy, loadModelAtHand } from './lineageInputs.js';
 import { checkRegistration, describeRegistration } from './registration.js';
-import { formatBytes } from './terminal.js';
+import { formatBytes, type Terminal } from './terminal.js';
 
 interface Options {
   proof: string;
@@ -20,6 +31,9 @@ interface Options {
   registrationCache?: string;
   allowDevelopmentParams?: boolean;
   requireSigned?: boolean;
+  policy?: string;
+  lineage?: string;
+  base?: string;
 }
 
 /** `zklora verify` */
@@ -36,6 +50,9 @@ export function verifyCommand(): Command {
       '--registration-cache <file>',
       'file of your own that remembers verified registration proofs; nobody else may write it',
     )
+    .option('--policy <file>', 'lineage policy of yours: the lineage must meet it, too; needs --lineage')
+    .option('--lineage <folder>', 'lineage store')
+    .option('--base <file>', 'ONNX model of the session: check that the lineage is about its weights')
     .option('--require-signed', 'refuse a session that was not closed with both signatures')
     .option(
       '--allow-development-params',
@@ -74,7 +91,8 @@ export function verifyCommand(): Command {
         return EXIT_INVALID;
       }
       terminal.progress('verifying');
-      const verdict = await verifyProof({
+      const lineage = await lineageOf(options, adapter, terminal);
+      const proofOptions = {
         engine,
         parameters: parameters.set,
         verificationKeys: parameters.vkey,
@@ -83,9 +101,18 @@ export function verifyCommand(): Command {
         proof,
         allowDevelopmentParameters,
         ...(registration.status === 'missing' ? {} : { registration: registration.registration }),
-      });
-      if (!verdict.valid) {
-        terminal.result(describeRefusal(verdict), { ...verdict, registration: registration.status });
+      };
+      const bound = lineage && (await verifyWithLineage(proofOptions, lineage));
+      const verdict = bound ? bound.proof : await verifyProof(proofOptions);
+      const judged = bound && { lineage: bound.lineage };
+      if (bound?.valid === false || !verdict.valid) {
+        const { reason, message } = bound?.valid === false ? bound : (verdict as Refused);
+        const refused = { valid: false, reason, message };
+        terminal.result([describeRefusal(refused), ...describeBound(bound)].join('\n'), {
+          ...refused,
+          registration: registration.status,
+          ...judged,
+        });
         return EXIT_INVALID;
       }
       const signed = session.closing !== null;
@@ -109,6 +136,7 @@ export function verifyCommand(): Command {
           `signed   ${signed ? `by the contributor and by user ${userKey}` : 'no: the session was never closed'}`,
           `params   ${verdict.parametersId} (${parameters.set.kind})`,
           `weights  ${describeRegistration(registration)}`,
+          ...describeBound(bound),
           ...(parameters.set.kind === 'development'
             ? ['warning  development parameters: anybody can forge such a proof']
             : []),
@@ -119,6 +147,7 @@ export function verifyCommand(): Command {
           signed,
           userKey,
           registration: registration.status,
+          ...judged,
         },
       );
       return EXIT_OK;
@@ -126,6 +155,36 @@ export function verifyCommand(): Command {
       await engine.terminate();
     }
   });
+}
+
+/** What the store says of the adapter, and the policy to judge it by; undefined when no lineage is asked for. */
+async function lineageOf(
+  { policy, lineage, base }: Options,
+  adapter: AdapterCommitment,
+  terminal: Terminal,
+): Promise<Omit<AdapterLineageQuestion, 'adapter'> | undefined> {
+  if (policy === undefined && lineage === undefined && base === undefined) return undefined;
+  if (policy === undefined || lineage === undefined) {
+    throw new ZkLoraError('USAGE', 'a lineage is judged with both --policy and --lineage');
+  }
+  const model = base === undefined ? undefined : await loadModelAtHand(base, terminal);
+  return {
+    policy: await loadLineagePolicy(policy),
+    files: await readStore(lineage),
+    head: readLineageHead(lineage, adapter.lineageDigest),
+    now: Date.now(),
+    ...(model === undefined ? {} : { model }),
+  };
+}
+
+function describeBound(bound: BoundVerdict | undefined): string[] {
+  if (bound === undefined) return [];
+  const { lineage } = bound;
+  return [
+    `lineage  ${lineage.valid ? 'meets the policy' : 'does not meet the policy'}`,
+    ...lineage.failures.map((reason) => `  ${describeReason(reason)}`),
+    drawTree(drawingOf(lineage)),
+  ];
 }
 
 /** A verdict that says no, from whichever check. */

@@ -1,3 +1,4 @@
+export { checkExport, type ExportCheck, exportEdge, type MatchedTensor } from './checkExport.js';
 export { type Claim, claimsOfCard, claimsOfModelIndex, claimsOfPeft, readClaims } from './claims.js';
 export { compareTensors, isUnchanged, type TensorComparison } from './compare.js';
 export { checkpointDigest, compareUtf8, type Inclusion, type TensorDigest } from './digest.js';
@@ -16,6 +17,13 @@ export {
 export { type EnsembleDescription, parseEnsembleDescription } from './ensembleDescription.js';
 export { checkEnsembleManifest, type EnsembleManifest, ensembleDigest } from './ensembleManifest.js';
 export { type ImportedEnsemble, importEnsemble } from './importEnsemble.js';
+export {
+  type LineageHead,
+  lineageHeadDigest,
+  makeLineageHead,
+  parseLineageHead,
+  serializeLineageHead,
+} from './lineageHead.js';
 export {
   checkManifest,
   type Manifest,
@@ -40,11 +48,24 @@ export {
   serializeStatement,
   statementSubjects,
 } from './statement.js';
-export { addToStore, readStore, type StoredFile } from './store.js';
+export {
+  addHeadToStore,
+  addToStore,
+  readLineageHead,
+  readLineageHeads,
+  readStore,
+  type StoredFile,
+} from './store.js';
 export { parseTensorProof, proveTensor, type TensorProof, verifyTensor } from './tensorProof.js';
 export type { Checkpoint, TensorSource } from './tensorSource.js';
 export type { LineageCode, LineageReason, LineageVerdict, VerdictEdge, VerdictNode } from './verdict.js';
+export {
+  type AdapterLineageQuestion,
+  type ModelAtHand,
+  verifyAdapterLineage,
+} from './verifyAdapterLineage.js';
 export { type LineageQuestion, verifyLineage } from './verifyLineage.js';
+export { type BoundVerdict, verifyWithLineage } from './verifyWithLineage.js';
 export {
   formatTime,
   isRelation,

@@ -36,8 +36,11 @@ export const MAX_CLAIMS = 256;
 /** Parents of one step: merges of dozens of models are published. */
 export const MAX_PARENTS = 256;
 
-/** Arguments of the step that made a checkpoint. */
-export const MAX_ARGUMENTS = 256;
+/** Arguments of the step that made a checkpoint: an export names each transposed weight, 560 in a 70B model. */
+export const MAX_ARGUMENTS = 4096;
+
+/** Memory for transposing one tensor; a larger one is read several times. */
+export const TRANSPOSE_BYTES = 64 * 2 ** 20;
 
 /** Characters of a name, tool, argument or licence. */
 export const MAX_TEXT_LENGTH = 1024;
@@ -62,6 +65,9 @@ export const MAX_ENVELOPES = 100_000;
 
 /** Keys, roots and other entries of a policy. */
 export const MAX_POLICY_ENTRIES = 4096;
+
+/** A lineage head: 67 characters for each envelope of a full store. */
+export const MAX_HEAD_BYTES = 8 * 2 ** 20;
 
 /** Steps from the adapter to a root that a policy may allow. */
 export const MAX_LINEAGE_DEPTH = 100_000;

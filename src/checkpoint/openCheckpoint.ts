@@ -66,22 +66,30 @@ export async function digestCheckpoint(
 ): Promise<DigestedCheckpoint> {
   const checkpoint = await openCheckpoint(path);
   try {
-    const total = checkpoint.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
-    const tensors: TensorDigest[] = [];
-    let done = 0;
-    for (const { name, dtype, shape, stream } of checkpoint.tensors) {
-      const hash = createHash('sha256');
-      await stream((piece) => {
-        hash.update(piece);
-        done += piece.length;
-      });
-      tensors.push({ name, dtype, shape: [...shape], sha256: hash.digest('hex') });
-      onProgress?.(done, total);
-    }
-    return { digest: checkpointDigest(tensors), container: checkpoint.container, tensors, bytes: total };
+    return await digestOpened(checkpoint, onProgress);
   } finally {
     await checkpoint.close();
   }
+}
+
+/** {@link digestCheckpoint} of a checkpoint that is open and stays so. */
+export async function digestOpened(
+  checkpoint: Checkpoint,
+  onProgress?: DigestProgress,
+): Promise<DigestedCheckpoint> {
+  const total = checkpoint.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+  const tensors: TensorDigest[] = [];
+  let done = 0;
+  for (const { name, dtype, shape, stream } of checkpoint.tensors) {
+    const hash = createHash('sha256');
+    await stream((piece) => {
+      hash.update(piece);
+      done += piece.length;
+    });
+    tensors.push({ name, dtype, shape: [...shape], sha256: hash.digest('hex') });
+    onProgress?.(done, total);
+  }
+  return { digest: checkpointDigest(tensors), container: checkpoint.container, tensors, bytes: total };
 }
 
 async function checkpointFile(folder: string): Promise<string> {

@@ -27,6 +27,12 @@ export type LineageCode =
   | 'manifest-mismatch'
   | 'missing-manifest'
   | 'not-in-ensemble'
+  // the adapter's registration
+  | 'head-missing'
+  | 'base-mismatch'
+  | 'not-in-head'
+  | 'model-mismatch'
+  | 'model-not-exported'
   // the policy
   | 'root-not-allowed'
   | 'too-deep'

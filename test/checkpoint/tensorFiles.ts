@@ -7,6 +7,7 @@ import { DTYPE_BYTES, type Dtype, type Tensor } from '../../src/adapter/dtype.js
 import { serializeSafetensors } from '../../src/adapter/safetensors.js';
 import { bytesToHex, sha256 } from '../../src/bytes.js';
 import type { TensorDigest } from '../../src/checkpoint/index.js';
+import { openOnnxCheckpoint } from '../../src/checkpoint/onnxCheckpoint.js';
 import { GraphProtoSchema, ModelProtoSchema, TensorProtoSchema } from '../../src/inference/gen/onnx_pb.js';
 import { encodeModel } from '../../src/inference/onnx.js';
 
@@ -117,4 +118,36 @@ export function varint(value: number): number[] {
 /** A model whose only initializer has this message body. */
 export function rawModel(body: Uint8Array): Uint8Array {
   return field(7, field(5, body));
+}
+
+/** A matrix with rows and columns exchanged. @param size bytes of an element */
+export function transpose({ dtype, shape, data }: Tensor, size = 4): Tensor {
+  const [rows, columns] = shape as [number, number];
+  const out = new Uint8Array(data.length);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) {
+      const at = (r * columns + c) * size;
+      out.set(data.subarray(at, at + size), (c * rows + r) * size);
+    }
+  }
+  return { dtype, shape: [columns, rows], data: out };
+}
+
+/** The checkpoint that a model was exported from: anonymous matrices turned back under names of their own. */
+export async function sourceOf(path: string): Promise<Map<string, Tensor>> {
+  const checkpoint = await openOnnxCheckpoint(path);
+  const tensors = new Map<string, Tensor>();
+  for (const { name, dtype, shape, bytes, stream } of checkpoint.tensors) {
+    const data = new Uint8Array(bytes);
+    let at = 0;
+    await stream((piece) => {
+      data.set(piece, at);
+      at += piece.length;
+    });
+    const tensor: Tensor = { dtype, shape: [...shape], data };
+    if (name.startsWith('onnx::')) tensors.set(`linear.${name.slice(13)}.weight`, transpose(tensor));
+    else tensors.set(name, tensor);
+  }
+  await checkpoint.close();
+  return tensors;
 }

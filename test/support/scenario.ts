@@ -98,6 +98,7 @@ export interface ScenarioOptions {
   /** Modules that share an input; by default each has its own. */
   readonly inputs?: readonly (readonly number[])[];
   readonly seed?: number;
+  readonly lineageDigest?: string;
 }
 
 /** Registers a random adapter and holds a session with it. */
@@ -114,6 +115,7 @@ export async function makeScenario(
     parametersId: parameters.id,
     modules,
     baseDigest: '11'.repeat(32),
+    ...(options.lineageDigest === undefined ? {} : { lineageDigest: options.lineageDigest }),
   });
   const inputs = options.inputs ?? modules.map((_, i) => [i]);
   const session = holdSession(commitment, modules, inputs, options.calls, random);

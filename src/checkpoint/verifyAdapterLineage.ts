@@ -1,0 +1,104 @@
+import { adapterId } from '../adapter/commitment.js';
+import type { AdapterCommitment } from '../adapter/types.js';
+import { checkpointDigest, type TensorDigest } from './digest.js';
+import { type LineageHead, lineageHeadDigest } from './lineageHead.js';
+import { nodeKey } from './statement.js';
+import type { LineageCode, LineageReason, LineageVerdict, VerdictEdge } from './verdict.js';
+import { type LineageQuestion, verifyLineage } from './verifyLineage.js';
+import type { LineageNode } from './vocabulary.js';
+
+/** The ONNX model that a session ran on, as it lies at hand. */
+export interface ModelAtHand {
+  /** SHA-256 of the file, hex. */
+  readonly sha256: string;
+  readonly tensors: readonly TensorDigest[];
+}
+
+/** What {@link verifyAdapterLineage} judges. */
+export interface AdapterLineageQuestion extends Omit<LineageQuestion, 'subject'> {
+  /** The pinned commitment. */
+  readonly adapter: AdapterCommitment;
+  /** The head that the commitment names, from the store; undefined when the store has none. */
+  readonly head: LineageHead | undefined;
+  /** Checked when it is given. */
+  readonly model?: ModelAtHand;
+}
+
+/**
+ * Judges the lineage that an adapter commitment is bound to: {@link verifyLineage} from the adapter id, and that the
+ * statements it rests on are those that the commitment's lineage digest covers.
+ *
+ * docs/lineage.md, "Bound to the proof".
+ *
+ * @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key
+ */
+export function verifyAdapterLineage(question: AdapterLineageQuestion): LineageVerdict {
+  const { adapter, head, model, ...rest } = question;
+  const subject: LineageNode = { kind: 'adapter', digest: adapterId(adapter) };
+  const verdict = verifyLineage({ ...rest, subject });
+  const failures = [...verdict.failures];
+  if (head === undefined || lineageHeadDigest(head) !== adapter.lineageDigest) {
+    failures.push(
+      reason(
+        'head-missing',
+        /^0+$/.test(adapter.lineageDigest)
+          ? 'the adapter was registered without a lineage; have it registered with one'
+          : 'the store does not hold the lineage head that the adapter was registered with; add it',
+        subject,
+      ),
+    );
+  } else {
+    failures.push(...outsideHead(verdict, subject, head));
+    if (model !== undefined) failures.push(...notTheModel(question, model, head));
+  }
+  return { ...verdict, valid: failures.length === 0, failures };
+}
+
+/** The base is the head's, and each other edge has a statement that the head covers. */
+function outsideHead({ edges }: LineageVerdict, subject: LineageNode, head: LineageHead): LineageReason[] {
+  const covered = new Set(head.envelopes);
+  return edges.filter(isVerified).flatMap((edge) => {
+    if (nodeKey(edge.subject) === nodeKey(subject)) {
+      if (edge.relation !== 'adapter-of' || edge.parents[0]?.digest === head.base) return [];
+      const message = 'it is signed as an adapter of another checkpoint than the one it was registered for';
+      return [reason('base-mismatch', message, edge.parents[0])];
+    }
+    if (edge.subject.kind === 'adapter' || edge.envelopes.some((id) => covered.has(id))) return [];
+    const message = 'the statement came after the registration: the lineage head does not cover it';
+    return [reason('not-in-head', message, edge.subject)];
+  });
+}
+
+/** The model is the registered file, and holds the base's weights: itself, or exported from it by a trusted key's word. */
+function notTheModel(
+  question: AdapterLineageQuestion,
+  model: ModelAtHand,
+  head: LineageHead,
+): LineageReason[] {
+  const { adapter, head: _, model: __, ...rest } = question;
+  const node: LineageNode = { kind: 'checkpoint', digest: checkpointDigest(model.tensors) };
+  if (model.sha256 !== adapter.baseDigest) {
+    return [reason('model-mismatch', 'the model is not the file that the adapter was registered for', node)];
+  }
+  if (node.digest === head.base) return [];
+  const { edges } = verifyLineage({ ...rest, subject: node });
+  const exported = edges.some(
+    (edge) =>
+      isVerified(edge) &&
+      nodeKey(edge.subject) === nodeKey(node) &&
+      edge.relation === 'exported-from' &&
+      edge.parents[0]?.digest === head.base,
+  );
+  if (exported) return [];
+  const message =
+    'no trusted key says that the model was exported from the base checkpoint; add the statement';
+  return [reason('model-not-exported', message, node)];
+}
+
+function isVerified({ status }: VerdictEdge): boolean {
+  return status === 'verified';
+}
+
+function reason(code: LineageCode, message: string, node?: LineageNode): LineageReason {
+  return { code, message, ...(node === undefined ? {} : { node }) };
+}
