@@ -3,7 +3,6 @@ import { type ErrorCode, ZkLoraError } from './errors.js';
 /** Nesting of arrays and objects; every format read here needs at most 4. */
 const MAX_DEPTH = 32;
 
-const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /** What numbers the text may hold; `naturals` refuses signs, fractions and exponents, even in `8.0` or `1e3`. */
@@ -89,10 +88,13 @@ function isNumberMark(text: string, at: number): boolean {
   );
 }
 
+/** The closing quote is the first one behind an even number of backslashes. */
 function endOfString(text: string, start: number): number {
-  let at = start + 1;
-  for (; text.charCodeAt(at) !== QUOTE; at++) if (text.charCodeAt(at) === BACKSLASH) at++;
-  return at + 1;
+  for (let at = text.indexOf('"', start + 1); ; at = text.indexOf('"', at + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(at - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return at + 1;
+  }
 }
 
 /** Whether the string that ends before `at` is followed by a colon: in valid JSON, exactly the object keys are. */

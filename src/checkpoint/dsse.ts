@@ -1,9 +1,10 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
-import { bytesToHex, canonicalJson, concatBytes, hexToBytes, sha256, utf8ToBytes } from '../bytes.js';
+import { bytesToHex, canonicalJson, concatBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonBytes } from '../jsonText.js';
+import { sha256Of } from '../sha256.js';
 import { MAX_ENVELOPE_BYTES, MAX_SIGNATURES } from './limits.js';
 
 /** Media type of in-toto statements in DSSE (in-toto attestation framework, "Envelope"). */
@@ -68,7 +69,7 @@ export function serializeEnvelope({ payload, payloadType, signatures }: Envelope
 
 /** Name of an envelope in a store: SHA-256 of its file, hex. */
 export function envelopeId(bytes: Uint8Array): string {
-  return bytesToHex(sha256(bytes));
+  return bytesToHex(sha256Of(bytes));
 }
 
 /**

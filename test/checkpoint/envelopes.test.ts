@@ -69,6 +69,29 @@ describe('DSSE', () => {
     }
   });
 
+  it('refuses signatures that only a lax verifier takes: s not reduced, R of small order or not canonical', () => {
+    const key = verificationKey(MAKER.public);
+    const { signature } = ENVELOPE.signatures[0]!;
+    expect(isEnvelopeSignedBy(ENVELOPE, signature, key)).toBe(true);
+    const order = 2n ** 252n + 27742317777372353535851937790883648493n;
+    const s = BigInt(`0x${Buffer.from(signature.slice(32)).reverse().toString('hex')}`);
+    const unreduced = Buffer.from((s + order).toString(16).padStart(64, '0'), 'hex').reverse();
+    expect(isEnvelopeSignedBy(ENVELOPE, Uint8Array.of(...signature.slice(0, 32), ...unreduced), key)).toBe(
+      false,
+    );
+    // the identity in its canonical form, as y = p + 1 and with the sign bit set; the point of order 4
+    const identity = `01${'00'.repeat(31)}`;
+    const beyond = `ee${'ff'.repeat(30)}7f`;
+    for (const r of [identity, beyond, `01${'00'.repeat(30)}80`, '00'.repeat(32)]) {
+      for (const scalar of [new Uint8Array(32), signature.slice(32)]) {
+        const forged = Uint8Array.of(...Buffer.from(r, 'hex'), ...scalar);
+        expect(isEnvelopeSignedBy(ENVELOPE, forged, key)).toBe(false);
+      }
+    }
+    // a key that is the same point in another encoding is no key
+    expect(refusal(() => verificationKey(beyond)).code).toBe('LINEAGE_MALFORMED');
+  });
+
   it('refuses everything but the one form', () => {
     const good = JSON.parse(text(serializeEnvelope(ENVELOPE)));
     const sig = good.signatures[0];

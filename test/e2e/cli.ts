@@ -89,10 +89,12 @@ export async function refused(code: ErrorCode, exitCode: number, args: readonly 
 }
 
 /** Runs `verify`, which has to say no for this reason. */
-export async function invalid(reason: string, args: readonly string[]): Promise<void> {
+export async function invalid(reason: string, args: readonly string[]): Promise<JsonObject> {
   const ran = await zklora('verify', ...args, '--json');
   expect(ran).toMatchObject({ code: 1 });
-  expect(lastObject(ran)).toMatchObject({ valid: false, reason });
+  const verdict = lastObject(ran);
+  expect(verdict).toMatchObject({ valid: false, reason });
+  return verdict;
 }
 
 /** A contributor that serves on a free port of this machine. */

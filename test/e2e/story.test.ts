@@ -2,6 +2,8 @@ import { cp, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAdapterCommitment, parseAdapterSecret, readPeftAdapter } from '../../src/adapter/index.js';
+import { policyOf } from '../checkpoint/lineageBuilder.js';
+import { safetensorsBytes, sourceOf } from '../checkpoint/tensorFiles.js';
 import {
   filesBelow,
   GPT2_ADAPTER,
@@ -9,6 +11,7 @@ import {
   GPT2_TEXT,
   invalid,
   type JsonObject,
+  LLAMA_BASE,
   lastObject,
   PARAMETERS,
   type Ran,
@@ -65,14 +68,47 @@ async function told(...args: string[]): Promise<JsonObject> {
   return lastObject(ran);
 }
 
-function register(name: string): Promise<JsonObject> {
+function register(name: string, ...others: string[]): Promise<JsonObject> {
   const files = ['--adapter', GPT2_ADAPTER, '--base', GPT2_BASE, '--parameters', PARAMETERS];
-  return told('register', ...files, '--out', at(name));
+  return told('register', ...files, '--out', at(name), ...others);
+}
+
+/** The statement that the base was exported from a checkpoint, checked before it is signed; and a policy for it. */
+async function attestExport(): Promise<void> {
+  await writeFile(at('source.safetensors'), safetensorsBytes(await sourceOf(GPT2_BASE)));
+  const { publicKey } = await zkloraJson('lineage', 'key', '--out', at('maker.key'));
+  const check = await zkloraJson(
+    ...['checkpoint', 'check-export', '--onnx', GPT2_BASE, '--checkpoint', at('source.safetensors')],
+    ...['--key', at('maker.key'), '--store', at('lineage')],
+  );
+  expect(check).toMatchObject({ valid: true, unmatchedInitializers: [], unmatchedTensors: [] });
+  const policy = policyOf({
+    roles: { maker: ['adapter-of', 'exported-from'] },
+    keys: [{ name: 'maker', key: publicKey as string, roles: ['maker'], expires: null, revoked: false }],
+    allowedRoots: [{ kind: 'checkpoint', digest: check.checkpoint as string }],
+    requiredRelations: ['adapter-of', 'exported-from'],
+  });
+  await writeFile(at('policy.json'), JSON.stringify(policy));
+}
+
+function attestAdapter(): Promise<JsonObject> {
+  const edge = ['--relation', 'adapter-of', '--parent', GPT2_BASE];
+  const signed = ['--key', at('maker.key'), '--store', at('lineage')];
+  return zkloraJson(
+    'lineage',
+    'attest',
+    ...signed,
+    '--subject',
+    at('registered', 'adapter.zkl.json'),
+    ...edge,
+  );
 }
 
 beforeAll(async () => {
   ({ dir: root, remove } = await temporaryFolder());
-  registered = await register('registered');
+  await attestExport();
+  registered = await register('registered', '--lineage', at('lineage'));
+  await attestAdapter();
   const contributor = await serving(serveArgs('registered'));
   evaluated = await told(...evaluateArgs(contributor.address, 'session'), '--sequences', '2', '--prove');
   contributor.process.kill('SIGTERM');
@@ -157,6 +193,73 @@ describe('by hand, command by command', () => {
     const before = await readFile(at('proof.zkl'));
     await refused('FILE_EXISTS', 3, proveArgs('proof.zkl'));
     expect(await readFile(at('proof.zkl'))).toEqual(before);
+  });
+});
+
+describe('one verdict over proof and lineage', () => {
+  const bound = (...others: string[]) =>
+    verifyArgs('--policy', at('policy.json'), '--lineage', at('lineage'), ...others);
+
+  it('is valid: the proof, the adapter, the exported model, the checkpoint that the policy allows', async () => {
+    const verdict = await told('verify', ...bound('--base', GPT2_BASE));
+    expect(verdict).toMatchObject({ valid: true, lineage: { valid: true, failures: [] } });
+    const { edges } = verdict.lineage as { edges: JsonObject[] };
+    expect(edges.map(({ relation, status }) => [relation, status])).toEqual([
+      ['adapter-of', 'verified'],
+      ['exported-from', 'verified'],
+    ]);
+  });
+
+  it('is invalid for a lineage with a tampered edge, however good the proof', async () => {
+    await cp(at('lineage'), at('tampered'), { recursive: true });
+    const path = (await filesBelow(at('tampered'))).find((name) => name.endsWith('.dsse.json'))!;
+    const bytes = await readFile(path);
+    bytes[100]! ^= 1;
+    await writeFile(path, bytes);
+    const { lineage, message } = await invalid('LINEAGE_INVALID', bound('--lineage', at('tampered')));
+    expect(message).toMatch(/^the proof holds, the lineage does not: /);
+    expect((lineage as { valid: boolean }).valid).toBe(false);
+  });
+
+  it('is invalid for another model, and in words, too', async () => {
+    const { lineage } = await invalid('LINEAGE_INVALID', bound('--base', LLAMA_BASE));
+    expect((lineage as { failures: JsonObject[] }).failures).toMatchObject([{ code: 'model-mismatch' }]);
+  });
+
+  it('takes policy and store together', () =>
+    refused('USAGE', 2, ['verify', ...verifyArgs('--policy', at('policy.json'))]));
+});
+
+describe('one row of the session', () => {
+  const commitment = () => ['--commitment', at('registered', 'adapter.zkl.json')];
+  const name = 'transformer.h.1.mlp.c_fc';
+  const open = (out: string, row: string) => [
+    ...['session', 'open', '--session', at('session'), ...commitment()],
+    ...['--row', row, '--module', name, '--out', at(out)],
+  ];
+  const check = (out: string, ...others: string[]) => [
+    ...['session', 'verify-row', '--opening', at(out), ...commitment()],
+    ...others,
+  ];
+
+  it('is shown to an auditor who holds the proof alone', async () => {
+    await told(...open('row.json', '20'));
+    const proof = ['--proof', at('session', 'proof.zkl')];
+    const verdict = await told(...check('row.json', ...proof, '--closing', at('session', 'close.json')));
+    expect(verdict).toMatchObject({ valid: true, row: 20, call: 1, module: name, signed: true });
+    expect([verdict.x, verdict.y].map((list) => (list as unknown[]).length)).toEqual([128, 512]);
+    const file = JSON.parse(await readFile(at('row.json'), 'utf8')) as JsonObject;
+    await writeFile(at('moved.json'), JSON.stringify({ ...file, row: 21 }));
+    const ran = await zklora(...check('moved.json', ...proof), '--json');
+    expect(ran.code).toBe(1);
+    expect(lastObject(ran)).toMatchObject({ valid: false, reason: 'WRONG_SESSION' });
+    await refused('USAGE', 2, check('row.json'));
+  });
+
+  it('is there for rows and modules of the session', async () => {
+    await refused('USAGE', 2, open('none.json', '32'));
+    await refused('USAGE', 2, [...open('none.json', '1'), '--module', 'lm_head']);
+    await refused('FILE_EXISTS', 3, open('row.json', '1'));
   });
 });
 
