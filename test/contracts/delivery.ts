@@ -20,7 +20,7 @@ import {
 import { masterKey } from './world.js';
 
 /** The tests' string has a known secret: 32 bytes of no meaning. */
-const TAU = BigInt(keccakHex(toHex('tau'))) % bn254.fields.Fr.ORDER;
+export const TAU = BigInt(keccakHex(toHex('tau'))) % bn254.fields.Fr.ORDER;
 
 /** A structured reference string of one size. */
 export interface Srs {
@@ -50,6 +50,31 @@ export function sampleRow(seed: number, length: number, offset = 0): RowSpec {
     return Number(state >> 48n) - 32768;
   });
   return { values, offset, blinder: BigInt(keccakHex(toHex(seed + 1_000_000))) % bn254.fields.Fr.ORDER };
+}
+
+/** f(x) of a row, straight from the definition of the Lagrange basis, with @noble/curves alone. */
+export function evaluateRow(
+  domainSize: number,
+  offset: number,
+  values: Int16Array,
+  blinder: bigint,
+  x: bigint,
+): bigint {
+  const { Fr } = bn254.fields;
+  const root = Fr.pow(5n, (Fr.ORDER - 1n) / BigInt(domainSize));
+  const vanishing = Fr.sub(Fr.pow(x, BigInt(domainSize)), 1n);
+  const nodes = Array.from(values, () => 1n);
+  let node = Fr.pow(root, BigInt(offset));
+  for (const i of nodes.keys()) {
+    nodes[i] = node;
+    node = Fr.mul(node, root);
+  }
+  const inverses = Fr.invertBatch(nodes.map((one) => Fr.mul(BigInt(domainSize), Fr.sub(x, one))));
+  let sum = blinder;
+  values.forEach((value, i) => {
+    sum = Fr.add(sum, Fr.mul(Fr.mul(Fr.create(BigInt(value)), nodes[i]!), inverses[i]!));
+  });
+  return Fr.mul(sum, vanishing);
 }
 
 /** Committed rows, what was delivered for them, and the members of an offer that say so. */
@@ -89,14 +114,21 @@ export class Delivery {
       cipher.apply(row, data);
       return data;
     });
+    const leaves = ciphertexts.map((data, row) => cipherLeaf(row, keccak256(data)));
     return new Delivery(
       engine,
       srs,
       rows,
       ciphertexts,
       new MerkleTree(rows.map(rowsLeaf)),
-      new MerkleTree(ciphertexts.map((data, row) => cipherLeaf(row, keccak256(data)))),
+      new MerkleTree(leaves),
     );
+  }
+
+  /** The same commitment with other ciphertexts. */
+  static of({ engine, srs, rows, rowsTree }: Delivery, ciphertexts: readonly Uint8Array[]): Delivery {
+    const leaves = ciphertexts.map((data, row) => cipherLeaf(row, keccak256(data)));
+    return new Delivery(engine, srs, rows, ciphertexts, rowsTree, new MerkleTree(leaves));
   }
 
   get terms(): Pick<Offer, 'rowsRoot' | 'cipherRoot' | 'srsDigest' | 'rowCount'> {

@@ -94,6 +94,19 @@ export class World {
     return this.sendTo(this.escrow.contract, adapterEscrowAbi, from, functionName, args, value);
   }
 
+  /** Asks what a call would do now, without sending it. */
+  async ask(from: Account, functionName: string, args: readonly unknown[], value = 0n): Promise<void> {
+    const request = {
+      address: this.escrow.contract,
+      abi: adapterEscrowAbi,
+      functionName,
+      args,
+      value,
+      account: from,
+    };
+    await this.reader.simulateContract(request as never);
+  }
+
   async sendTo(
     address: Address,
     abi: Abi,
