@@ -61,6 +61,8 @@ export interface ConnectOptions {
   readonly confirmations: number;
   /** Milliseconds between two looks at the chain. */
   readonly pollingInterval?: number;
+  /** Milliseconds since 1970; the system's clock without it. */
+  readonly clock?: () => number;
 }
 
 /** Largest depth asked for: two epochs of Ethereum are 64 blocks. */
@@ -89,6 +91,7 @@ function transportTo(node: string | Transport, retryCount: number): Transport {
 export class EscrowChain {
   readonly escrow: EscrowAddress;
   readonly confirmations: number;
+  readonly #clock: () => number;
   readonly #client: PublicClient<Transport, Chain>;
   readonly #wallet: WalletClient<Transport, Chain, Account> | undefined;
 
@@ -99,6 +102,7 @@ export class EscrowChain {
   ) {
     this.escrow = options.escrow;
     this.confirmations = options.confirmations;
+    this.#clock = options.clock ?? Date.now;
     this.#client = client;
     this.#wallet = wallet;
   }
@@ -246,7 +250,7 @@ export class EscrowChain {
     }
     const { state, deadline } = await this.status(offer);
     const { now } = await this.status(offer, 'latest');
-    const clock = BigInt(Math.floor(Date.now() / 1000));
+    const clock = BigInt(Math.floor(this.#clock() / 1000));
     if (state !== 'funded') {
       throw new ZkLoraError(
         'CHAIN_REFUSED',

@@ -1,12 +1,4 @@
-import {
-  BaseError,
-  ContractFunctionRevertedError,
-  HttpRequestError,
-  InsufficientFundsError,
-  TimeoutError,
-  TransactionReceiptNotFoundError,
-  WaitForTransactionReceiptTimeoutError,
-} from 'viem';
+import { BaseError, ContractFunctionRevertedError, InsufficientFundsError } from 'viem';
 import { ZkLoraError } from '../errors.js';
 
 /** What each custom error of AdapterEscrow.sol means for the caller; the others are explained by their names. */
@@ -42,24 +34,12 @@ export function chainError(error: unknown): ZkLoraError {
         details: { revert: 'InsufficientFunds' },
       });
     }
-    const silent = [
-      HttpRequestError,
-      TimeoutError,
-      TransactionReceiptNotFoundError,
-      WaitForTransactionReceiptTimeoutError,
-    ];
-    if (error.walk((each) => silent.some((type) => each instanceof type))) {
-      return new ZkLoraError(
-        'CHAIN_UNREACHABLE',
-        'the chain node does not answer; check its address, and the state before you repeat the call',
-      );
-    }
-    const code = error.walk((each) => typeof (each as { code?: unknown }).code === 'number');
-    const rpc = (code as { code?: number } | null)?.code;
+    const coded = error.walk((each) => typeof (each as { code?: unknown }).code === 'number');
+    const rpcCode = (coded as { code?: number } | null)?.code;
     return new ZkLoraError(
-      'CHAIN_REFUSED',
-      `the chain node refused the request${rpc === undefined ? '' : ` (JSON-RPC error ${rpc})`}; check node and account`,
-      { details: rpc === undefined ? {} : { rpcCode: rpc } },
+      'CHAIN_UNREACHABLE',
+      'the chain node does not answer, or not as it should; check its address, and the state before you repeat the call',
+      { details: rpcCode === undefined ? {} : { rpcCode } },
     );
   }
   throw error;

@@ -19,6 +19,7 @@ import { bytesToHex, hexToBytes } from '../../src/bytes.js';
 import { openParameters, type ParameterStore } from '../../src/circuit/index.js';
 import { writeFileAtomic } from '../../src/files.js';
 import type { ProverSrs } from '../../src/kzg/index.js';
+import { proveRegistration, proveSession } from '../../src/protocol/index.js';
 import { Delivery } from '../../src/settlement/deliver.js';
 import { sealDelivery, sealedBytes } from '../../src/settlement/deliverySeal.js';
 import {
@@ -37,6 +38,7 @@ import {
   srsDigest,
 } from '../../src/settlement/index.js';
 import { deliveryPublicKey } from '../../src/settlement/keyFiles.js';
+import { holdSession, type MemorySession, seeded } from '../support/scenario.js';
 
 const PARAMETERS = fileURLToPath(new URL('../../fixtures/params/development', import.meta.url));
 const DOMAIN = 512;
@@ -57,6 +59,24 @@ export interface Bargain {
   readonly masterKey: Uint8Array;
   readonly deliveryKey: Uint8Array;
   close(): Promise<void>;
+}
+
+/** A session with the adapter, its proof, and the commitment with its registration proof. */
+export async function withEvidence(
+  bargain: Bargain,
+): Promise<Bargain & { session: MemorySession; proof: Uint8Array }> {
+  const { engine, srs, parameters, modules, secret } = bargain;
+  const registration = await proveRegistration({
+    engine,
+    srs,
+    adapter: bargain.commitment,
+    modules,
+    secret,
+  });
+  const commitment = { ...bargain.commitment, registrationProof: bytesToHex(registration) };
+  const session = holdSession(commitment, modules, [[0], [1]], [2], seeded(5));
+  const proof = await proveSession({ engine, parameters, adapter: commitment, modules, secret, session });
+  return { ...bargain, commitment, session, proof };
 }
 
 /** Two modules; the second one's input has more entries than a chunk of one word. */
