@@ -15,10 +15,22 @@ export class ZkloraProcess {
   readonly #exit: Promise<number>;
   #wake: () => void = () => undefined;
 
-  constructor(args: readonly string[]) {
+  /**
+   * @param environment variables on top of this process's own
+   * @param script another program than `zklora`
+   */
+  constructor(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    script?: { readonly path: string },
+  ) {
     this.#name = args[0]!;
     const main = fileURLToPath(new URL('./main.js', import.meta.url));
-    this.#child = spawn(process.execPath, [main, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const command = script ? [script.path, ...args] : [main, ...args, '--json'];
+    this.#child = spawn(process.execPath, command, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       this.#objects.push(JSON.parse(line) as Record<string, unknown>);
       this.#wake();
@@ -68,12 +80,16 @@ export class ZkloraProcess {
   }
 }
 
-/** Runs a command to its end and returns its result object. */
-export async function runZklora(args: readonly string[]): Promise<Record<string, unknown>> {
-  const child = new ZkloraProcess(args);
+/** Runs a command to its end and returns its result object; it has to end with the given exit code. */
+export async function runZklora(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  expectedCode = 0,
+): Promise<Record<string, unknown>> {
+  const child = new ZkloraProcess(args, environment);
   const result = await child.next();
   const code = await child.exitCode();
-  if (code !== 0) {
+  if (code !== expectedCode) {
     const { message } = (result.error ?? {}) as { message?: string };
     throw new ZkLoraError('INTERNAL', `zklora ${args[0]} ended with exit code ${code}: ${message ?? ''}`);
   }

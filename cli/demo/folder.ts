@@ -6,7 +6,7 @@ import { ZkLoraError } from '../../src/errors.js';
 const MARKER = '.zklora-demo';
 
 /** What a demo writes; nothing else is ever removed. */
-const OWN_ENTRIES = ['contributor', 'user', 'frauds'];
+const OWN_ENTRIES = ['contributor', 'user', 'frauds', 'honest', 'wrong-weight', 'no-key', 'again'];
 
 /**
  * Makes the demo's folder; replaces an earlier demo's contents, touches nothing else.

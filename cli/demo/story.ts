@@ -1,6 +1,5 @@
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   type AdapterCommitment,
   quantizeModule,
@@ -39,15 +38,13 @@ import {
 import { runZklora, ZkloraProcess } from '../childProcess.js';
 import { loadCommitment, loadProof } from '../inputs.js';
 import type { Terminal } from '../terminal.js';
+import { bundled } from './bundled.js';
 import { folderBytes, makeDemoFolder } from './folder.js';
 import { changeOneWeight, retargetProof, tamperSession, tamperSessionFolder } from './frauds.js';
 import type { DemoSummary } from './report.js';
 
 const SEQUENCE = 96;
 const BATCH = 4;
-
-/** Bundled files; the compiled command lies in dist/cli/demo. */
-const bundled = (path: string) => fileURLToPath(new URL(`../../../fixtures/${path}`, import.meta.url));
 
 /** Where the demo's parties keep their files. */
 interface Places {
