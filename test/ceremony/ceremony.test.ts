@@ -1,6 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bn254 } from '@noble/curves/bn254.js';
 import { type MemoryFile, zKey } from 'snarkjs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
@@ -520,17 +521,21 @@ describe('params verify', () => {
 
   test('another tauG2', async () => {
     const dir = await copyOf('params');
-    const { tauG2 } = (await developmentParameters()).set;
-    await editJson(
-      join(dir, 'params.json'),
-      loose((description) => {
-        description.tauG2 = tauG2;
-      }),
-    );
+    const change = (tauG2: string) =>
+      editJson(
+        join(dir, 'params.json'),
+        loose((description) => {
+          description.tauG2 = tauG2;
+        }),
+      );
+    const { x, y } = bn254.G2.Point.BASE.multiply(5n).toAffine();
+    await change([x.c1, x.c0, y.c1, y.c0].map((value) => value.toString(16).padStart(64, '0')).join(''));
     expect(failures((await verify(dir)).checks)).toEqual([
       'powers.g1: PARAMETERS_MISMATCH',
       'transcript.ptau: PARAMETERS_MISMATCH',
     ]);
+    await change((await developmentParameters()).set.tauG2);
+    expect(await codeOf(() => verify(dir))).toBe('PARAMETERS_MALFORMED');
   });
 
   test('contributions other than those in the files', async () => {
