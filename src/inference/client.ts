@@ -67,6 +67,8 @@ export interface OpenSession {
   readonly commitment: AdapterCommitment;
   readonly user: KeyPair;
   readonly inputs: readonly (readonly number[])[];
+  /** 32 bytes that nobody could foresee, such as a digest over random bytes; fresh random bytes without it. */
+  readonly nonce?: Uint8Array;
 }
 
 /** Quantised activations of one input of a stage. */
@@ -134,7 +136,7 @@ async function openSession(
   request: OpenSession,
 ): Promise<RemoteSession> {
   const { commitment, user, inputs } = request;
-  const nonce = randomBytes(32);
+  const nonce = request.nonce ?? randomBytes(32);
   const seed = new Uint8Array(randomBytes(SALT_BYTES));
   const header: SessionHeader = {
     format: 'zklora/session/v1',

@@ -4,7 +4,7 @@ export {
   answeredRows,
   readAnswered,
 } from './answeredJournal.js';
-export { type ApplyStage, type BaseModel, openBaseModel } from './baseModel.js';
+export { type BaseModel, type Logits, openBaseModel } from './baseModel.js';
 export {
   type ConnectOptions,
   type ContributorClient,
@@ -23,6 +23,7 @@ export {
   type EvaluationProgress,
   evaluateAdapter,
 } from './evaluate.js';
+export { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
 export {
   MAX_CALL_FILE_BYTES,
   MAX_MESSAGE_BYTES,
@@ -42,6 +43,7 @@ export {
   measureLoss,
   type Windows,
 } from './loss.js';
+export { ModelWorker } from './modelWorker.js';
 export {
   checkClosing,
   createSessionRecord,
@@ -49,7 +51,14 @@ export {
   type SessionRecord,
   type SessionWriter,
 } from './record.js';
-export { openRecordedSession, type RecordedSession, type RecordedSessionOptions } from './recordedSession.js';
+export {
+  type AdapterSession,
+  type AdapterSessionOptions,
+  openAdapterSession,
+  openRecordedSession,
+  type RecordedSession,
+  type RecordedSessionOptions,
+} from './recordedSession.js';
 export { MAX_OPENING_BYTES, parseRowOpening, serializeRowOpening } from './rowOpening.js';
 export { type ContributorServer, type ServeOptions, type ServiceEvent, serveContributor } from './service.js';
 export {
@@ -68,5 +77,5 @@ export {
   openingMessage,
   sign,
 } from './signatures.js';
-export type { BaseModelInfo, Logits, StageInput } from './stageRunner.js';
+export type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';
 export type { ModuleShape } from './targets.js';

@@ -1,6 +1,7 @@
 import type { FloatModule } from '../adapter/peft.js';
 import { ZkLoraError } from '../errors.js';
-import type { ApplyStage, BaseModel } from './baseModel.js';
+import type { BaseModel } from './baseModel.js';
+import type { ApplyStage } from './graphModel.js';
 import type { Forward } from './loss.js';
 
 /**

@@ -1,5 +1,5 @@
 import { ZkLoraError } from '../errors.js';
-import type { Logits } from './stageRunner.js';
+import type { Logits } from './baseModel.js';
 
 /** Windows of one evaluation; their activations are recorded and proven. */
 export const MAX_WINDOWS = 2 ** 20;

@@ -1,4 +1,4 @@
-/** Entry of the worker thread that runs the base model: `session.run` blocks its thread. */
+/** Entry of the worker thread that runs base models: `session.run` blocks its thread. */
 import { parentPort } from 'node:worker_threads';
 import { ZkLoraError } from '../errors.js';
 import { openStageRunner, type StageRunner } from './stageRunner.js';
@@ -7,27 +7,33 @@ import { toPlainError, type WorkerRequest, type WorkerResponse } from './workerM
 if (parentPort === null) throw new ZkLoraError('INTERNAL', 'onnxWorker runs as a worker thread only');
 const port = parentPort;
 
-let runner: StageRunner | undefined;
+/** Open models by number. */
+const runners = new Map<number, StageRunner>();
+let opened = 0;
 
-function opened(): StageRunner {
+function runnerOf(model: number): StageRunner {
+  const runner = runners.get(model);
   if (runner === undefined) throw new ZkLoraError('INTERNAL', 'no base model is open');
   return runner;
 }
 
 async function handle(request: WorkerRequest) {
   switch (request.operation) {
-    case 'open':
-      runner = await openStageRunner(request.body.path, request.body.modules);
-      return runner.info;
+    case 'open': {
+      const runner = await openStageRunner(request.body.path, request.body.modules);
+      const model = opened++;
+      runners.set(model, runner);
+      return { model, info: runner.info };
+    }
     case 'start':
-      return opened().start(request.body.ids, request.body.batch, request.body.sequence);
+      return runnerOf(request.body.model).start(request.body.feeds);
     case 'resume':
-      return opened().resume(request.body.deltas);
+      return runnerOf(request.body.model).resume(request.body.deltas);
     case 'base':
-      return opened().base(request.body.ids, request.body.batch, request.body.sequence);
+      return runnerOf(request.body.model).base(request.body.feeds);
     case 'close':
-      await runner?.close();
-      runner = undefined;
+      await runnerOf(request.body.model).close();
+      runners.delete(request.body.model);
       return null;
   }
 }
@@ -36,7 +42,7 @@ async function handle(request: WorkerRequest) {
 function transfers(body: Awaited<ReturnType<typeof handle>>): ArrayBuffer[] {
   if (body === null || !('kind' in body || 'values' in body)) return [];
   if ('values' in body) return [body.values.buffer];
-  return body.kind === 'ask' ? body.inputs.map((input) => input.values.buffer) : [body.logits.values.buffer];
+  return body.kind === 'ask' ? body.inputs.map((input) => input.values.buffer) : [body.output.values.buffer];
 }
 
 port.on('message', (request: WorkerRequest) => {

@@ -5,10 +5,11 @@ import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type ActivationRows, sessionModules } from '../protocol/session.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
-import type { ApplyStage, BaseModel } from './baseModel.js';
+import type { BaseModel, Logits } from './baseModel.js';
 import { requireCallFits } from './callSizes.js';
 import type { ContributorClient, RemoteSession } from './client.js';
 import type { ProofProgress } from './contributorSessions.js';
+import type { ApplyStage, CutModel } from './graphModel.js';
 import {
   createSessionRecord,
   reserveSessionFolder,
@@ -17,11 +18,10 @@ import {
 } from './record.js';
 import type { SessionClosing } from './sessionHeader.js';
 import { generateKeyPair, type KeyPair } from './signatures.js';
-import type { Logits } from './stageRunner.js';
 
-export interface RecordedSessionOptions {
+export interface AdapterSessionOptions {
   /** Opened for the commitment's modules. */
-  readonly model: BaseModel;
+  readonly model: CutModel;
   readonly client: ContributorClient;
   /** The pinned commitment. */
   readonly commitment: AdapterCommitment;
@@ -29,19 +29,22 @@ export interface RecordedSessionOptions {
   readonly dir: string;
   /** The user's key; a fresh one without it. */
   readonly user?: KeyPair;
+  /** See {@link OpenSession}. */
+  readonly nonce?: Uint8Array;
 }
 
-/** The base model with a contributor's adapter; every call is recorded. */
-export interface RecordedSession {
+export interface RecordedSessionOptions extends AdapterSessionOptions {
+  readonly model: BaseModel;
+}
+
+/** A contributor's adapter on a base model; every forward pass is a recorded call. */
+export interface AdapterSession {
   readonly record: SessionRecord;
   /**
-   * One forward pass with the contributor's deltas. All of its activations and deltas are recorded before the
-   * result is known; a pass that fails leaves no trace in the record. After a lost answer the same pass may be run
-   * again; any other pass then ends the session, whose whole calls can still be closed.
-   *
-   * @throws ZkLoraError `USAGE` for more tokens than a call takes, before anything is sent.
+   * Deltas for one forward pass, which is recorded once its last stage is answered; a pass that fails leaves no
+   * trace in the record.
    */
-  forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
+  pass(): ApplyStage;
   /** Ends the session: both sides sign its digest. */
   close(): Promise<SessionClosing>;
   /** The contributor's proof of the closed session, unverified. */
@@ -50,22 +53,53 @@ export interface RecordedSession {
   abandon(): void;
 }
 
+/** A language model with a contributor's adapter. */
+export interface RecordedSession extends AdapterSession {
+  /**
+   * One forward pass with the contributor's deltas. All of its activations and deltas are recorded before the
+   * result is known; a pass that fails leaves no trace in the record. After a lost answer the same pass may be run
+   * again; any other pass then ends the session, whose whole calls can still be closed.
+   *
+   * @throws ZkLoraError `USAGE` for more tokens than a call takes, before anything is sent.
+   */
+  forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
+}
+
 /**
  * Checks that base model and commitment fit, opens a session with the contributor and begins its record.
  *
  * @throws ZkLoraError `BASE_MODEL_MISMATCH`, `SESSION_MISMATCH`, `FILE_EXISTS`, `FILE_UNWRITABLE`,
  * `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`.
  */
+export async function openAdapterSession(options: AdapterSessionOptions): Promise<AdapterSession> {
+  return open(
+    options,
+    (remote, record) => new UserSession(options.model, options.commitment, remote, record),
+  );
+}
+
+/** The same for a language model. */
 export async function openRecordedSession(options: RecordedSessionOptions): Promise<RecordedSession> {
+  return open(
+    options,
+    (remote, record) => new LanguageSession(options.model, options.commitment, remote, record),
+  );
+}
+
+async function open<S>(
+  options: AdapterSessionOptions,
+  make: (remote: RemoteSession, record: SessionWriter) => S,
+): Promise<S> {
   const { client, commitment, dir, model } = options;
   checkBaseModel(options);
   // First, so that a folder that cannot be had costs the contributor no session.
   await reserveSessionFolder(dir);
   const user = options.user ?? generateKeyPair();
-  const remote = await client.openSession({ commitment, user, inputs: model.inputs });
+  const nonce = options.nonce === undefined ? {} : { nonce: options.nonce };
+  const remote = await client.openSession({ commitment, user, inputs: model.inputs, ...nonce });
   try {
     const record = await createSessionRecord(dir, remote, commitment.modules);
-    return new UserSession(model, commitment, remote, record);
+    return make(remote, record);
   } catch (error) {
     remote.abandon();
     throw error;
@@ -80,7 +114,7 @@ export async function openRecordedSession(options: RecordedSessionOptions): Prom
 export function checkBaseModel({
   model,
   commitment,
-}: Pick<RecordedSessionOptions, 'model' | 'commitment'>): void {
+}: Pick<AdapterSessionOptions, 'model' | 'commitment'>): void {
   if (model.digest !== commitment.baseDigest) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
@@ -103,10 +137,10 @@ interface OpenCall {
   readonly outputs: Map<number, BigInt64Array>;
 }
 
-class UserSession implements RecordedSession {
+class UserSession implements AdapterSession {
   constructor(
-    private readonly model: BaseModel,
-    private readonly commitment: AdapterCommitment,
+    private readonly model: CutModel,
+    protected readonly commitment: AdapterCommitment,
     private readonly remote: RemoteSession,
     private readonly writer: SessionWriter,
   ) {}
@@ -115,11 +149,9 @@ class UserSession implements RecordedSession {
     return this.writer;
   }
 
-  async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
-    const { inputs, stages } = this.model;
-    requireCallFits({ inputs }, this.commitment.modules, batch * sequence, stages);
+  pass(): ApplyStage {
     const call: OpenCall = { inputs: [], outputs: new Map() };
-    const applyStage: ApplyStage = async (stage, inputs) => {
+    return async (stage, inputs) => {
       const tokens = inputs[0]!.tokens;
       const rows = inputs.map(({ input, values }) => {
         const { inFeatures } = this.commitment.modules[this.model.inputs[input]![0]!]!;
@@ -138,7 +170,6 @@ class UserSession implements RecordedSession {
       if (stage === this.model.stages.length - 1) await this.append(call, tokens);
       return deltas;
     };
-    return this.model.forward(ids, batch, sequence, applyStage);
   }
 
   async close(): Promise<SessionClosing> {
@@ -167,5 +198,22 @@ class UserSession implements RecordedSession {
   private async append(call: OpenCall, tokens: number): Promise<void> {
     const outputs = sessionModules(this.writer.header).map((module) => call.outputs.get(module)!);
     await this.writer.append({ tokens, inputs: call.inputs, outputs });
+  }
+}
+
+class LanguageSession extends UserSession implements RecordedSession {
+  constructor(
+    private readonly language: BaseModel,
+    commitment: AdapterCommitment,
+    remote: RemoteSession,
+    writer: SessionWriter,
+  ) {
+    super(language, commitment, remote, writer);
+  }
+
+  async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
+    const { inputs, stages } = this.language;
+    requireCallFits({ inputs }, this.commitment.modules, batch * sequence, stages);
+    return this.language.forward(ids, batch, sequence, this.pass());
   }
 }

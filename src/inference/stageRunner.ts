@@ -3,6 +3,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
 import { cutTypes } from './cutTypes.js';
+import { printable } from './graph.js';
 import { decodeModel, encodeModel, MAX_MODEL_BYTES } from './onnx.js';
 import { planSplit, type SplitPlan, stageModel } from './split.js';
 import type { ModuleShape } from './targets.js';
@@ -20,6 +21,8 @@ const SESSION_OPTIONS: InferenceSession.SessionOptions = {
 export interface BaseModelInfo {
   /** SHA-256 of the model file, hex. */
   readonly digest: string;
+  /** Names of the graph's inputs, in its order. */
+  readonly feeds: readonly string[];
   /** `inputs[i]`: modules that share input i, as in the session header. */
   readonly inputs: readonly (readonly number[])[];
   /** `stages[s]`: inputs asked after stage s, ascending. The last part of the model is not listed. */
@@ -33,26 +36,33 @@ export interface StageInput {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-/** Output of the base model, row-major `[batch * sequence, vocabulary]`. */
-export interface Logits {
+/** One input of a forward pass. */
+export interface ModelFeed {
+  readonly name: string;
+  readonly data: Float32Array | BigInt64Array;
+  readonly dims: readonly number[];
+}
+
+/** Output of the base model, row-major. */
+export interface ModelOutput {
   readonly values: Float32Array<ArrayBuffer>;
-  readonly vocabulary: number;
+  readonly dims: readonly number[];
 }
 
 /** What a step of a forward pass ends with. */
 export type StepResult =
   | { readonly kind: 'ask'; readonly stage: number; readonly inputs: readonly StageInput[] }
-  | { readonly kind: 'done'; readonly logits: Logits };
+  | { readonly kind: 'done'; readonly output: ModelOutput };
 
 /** A base model cut into stages. One forward pass at a time; calls block the thread that makes them. */
 export interface StageRunner {
   readonly info: BaseModelInfo;
-  /** Begins a forward pass. @param ids token ids `[batch, sequence]` */
-  start(ids: BigInt64Array, batch: number, sequence: number): Promise<StepResult>;
+  /** Begins a forward pass. */
+  start(feeds: readonly ModelFeed[]): Promise<StepResult>;
   /** Goes on with the deltas of the stage just asked, by module, `[tokens, outFeatures]`. */
   resume(deltas: ReadonlyMap<number, Float32Array>): Promise<StepResult>;
   /** Forward pass of the uncut model. */
-  base(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits>;
+  base(feeds: readonly ModelFeed[]): Promise<ModelOutput>;
   close(): Promise<void>;
 }
 
@@ -67,7 +77,7 @@ export async function openStageRunner(path: string, modules: readonly ModuleShap
   const digest = sha256Hex(bytes);
   const model = decodeModel(bytes);
   const plan = planSplit(model, modules);
-  const io = modelSignature(plan);
+  const output = singleOutput(plan);
   const types = await cutTypes(
     model,
     plan,
@@ -78,36 +88,25 @@ export async function openStageRunner(path: string, modules: readonly ModuleShap
   for (const stage of plan.stages.keys()) {
     sessions.push(await openSession(encodeModel(stageModel(model, plan, stage, types))));
   }
-  return new SplitModel(path, digest, modules, withoutWeights(plan), sessions, io);
+  return new SplitModel(path, digest, modules, withoutWeights(plan), sessions, output);
 }
 
-interface ModelSignature {
-  readonly ids: string;
-  readonly logits: string;
-}
-
-/** Causal language models only: token ids in, logits out. */
-function modelSignature(plan: SplitPlan): ModelSignature {
+/** @throws ZkLoraError `BASE_MODEL_MISMATCH` */
+function singleOutput(plan: SplitPlan): string {
   const { inputs, outputs, producers } = plan.graph;
-  const [ids, logits] = [inputs[0], outputs[0]];
-  if (
-    inputs.length !== 1 ||
-    outputs.length !== 1 ||
-    ids === undefined ||
-    logits === undefined ||
-    !producers.has(logits)
-  ) {
+  const [output] = outputs;
+  if (outputs.length !== 1 || output === undefined || !producers.has(output)) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
-      `the model has ${inputs.length} inputs and ${outputs.length} outputs; export it with token ids as the ` +
-        'only input and logits as the only output',
+      `the model has ${inputs.length} inputs and ${outputs.length} outputs; export it with one computed output`,
     );
   }
-  return { ids, logits };
+  return output;
 }
 
 /** The part of the plan that is needed to run, so that the decoded weights can be freed. */
 type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
+  readonly feeds: readonly string[];
   readonly stages: readonly {
     inputs: readonly string[];
     outputs: readonly string[];
@@ -117,13 +116,18 @@ type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
 
 function withoutWeights(plan: SplitPlan): RunPlan {
   const stages = plan.stages.map(({ inputs, outputs, release }) => ({ inputs, outputs, release }));
-  return { targets: plan.targets, inputs: plan.inputs, stageInputs: plan.stageInputs, stages };
+  return {
+    feeds: plan.graph.inputs,
+    targets: plan.targets,
+    inputs: plan.inputs,
+    stageInputs: plan.stageInputs,
+    stages,
+  };
 }
 
 interface Pass {
   stage: number;
   tokens: number;
-  readonly rows: number;
   readonly values: Map<string, Tensor>;
 }
 
@@ -138,14 +142,18 @@ class SplitModel implements StageRunner {
     private readonly modules: readonly ModuleShape[],
     private readonly plan: RunPlan,
     private readonly sessions: readonly InferenceSession[],
-    private readonly io: ModelSignature,
+    private readonly output: string,
   ) {
-    this.info = { digest, inputs: plan.inputs, stages: plan.stageInputs.slice(0, -1) };
+    this.info = {
+      digest,
+      feeds: plan.feeds,
+      inputs: plan.inputs,
+      stages: plan.stageInputs.slice(0, -1),
+    };
   }
 
-  async start(ids: BigInt64Array, batch: number, sequence: number): Promise<StepResult> {
-    const values = new Map([[this.io.ids, idTensor(ids, batch, sequence)]]);
-    this.pass = { stage: 0, tokens: 0, rows: batch * sequence, values };
+  async start(feeds: readonly ModelFeed[]): Promise<StepResult> {
+    this.pass = { stage: 0, tokens: 0, values: new Map(Object.entries(this.tensors(feeds))) };
     return this.step(this.pass);
   }
 
@@ -169,17 +177,27 @@ class SplitModel implements StageRunner {
     return this.step(pass);
   }
 
-  async base(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
+  async base(feeds: readonly ModelFeed[]): Promise<ModelOutput> {
     this.uncut ??= await this.openUncut();
-    const feeds = { [this.io.ids]: idTensor(ids, batch, sequence) };
-    const outputs = await runSession(this.uncut, feeds);
-    return readLogits(outputs[this.io.logits], batch * sequence);
+    const outputs = await runSession(this.uncut, this.tensors(feeds));
+    return readOutput(outputs[this.output]);
   }
 
   async close(): Promise<void> {
     this.pass = undefined;
     for (const session of this.sessions) await session.release();
     await this.uncut?.release();
+  }
+
+  private tensors(feeds: readonly ModelFeed[]): Record<string, Tensor> {
+    const names = this.plan.feeds;
+    if (feeds.length !== names.length || feeds.some(({ name }) => !names.includes(name))) {
+      throw new ZkLoraError(
+        'BASE_MODEL_MISMATCH',
+        `the model takes the ${names.length} inputs ${names.map(printable).join(', ')}; feed these`,
+      );
+    }
+    return Object.fromEntries(feeds.map((feed) => [feed.name, feedTensor(feed)]));
   }
 
   private async openUncut(): Promise<InferenceSession> {
@@ -212,7 +230,7 @@ class SplitModel implements StageRunner {
 
   private result(pass: Pass): StepResult {
     if (pass.stage === this.sessions.length - 1) {
-      return { kind: 'done', logits: readLogits(pass.values.get(this.io.logits), pass.rows) };
+      return { kind: 'done', output: readOutput(pass.values.get(this.output)) };
     }
     const inputs = this.plan.stageInputs[pass.stage]!.map((input) => {
       const module = this.plan.inputs[input]![0]!;
@@ -233,25 +251,18 @@ class SplitModel implements StageRunner {
   }
 }
 
-function idTensor(ids: BigInt64Array, batch: number, sequence: number): Tensor {
-  if (!(Number.isSafeInteger(batch) && batch > 0 && Number.isSafeInteger(sequence) && sequence > 0)) {
-    throw new ZkLoraError('USAGE', 'batch and sequence must be positive integers');
-  }
-  if (ids.length !== batch * sequence) {
-    throw new ZkLoraError('USAGE', `expected ${batch} x ${sequence} token ids, got ${ids.length}`);
-  }
-  return new Tensor('int64', ids, [batch, sequence]);
+function feedTensor({ data, dims }: ModelFeed): Tensor {
+  return data instanceof BigInt64Array
+    ? new Tensor('int64', data, [...dims])
+    : new Tensor('float32', data, [...dims]);
 }
 
-function readLogits(tensor: Tensor | undefined, rows: number): Logits {
-  const vocabulary = tensor?.dims.at(-1) ?? 0;
-  if (tensor?.type !== 'float32' || tensor.size !== rows * vocabulary || vocabulary === 0) {
-    throw new ZkLoraError(
-      'BASE_MODEL_MISMATCH',
-      'the output of the model is not float32 logits for each token',
-    );
+function readOutput(tensor: Tensor | undefined): ModelOutput {
+  if (tensor?.type !== 'float32') {
+    throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the output of the model is not float32');
   }
-  return { values: new Float32Array(tensor.data as Float32Array), vocabulary };
+  // A copy: the runtime owns the tensor, the result travels to another thread.
+  return { values: new Float32Array(tensor.data as Float32Array), dims: [...tensor.dims] };
 }
 
 async function openSession(
@@ -276,7 +287,7 @@ async function runSession(
   } catch (error) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
-      'the model does not run on these token ids; check vocabulary and sequence length',
+      'the model does not run on these inputs; check vocabulary, sequence length and shapes',
       { cause: error },
     );
   }

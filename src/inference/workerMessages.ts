@@ -1,21 +1,17 @@
 import { type ErrorCode, ZkLoraError } from '../errors.js';
-import type { BaseModelInfo, Logits, StepResult } from './stageRunner.js';
+import type { BaseModelInfo, ModelFeed, ModelOutput, StepResult } from './stageRunner.js';
 import type { ModuleShape } from './targets.js';
 
-/** What each operation of the base-model worker takes and gives. */
+/** What each operation of the base-model worker takes and gives; `model` is the number that `open` gave. */
 export interface WorkerOperations {
-  open: { request: { path: string; modules: readonly ModuleShape[] }; response: BaseModelInfo };
-  start: { request: TokenIds; response: StepResult };
-  resume: { request: { deltas: ReadonlyMap<number, Float32Array> }; response: StepResult };
-  base: { request: TokenIds; response: Logits };
-  close: { request: Record<string, never>; response: null };
-}
-
-export interface TokenIds {
-  /** `[batch, sequence]` */
-  readonly ids: BigInt64Array;
-  readonly batch: number;
-  readonly sequence: number;
+  open: {
+    request: { path: string; modules: readonly ModuleShape[] };
+    response: { model: number; info: BaseModelInfo };
+  };
+  start: { request: { model: number; feeds: readonly ModelFeed[] }; response: StepResult };
+  resume: { request: { model: number; deltas: ReadonlyMap<number, Float32Array> }; response: StepResult };
+  base: { request: { model: number; feeds: readonly ModelFeed[] }; response: ModelOutput };
+  close: { request: { model: number }; response: null };
 }
 
 export type WorkerOperation = keyof WorkerOperations;

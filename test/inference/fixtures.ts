@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type FloatAdapter, readPeftAdapter } from '../../src/adapter/peft.js';
-import type { ApplyStage } from '../../src/inference/baseModel.js';
+import type { ApplyStage } from '../../src/inference/graphModel.js';
 import type { BaseModelInfo } from '../../src/inference/stageRunner.js';
 
 export type FixtureName = 'gpt2-tiny' | 'llama-tiny';

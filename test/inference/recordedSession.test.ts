@@ -22,6 +22,7 @@ function fakeModel(
   const stages = inputs.map((_, i) => [i]);
   const model: BaseModel & { passes: number } = {
     digest: '00'.repeat(32),
+    feeds: ['input_ids'],
     modules,
     inputs,
     stages,

@@ -2,11 +2,21 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { idFeed } from '../../src/inference/baseModel.js';
 import { decodeModel, encodeModel, type Model } from '../../src/inference/onnx.js';
 import { planSplit } from '../../src/inference/split.js';
-import { type Logits, openStageRunner, type StageRunner } from '../../src/inference/stageRunner.js';
+import {
+  type ModelFeed,
+  type ModelOutput,
+  openStageRunner,
+  type StageRunner,
+} from '../../src/inference/stageRunner.js';
 import { floats, graph, model, node, toyModel, toyModules, VOCABULARY, WIDTH } from './builder.js';
 import { constantDeltas, type Fixture, loadFixture, maxDifference, temporaryFolder } from './fixtures.js';
+
+function feeds(runner: StageRunner, ids: BigInt64Array, batch: number, sequence: number): ModelFeed[] {
+  return [idFeed(runner.info.feeds[0]!, ids, batch, sequence)];
+}
 
 async function run(
   runner: StageRunner,
@@ -14,9 +24,9 @@ async function run(
   ids: BigInt64Array,
   batch: number,
 ) {
-  let step = await runner.start(ids, batch, ids.length / batch);
+  let step = await runner.start(feeds(runner, ids, batch, ids.length / batch));
   while (step.kind === 'ask') step = await runner.resume(await answer(step.stage, step.inputs));
-  return step.logits;
+  return step.output;
 }
 
 async function openToy(main: Model, names: string[]) {
@@ -57,7 +67,7 @@ describe.each(['gpt2-tiny', 'llama-tiny'] as const)('%s', (name) => {
     const { modelPath, adapter, ids, batch, sequence, baseLogits, oracle } = fixture;
     const runner = await openStageRunner(modelPath, adapter.modules);
     const split = await run(runner, constantDeltas(runner.info, adapter.modules, 0), ids, batch);
-    const whole = await runner.base(ids, batch, sequence);
+    const whole = await runner.base(feeds(runner, ids, batch, sequence));
     await runner.close();
     expect(runner.info.digest).toBe(oracle.inputs['../base/model.onnx']!.sha256);
     expect(maxDifference(split.values, whole.values)).toBeLessThan(1e-5);
@@ -125,12 +135,12 @@ describe('openStageRunner', () => {
   it('runs any subset of modules to the same logits, and deltas act like changed biases', async () => {
     const all = ['attn.q', 'attn.k', 'attn.v', 'proj', 'head'];
     const { path, runner: reference } = await openToy(toyModel(), all);
-    const whole = await reference.base(IDS, 2, 5);
+    const whole = await reference.base(feeds(reference, IDS, 2, 5));
     const biased = toyModel();
     const bias = biased.graph.initializer.find(({ name }) => name === 'bp')!;
     bias.rawData = new Uint8Array(new Float32Array(bias.rawData.slice().buffer).map((x) => x + 0.25).buffer);
     const { runner: changed } = await openToy(biased, []);
-    const moved = await changed.base(IDS, 2, 5);
+    const moved = await changed.base(feeds(changed, IDS, 2, 5));
     await fc.assert(
       fc.asyncProperty(fc.shuffledSubarray(all), async (names) => {
         const modules = toyModules(names);
@@ -138,7 +148,7 @@ describe('openStageRunner', () => {
         const zero = constantDeltas(runner.info, modules, 0);
         expect(maxDifference((await run(runner, zero, IDS, 2)).values, whole.values)).toBeLessThan(1e-6);
         const proj = names.indexOf('proj');
-        const shifted: Logits = await run(
+        const shifted: ModelOutput = await run(
           runner,
           async (stage, inputs) => {
             const deltas = await zero(stage, inputs);
@@ -160,7 +170,7 @@ describe('openStageRunner', () => {
 
   it('hands out the activations that the module reads', async () => {
     const { runner } = await openToy(toyModel(), ['attn.q', 'attn.v']);
-    const step = await runner.start(IDS, 2, 5);
+    const step = await runner.start(feeds(runner, IDS, 2, 5));
     const embedding = new Float32Array(toyModel().graph.initializer[0]!.rawData.slice().buffer);
     const rows = [...IDS].flatMap((id) => [
       ...embedding.subarray(Number(id) * WIDTH, (Number(id) + 1) * WIDTH),
@@ -178,9 +188,9 @@ describe('openStageRunner', () => {
 
   it('refuses deltas that are missing or of another size, then goes on', async () => {
     const { runner, modules } = await openToy(toyModel(), ['proj']);
-    await runner.start(IDS, 2, 5);
+    await runner.start(feeds(runner, IDS, 2, 5));
     await expect(runner.resume(new Map())).rejects.toEqual(error('STATEMENT_INVALID', /whole delta/));
-    await runner.start(IDS, 2, 5);
+    await runner.start(feeds(runner, IDS, 2, 5));
     await expect(runner.resume(new Map([[0, new Float32Array(3)]]))).rejects.toEqual(
       error('STATEMENT_INVALID', /whole/),
     );
@@ -191,9 +201,10 @@ describe('openStageRunner', () => {
 
   it('refuses token ids that do not fit', async () => {
     const { runner } = await openToy(toyModel(), ['proj']);
-    await expect(runner.start(IDS, 3, 5)).rejects.toEqual(error('USAGE', /3 x 5 token ids, got 10/));
-    await expect(runner.start(IDS, 0, 5)).rejects.toEqual(error('USAGE', /positive/));
-    await expect(runner.base(BigInt64Array.of(99n), 1, 1)).rejects.toEqual(
+    expect(() => feeds(runner, IDS, 3, 5)).toThrow(error('USAGE', /3 x 5 token ids, got 10/));
+    expect(() => feeds(runner, IDS, 0, 5)).toThrow(error('USAGE', /positive/));
+    await expect(runner.base([])).rejects.toEqual(error('BASE_MODEL_MISMATCH', /takes the 1 inputs/));
+    await expect(runner.base(feeds(runner, BigInt64Array.of(99n), 1, 1))).rejects.toEqual(
       error('BASE_MODEL_MISMATCH', /vocabulary/),
     );
     await runner.close();
@@ -205,7 +216,7 @@ describe('openStageRunner', () => {
     await expect(openToy(main, ['proj'])).rejects.toEqual(error('ONNX_MALFORMED', /runtime refuses/));
   });
 
-  it('refuses a model that is no causal language model', async () => {
+  it('refuses a model with more than one output', async () => {
     const main = toyModel();
     main.graph.output.push(...graph({ nodes: [], outputs: ['mixed'] }).output);
     await expect(openToy(main, ['proj'])).rejects.toEqual(
@@ -219,7 +230,9 @@ describe('openStageRunner', () => {
     );
     const { runner, path } = await openToy(toyModel(), ['proj']);
     await writeFile(path, 'something else');
-    await expect(runner.base(IDS, 2, 5)).rejects.toEqual(error('BASE_MODEL_MISMATCH', /changed/));
+    await expect(runner.base(feeds(runner, IDS, 2, 5))).rejects.toEqual(
+      error('BASE_MODEL_MISMATCH', /changed/),
+    );
     await runner.close();
   });
 });

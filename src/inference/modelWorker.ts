@@ -1,0 +1,70 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { ZkLoraError } from '../errors.js';
+import {
+  fromPlainError,
+  type WorkerOperation,
+  type WorkerOperations,
+  type WorkerRequest,
+  type WorkerResponse,
+} from './workerMessages.js';
+
+interface Pending {
+  readonly resolve: (body: never) => void;
+  readonly reject: (error: ZkLoraError) => void;
+}
+
+/** A thread that runs ONNX models; requests and responses over its port, matched by number. */
+export class ModelWorker {
+  private readonly worker: Worker;
+  private readonly pending = new Map<number, Pending>();
+  private next = 0;
+  private failure: ZkLoraError | undefined;
+
+  constructor() {
+    this.worker = new Worker(workerEntry());
+    this.worker.on('message', (response: WorkerResponse) => {
+      const pending = this.pending.get(response.id);
+      this.pending.delete(response.id);
+      if (response.ok) pending?.resolve(response.body as never);
+      else pending?.reject(fromPlainError(response.error));
+    });
+    this.worker.on('error', (error) => this.fail('the base-model worker failed', error));
+    this.worker.on('exit', () => this.fail('the base-model worker ended'));
+  }
+
+  call<O extends WorkerOperation>(
+    operation: O,
+    body: WorkerOperations[O]['request'],
+  ): Promise<WorkerOperations[O]['response']> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    this.next += 1;
+    const id = this.next;
+    return new Promise((resolve, reject) => {
+      this.pending.set(id, { resolve, reject });
+      this.worker.postMessage({ id, operation, body } as WorkerRequest);
+    });
+  }
+
+  async terminate(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private fail(message: string, cause?: unknown): void {
+    this.failure ??= new ZkLoraError('INTERNAL', message, { cause });
+    for (const { reject } of this.pending.values()) reject(this.failure);
+    this.pending.clear();
+  }
+}
+
+/** The compiled worker: beside this file, or in dist/ when this file runs uncompiled (tests). */
+function workerEntry(): URL {
+  const compiled = import.meta.url.endsWith('.ts')
+    ? new URL('../../dist/src/inference/onnxWorker.js', import.meta.url)
+    : new URL('./onnxWorker.js', import.meta.url);
+  if (!existsSync(fileURLToPath(compiled))) {
+    throw new ZkLoraError('INTERNAL', 'the compiled worker is missing; run `npm run build` first');
+  }
+  return compiled;
+}
