@@ -2,8 +2,8 @@ import { ZkLoraError } from '../errors.js';
 
 // Typed-array views are little-endian, as every host of Node is.
 
-/** Bytes of integers as they travel and are stored: little-endian; a view, not a copy. */
-export function toBytes(values: Int16Array | BigInt64Array): Uint8Array {
+/** Bytes of numbers as they travel and are stored: little-endian; a view, not a copy. */
+export function toBytes(values: Int16Array | BigInt64Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
