@@ -1,5 +1,7 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { positiveInteger, runs } from './command.js';
+import { describeEnsembles } from './demo/ensembleReport.js';
+import { runEnsembleDemo } from './demo/ensembleStory.js';
 import { describeDemo } from './demo/report.js';
 import { describeSettlement, settlementJson } from './demo/settleReport.js';
 import { runSettleDemo } from './demo/settleStory.js';
@@ -10,6 +12,7 @@ interface Options {
   out: string;
   sequences: number;
   settle?: boolean;
+  ensemble?: boolean;
 }
 
 /** `zklora demo` */
@@ -18,22 +21,33 @@ export function demoCommand(): Command {
     .description(
       'the whole story on the bundled trained model: register, evaluate, prove, verify, and two frauds',
     )
-    .option('--out <dir>', 'folder for everything the two parties write', 'zklora-demo')
+    .option('--out <dir>', 'folder for everything the parties write', 'zklora-demo')
     .option('--sequences <n>', 'held-out sequences of 96 tokens', positiveInteger(258), 8)
-    .option(
-      '--settle',
-      'the other half: weights against payment on a chain of the demo, honest and with two cheats',
+    .addOption(
+      new Option(
+        '--settle',
+        'the other half: weights against payment on a chain of the demo, honest and with two cheats',
+      ).conflicts('ensemble'),
     )
-    .addHelpText('after', '\nExample:\n  zklora demo --out ./zklora-demo');
-  return runs<Options>(command, async (options, terminal) => {
-    if (options.settle) {
-      const settled = await runSettleDemo({ out: options.out, sequences: options.sequences, terminal });
-      terminal.result(describeSettlement(settled, options.out), settlementJson(settled));
+    .option('--ensemble', 'the bundled image and video ensembles instead of the language model')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  zklora demo --out ./zklora-demo\n  zklora demo --settle\n  zklora demo --ensemble',
+    );
+  return runs<Options>(command, async ({ out, sequences, settle, ensemble }, terminal) => {
+    if (settle) {
+      const settled = await runSettleDemo({ out, sequences, terminal });
+      terminal.result(describeSettlement(settled, out), settlementJson(settled));
       const { evaluatedLoss, openedLoss, fraudFound, refunded } = settled;
       return evaluatedLoss === openedLoss && fraudFound && refunded ? EXIT_OK : EXIT_BUG;
     }
-    const summary = await runDemo({ out: options.out, sequences: options.sequences, terminal });
-    terminal.result(describeDemo(summary, options.out), summary);
+    if (ensemble) {
+      const summary = await runEnsembleDemo({ out, terminal });
+      terminal.result(describeEnsembles(summary, out), summary);
+      return summary.swappedExpertRejected && summary.tamperedEdgeRejected ? EXIT_OK : EXIT_BUG;
+    }
+    const summary = await runDemo({ out, sequences, terminal });
+    terminal.result(describeDemo(summary, out), summary);
     return summary.tamperedSessionRejected && summary.wrongWeightRejected ? EXIT_OK : EXIT_BUG;
   });
 }

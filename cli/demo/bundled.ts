@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-/** A file that comes with the package; the compiled command lies in dist/cli/demo. */
-export const bundled = (path: string): string =>
-  fileURLToPath(new URL(`../../../fixtures/${path}`, import.meta.url));
+/** Path of a bundled fixture; the compiled command lies in dist/cli/demo. */
+export function bundled(path: string): string {
+  return fileURLToPath(new URL(`../../../fixtures/${path}`, import.meta.url));
+}

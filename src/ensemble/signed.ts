@@ -17,7 +17,11 @@ import { MAX_CENTROID_VALUES, MAX_ENSEMBLE_BYTES } from './limits.js';
  * `ENSEMBLE_MALFORMED`, and as `digestCheckpoint`
  */
 export async function checkSignedEnsemble(folder: string, manifest: EnsembleManifest): Promise<void> {
-  const bytes = await readFileBounded(join(folder, ENSEMBLE_FILE), MAX_ENSEMBLE_BYTES, 'ensemble description');
+  const bytes = await readFileBounded(
+    join(folder, ENSEMBLE_FILE),
+    MAX_ENSEMBLE_BYTES,
+    'ensemble description',
+  );
   requireListed(manifest, ENSEMBLE_FILE, bytes);
   const description = parseEnsembleFile(bytes);
   if (description.experts.length !== manifest.experts.length) {
@@ -41,7 +45,10 @@ export async function checkSignedEnsemble(folder: string, manifest: EnsembleMani
 
 async function requireWeights(what: string, path: string, digest: string): Promise<void> {
   if ((await digestCheckpoint(path)).digest !== digest) {
-    throw mismatch(`${what} does not have the weights of the signed manifest`, 'it was replaced after signing');
+    throw mismatch(
+      `${what} does not have the weights of the signed manifest`,
+      'it was replaced after signing',
+    );
   }
 }
 
