@@ -13,7 +13,6 @@ import { ZkLoraError } from '../src/errors.js';
 import { runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadSigningKey, printable } from './lineageInputs.js';
-import { version } from './version.js';
 
 interface ExportOptions {
   onnx: string;
@@ -54,7 +53,7 @@ export function checkExportCommand(): Command {
     let envelope: string | undefined;
     if (check.valid && key !== undefined && store !== undefined) {
       const { secretKey } = await loadSigningKey(key, terminal);
-      const statement = edgesStatement([exportEdge(check, version)], formatTime(Date.now()));
+      const statement = edgesStatement([exportEdge(check, programVersion(command))], formatTime(Date.now()));
       envelope = (await addToStore(store, signEnvelope(serializeStatement(statement), [secretKey]))).id;
     }
     terminal.result(
@@ -63,6 +62,13 @@ export function checkExportCommand(): Command {
     );
     return check.valid ? EXIT_OK : EXIT_INVALID;
   });
+}
+
+/** Version of the program that a command is part of; null in a command of its own. */
+function programVersion(command: Command): string | null {
+  let root = command;
+  while (root.parent) root = root.parent;
+  return root.version() ?? null;
 }
 
 function describeExport(check: ExportCheck): string[] {

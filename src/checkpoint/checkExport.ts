@@ -92,7 +92,7 @@ export async function checkExport(
 }
 
 /** The edge to sign after a check: its step names every transpose as `transpose INITIALIZER TENSOR`. */
-export function exportEdge(check: ExportCheck, version: string): EdgeToAttest {
+export function exportEdge(check: ExportCheck, version: string | null): EdgeToAttest {
   return {
     subject: { kind: 'checkpoint', digest: check.onnx },
     relation: 'exported-from',
