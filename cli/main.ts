@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
 import { checkpointCommand } from './checkpoint.js';
@@ -18,7 +19,10 @@ import { sessionCommand } from './session.js';
 import { settleCommand } from './settle.js';
 import { Terminal } from './terminal.js';
 import { verifyCommand } from './verify.js';
-import { version } from './version.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
 
 const program = new Command('zklora')
   .description('zero-knowledge verification of LoRA adapters')
