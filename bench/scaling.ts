@@ -64,7 +64,10 @@ const TOKENS = 15;
 const CALL_TOKENS = 256;
 
 /** From this on a session repeats its first call, read from the file each time: 16 GB need not lie on a disk. */
-const MAX_DISTINCT_BYTES = 2 ** 30;
+const MAX_DISTINCT_BYTES = 2 ** 29;
+
+/** From this on a point is proven and verified once only. */
+const MAX_REPEATED_BYTES = 2 ** 32;
 
 const SERIES: Readonly<Record<string, readonly Point[]>> = {
   tokens: [15, 64, 256, 1024, 4096, 8192].map((x) => ({
@@ -113,7 +116,7 @@ async function measurePoint(
     scratch: join(CACHE, 'scaling'),
     ...callsOf(point),
     processes: 1,
-    repeat: tokens * tokenBytes(point) > MAX_DISTINCT_BYTES ? 1 : 2,
+    repeat: tokens * tokenBytes(point) > MAX_REPEATED_BYTES ? 1 : 2,
     perModule: false,
     plain: false,
   });
