@@ -17,7 +17,8 @@ import {
   type Party,
   type Terms,
 } from './model.js';
-import { buyer, contributor, expectRevert, HOUR, masterKey, sampleOffer, stranger, World } from './world.js';
+import { expectRevert } from './revert.js';
+import { buyer, contributor, HOUR, masterKey, sampleOffer, stranger, World } from './world.js';
 
 /** One unit of the model's money, and one of its ticks: the shortest window the contract takes is half an hour. */
 const UNIT = parseEther('1');

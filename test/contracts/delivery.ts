@@ -29,12 +29,14 @@ export interface Srs {
 }
 
 export async function makeSrs(engine: Engine, domainSize: number): Promise<Srs> {
+  return { prover: await srsFromSecret(engine, TAU, domainSize), tauG2: secretTauG2() };
+}
+
+/** tau G2. */
+export function secretTauG2(): G2Point {
   const { x, y } = bn254.G2.Point.BASE.multiply(TAU).toAffine();
   const words = [x.c1, x.c0, y.c1, y.c0].map((value) => toHex(value, { size: 32 }).slice(2));
-  return {
-    prover: await srsFromSecret(engine, TAU, domainSize),
-    tauG2: decodeG2(Uint8Array.from(Buffer.from(words.join(''), 'hex'))),
-  };
+  return decodeG2(Uint8Array.from(Buffer.from(words.join(''), 'hex')));
 }
 
 /** Where a row lies and what is in it. */

@@ -13,7 +13,8 @@ import {
 } from '../../src/settlement/index.js';
 import { bytes, Delivery, evaluateRow, makeSrs, type Srs, sampleRow } from './delivery.js';
 import { kzgFraudHarnessAbi, kzgFraudHarnessBytecode } from './gen/contracts.js';
-import { expectRevert, masterKey, R, World } from './world.js';
+import { expectRevert } from './revert.js';
+import { masterKey, R, World } from './world.js';
 
 const { Fr } = bn254.fields;
 const G1 = bn254.G1.Point;

@@ -1,7 +1,8 @@
 import { encodeFunctionData, type Hex, keccak256, parseEther, toHex } from 'viem';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { adapterEscrowAbi, adapterEscrowBytecode, type Offer, offerId } from '../../src/settlement/index.js';
-import { buyer, contributor, expectRevert, HOUR, masterKey, sampleOffer, stranger, World } from './world.js';
+import { expectRevert } from './revert.js';
+import { buyer, contributor, HOUR, masterKey, sampleOffer, stranger, World } from './world.js';
 
 let world: World;
 beforeEach(async () => {

@@ -6,7 +6,8 @@ import type { DevSnapshot } from '../../cli/demo/chain/devChain.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import { type FraudProof, fraudChallenge, type Offer, offerId } from '../../src/settlement/index.js';
 import { bytes, Delivery, evaluateRow, makeSrs, type RowSpec, type Srs, sampleRow, TAU } from './delivery.js';
-import { buyer, contributor, expectRevert, masterKey, Q, R, sampleOffer, stranger, World } from './world.js';
+import { expectRevert } from './revert.js';
+import { buyer, contributor, masterKey, Q, R, sampleOffer, stranger, World } from './world.js';
 
 const N = 512;
 const G1 = bn254.G1.Point;

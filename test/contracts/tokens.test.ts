@@ -2,7 +2,8 @@ import { type Abi, type Address, encodeFunctionData, type Hex, toFunctionSelecto
 import { beforeEach, describe, expect, it } from 'vitest';
 import { adapterEscrowAbi, NATIVE_TOKEN, type Offer, offerId } from '../../src/settlement/index.js';
 import * as sol from './gen/contracts.js';
-import { buyer, contributor, expectRevert, masterKey, sampleOffer, stranger, World } from './world.js';
+import { expectRevert } from './revert.js';
+import { buyer, contributor, masterKey, sampleOffer, stranger, World } from './world.js';
 
 /** What the escrow answers to a call from inside another one. */
 const REENTERED = toFunctionSelector('Reentered()');

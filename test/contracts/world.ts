@@ -3,9 +3,7 @@ import {
   type Abi,
   type Account,
   type Address,
-  BaseError,
   type Chain,
-  ContractFunctionRevertedError,
   type CustomTransport,
   createPublicClient,
   createWalletClient,
@@ -19,7 +17,6 @@ import {
   type WalletClient,
 } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
-import { expect } from 'vitest';
 import { BASE_FEE, DevChain } from '../../cli/demo/chain/devChain.js';
 import { DevRpc } from '../../cli/demo/chain/rpc.js';
 import {
@@ -84,7 +81,7 @@ export class World {
   async deploy(abi: Abi, bytecode: Hex, args: readonly unknown[] = []): Promise<Address> {
     const hash = await this.wallet(stranger).deployContract({ abi, bytecode, args } as never);
     const { createdAddress, succeeded } = this.chain.transaction(hash)!;
-    expect(succeeded).toBe(true);
+    if (!succeeded) throw new Error('the deployment reverted');
     // with its checksum, as offers have it
     return (await this.reader.getTransactionReceipt({ hash })).contractAddress ?? createdAddress!;
   }
@@ -119,7 +116,7 @@ export class World {
     await this.reader.simulateContract(request as never);
     const hash = await this.wallet(from).writeContract(request as never);
     const mined = this.chain.transaction(hash)!;
-    expect(mined.succeeded).toBe(true);
+    if (!mined.succeeded) throw new Error(`${functionName} reverted`);
     return mined.gasUsed;
   }
 
@@ -194,24 +191,4 @@ export function sampleOffer(changes: Partial<Offer> = {}): Offer {
     disputeWindow: 3 * HOUR,
     ...changes,
   };
-}
-
-/** Expects a call to revert with a custom error of the contract. */
-export async function expectRevert(
-  call: Promise<unknown>,
-  name: string,
-  what?: string,
-): Promise<readonly unknown[]> {
-  try {
-    await call;
-  } catch (error) {
-    const revert =
-      error instanceof BaseError
-        ? error.walk((one) => one instanceof ContractFunctionRevertedError)
-        : undefined;
-    if (!(revert instanceof ContractFunctionRevertedError)) throw error;
-    expect(revert.data?.errorName ?? revert.reason ?? revert.signature, what).toBe(name);
-    return revert.data?.args ?? [];
-  }
-  return expect.fail(`no revert ${name}${what ? `: ${what}` : ''}`);
 }
