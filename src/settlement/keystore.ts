@@ -1,11 +1,11 @@
-import { createCipheriv, createDecipheriv, randomUUID, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, pbkdf2, randomUUID, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { pbkdf2Async } from '@noble/hashes/pbkdf2.js';
 import { scryptAsync } from '@noble/hashes/scrypt.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
-import { bytesToHex, concatBytes, hexToBytes, sha256, utf8ToBytes } from '../bytes.js';
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonBytes } from '../jsonText.js';
 
@@ -115,14 +115,14 @@ async function derivedKey(derivation: Derivation, password: Uint8Array): Promise
   const { kdfparams } = derivation;
   const saltBytes = hexToBytes(kdfparams.salt.toLowerCase());
   if ('c' in kdfparams) {
-    return pbkdf2Async(sha256, password, saltBytes, { c: kdfparams.c, dkLen: KEY_BYTES });
+    return promisify(pbkdf2)(password, saltBytes, kdfparams.c, KEY_BYTES, 'sha256');
   }
   const { n, r, p } = kdfparams;
   const powerOfTwo = n >= 2 && Number.isInteger(Math.log2(n));
   if (!powerOfTwo || 128 * n * r > MAX_SCRYPT_MEMORY || n * r * p > MAX_SCRYPT_WORK) {
     throw malformed('its scrypt parameters are out of range');
   }
-  // one block more than the state
+  // the state, and a little for the blocks beside it; OpenSSL's refuses r = 1 with the usual n, which clients write
   const maxmem = MAX_SCRYPT_MEMORY + 128 * r * (p + 2);
   return scryptAsync(password, saltBytes, { N: n, r, p, dkLen: KEY_BYTES, maxmem });
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Address } from 'viem';
+import { type Address, getAddress } from 'viem';
 import { privateKeyToAccount } from 'viem/accounts';
 import {
   type AdapterCommitment,
@@ -157,7 +157,7 @@ export async function deliverTo(
 export async function signedOffer(
   { commitment, parameters }: Bargain,
   digests: ReturnType<Delivery['digests']>,
-  { chainId = 31_337, contract = `0x${'c0'.repeat(20)}`, ...terms }: Terms = {},
+  { chainId = 31_337, contract = getAddress(`0x${'c0'.repeat(20)}`), ...terms }: Terms = {},
 ): Promise<SignedOffer> {
   const hex = (bytes: Uint8Array) => `0x${bytesToHex(bytes)}` as const;
   const offer: Offer = {
