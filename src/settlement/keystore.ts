@@ -1,7 +1,14 @@
-import { createCipheriv, createDecipheriv, pbkdf2, randomUUID, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  pbkdf2,
+  randomUUID,
+  type ScryptOptions,
+  scrypt,
+  timingSafeEqual,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { scryptAsync } from '@noble/hashes/scrypt.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
 import { randomBytes } from '@noble/hashes/utils.js';
 import { z } from 'zod';
@@ -118,13 +125,19 @@ async function derivedKey(derivation: Derivation, password: Uint8Array): Promise
     return promisify(pbkdf2)(password, saltBytes, kdfparams.c, KEY_BYTES, 'sha256');
   }
   const { n, r, p } = kdfparams;
-  const powerOfTwo = n >= 2 && Number.isInteger(Math.log2(n));
-  if (!powerOfTwo || 128 * n * r > MAX_SCRYPT_MEMORY || n * r * p > MAX_SCRYPT_WORK) {
+  // RFC 7914: n is a power of two below 2^(128 r / 8)
+  const valid = n >= 2 && Number.isInteger(Math.log2(n)) && Math.log2(n) < 16 * r;
+  if (!valid || 128 * n * r > MAX_SCRYPT_MEMORY || n * r * p > MAX_SCRYPT_WORK) {
     throw malformed('its scrypt parameters are out of range');
   }
-  // the state, and a little for the blocks beside it; OpenSSL's refuses r = 1 with the usual n, which clients write
-  const maxmem = MAX_SCRYPT_MEMORY + 128 * r * (p + 2);
-  return scryptAsync(password, saltBytes, { N: n, r, p, dkLen: KEY_BYTES, maxmem });
+  // the state, and a little for the blocks beside it
+  const options: ScryptOptions = { N: n, r, p, maxmem: MAX_SCRYPT_MEMORY + 128 * r * (p + 2) };
+  return promisify<Uint8Array, Uint8Array, number, ScryptOptions, Uint8Array>(scrypt)(
+    password,
+    saltBytes,
+    KEY_BYTES,
+    options,
+  );
 }
 
 /** keccak256(second half of the derived key's 32 bytes | ciphertext) */
