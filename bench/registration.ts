@@ -1,14 +1,14 @@
 /**
- * Cost of registration proofs: `node dist/bench/registration.js <parameter folder> [adapter name]`.
+ * Cost of registration proofs: `npm run bench:registration [-- --only NAME] [--out FOLDER]`.
  *
- * Prints JSON, one entry for each adapter; each is measured in a process of its own. The bundled adapter is
- * measured too. The parameter set needs domains up to 8192:
- * `zklora params make-development --out <folder> --max-domain 8192 --pairs 15`.
+ * Writes bench/results/registration.json and registration.md: the bundled adapter, the paper's first and its largest,
+ * each measured in a process of its own; with --only one adapter, printed and not written. Makes the bench's parameters
+ * if they are missing (about 80 s).
  */
-import { execFile } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import {
   domainSizeFor,
   type QuantizedModule,
@@ -20,7 +20,10 @@ import { loadEngine } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/index.js';
 import { proveRegistration, verifyRegistration } from '../src/protocol/index.js';
+import { runChild } from './child.js';
 import { paperAdapters } from './paper.js';
+import { benchParameters } from './parameters.js';
+import { machine, machineText, markdown, megabytes, seconds } from './report.js';
 import { syntheticModule } from './synthetic.js';
 
 const FIXTURE = 'gpt2-tiny fixture';
@@ -40,7 +43,21 @@ async function adapterModules(name: string): Promise<QuantizedModule[]> {
   ).flat();
 }
 
-async function measure(parametersDir: string, name: string): Promise<object> {
+/** One line of the table. */
+interface Row {
+  readonly adapter: string;
+  readonly modules: number;
+  readonly weights: number;
+  readonly rows: number;
+  readonly domain: number;
+  readonly registerSeconds: number;
+  readonly proveSeconds: number;
+  readonly verifySeconds: number;
+  readonly proofBytes: number;
+  readonly provePeakRssBytes: number;
+}
+
+async function measure(parametersDir: string, name: string): Promise<Row> {
   const parameters = await openParameters(parametersDir);
   const modules = await adapterModules(name);
   const engine = await loadEngine();
@@ -71,7 +88,6 @@ async function measure(parametersDir: string, name: string): Promise<object> {
       verifySeconds,
       proofBytes: proof.length,
       provePeakRssBytes,
-      processors: availableParallelism(),
     };
   } finally {
     await engine.terminate();
@@ -84,18 +100,42 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   return [result, Math.round(performance.now() - started) / 1000];
 }
 
-const [parametersDir, only] = process.argv.slice(2);
-if (parametersDir === undefined) {
-  process.stderr.write('usage: node dist/bench/registration.js <parameter folder> [adapter name]\n');
-  process.exitCode = 2;
-} else if (only !== undefined) {
-  process.stdout.write(`${JSON.stringify(await measure(parametersDir, only))}\n`);
-} else {
-  const results: unknown[] = [];
-  for (const name of DEFAULT) {
-    const child = [fileURLToPath(import.meta.url), parametersDir, name];
-    const { stdout } = await promisify(execFile)(process.execPath, child);
-    results.push(JSON.parse(stdout));
-  }
-  process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+function table(rows: readonly Row[]): string {
+  const head = ['adapter', 'modules', 'weights', 'N', 'register', 'prove', 'verify', 'proof', 'peak memory'];
+  const cells = rows.map((row) => [
+    row.adapter,
+    row.modules,
+    row.weights.toLocaleString('en'),
+    row.domain,
+    seconds(row.registerSeconds),
+    seconds(row.proveSeconds),
+    seconds(row.verifySeconds),
+    `${row.proofBytes} B`,
+    megabytes(row.provePeakRssBytes),
+  ]);
+  return `# Registration proofs\n\n${machineText(machine())}. "prove" and "verify" are those of the registration proof.\n\n${markdown(head, cells)}\n`;
 }
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } });
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const parameters = await benchParameters(join(root, 'bench/.cache/params'));
+  const rows: Row[] = [];
+  for (const name of values.only === undefined ? DEFAULT : [values.only]) {
+    rows.push(await runChild<Row>('registration.js', [CHILD, parameters, name]));
+    process.stderr.write(`${JSON.stringify(rows.at(-1))}\n`);
+  }
+  process.stdout.write(table(rows));
+  if (values.only !== undefined) return;
+  const out = values.out ?? join(root, 'bench/results');
+  await mkdir(out, { recursive: true });
+  const result = { machine: machine(), rows };
+  await writeFile(join(out, 'registration.json'), `${JSON.stringify(result, null, 2)}\n`);
+  await writeFile(join(out, 'registration.md'), table(rows));
+}
+
+const CHILD = 'child';
+const [first, parametersDir, name] = process.argv.slice(2);
+if (first === CHILD) {
+  process.stdout.write(`${JSON.stringify(await measure(parametersDir!, name!))}\n`);
+} else await main();

@@ -8,6 +8,7 @@ import {
   parseSafetensors,
   readPeftAdapter,
 } from '../src/adapter/index.js';
+import { CEREMONY_FILE, parseCeremonyState } from '../src/ceremony/state.js';
 import { parameterSetId, parseParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
@@ -25,6 +26,7 @@ import { decodeProofFile, sessionModules } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { describeParameters } from './params.js';
+import { describeCeremony } from './paramsText.js';
 import { formatBytes } from './terminal.js';
 
 /** Files that inspect reads whole. */
@@ -74,6 +76,7 @@ async function exists(path: string): Promise<boolean> {
 async function inspectFolder(dir: string): Promise<Inspection> {
   if (await exists(join(dir, 'session.json'))) return inspectSession(await openSessionRecord(dir));
   if (await exists(join(dir, 'params.json'))) return inspect(join(dir, 'params.json'));
+  if (await exists(join(dir, CEREMONY_FILE))) return inspect(join(dir, CEREMONY_FILE));
   if (await exists(join(dir, 'adapter_config.json'))) {
     const { modules, baseModelName } = await readPeftAdapter(dir);
     const shapes = modules.map(({ name, rank, inFeatures, outFeatures }) => ({
@@ -261,6 +264,10 @@ function inspectJson(text: string, path: string): Inspection {
         text: describeParameters(set),
         value: { id: parameterSetId(set), ...set },
       };
+    }
+    case 'zklora/ceremony/v1': {
+      const state = parseCeremonyState(text);
+      return { text: describeCeremony(state), value: { ...state } };
     }
     case 'zklora/session/v1': {
       const header = parseSessionHeader(text);

@@ -34,6 +34,7 @@ interface Options {
   policy?: string;
   lineage?: string;
   base?: string;
+  requireRegistrationProof?: boolean;
 }
 
 /** `zklora verify` */
@@ -53,6 +54,7 @@ export function verifyCommand(): Command {
     .option('--policy <file>', 'lineage policy of yours: the lineage must meet it, too; needs --lineage')
     .option('--lineage <folder>', 'lineage store')
     .option('--base <file>', 'ONNX model of the session: check that the lineage is about its weights')
+    .option('--require-registration-proof', 'refuse an adapter that is not proven to have integer weights')
     .option('--require-signed', 'refuse a session that was not closed with both signatures')
     .option(
       '--allow-development-params',
@@ -88,6 +90,15 @@ export function verifyCommand(): Command {
       if (registration.status === 'invalid') {
         const { reason, message } = registration;
         terminal.result(describeRefusal(registration), { valid: false, reason, message });
+        return EXIT_INVALID;
+      }
+      if (registration.status === 'missing' && options.requireRegistrationProof) {
+        const unproven = {
+          valid: false,
+          reason: 'REGISTRATION_MISSING',
+          message: 'the adapter commitment has no registration proof: ask the contributor for it',
+        };
+        terminal.result(describeRefusal(unproven), unproven);
         return EXIT_INVALID;
       }
       terminal.progress('verifying');

@@ -30,6 +30,28 @@ describe('the bundled proof', () => {
     expect(lastObject(ran)).toMatchObject({ valid: true, adapterId, parametersId, tokens: 8, proofs: 1 });
   });
 
+  it('speaks about field elements only where the registration proof is missing', async () => {
+    const delivery = await tampered('adapter.zkl.json', (bytes) =>
+      Buffer.from(JSON.stringify({ ...JSON.parse(bytes.toString()), registrationProof: null })),
+    );
+    const verify = (dir: string, ...args: string[]) =>
+      zklora(
+        'verify',
+        ...['--proof', join(dir, 'proof.zkl'), '--commitment', join(dir, 'adapter.zkl.json')],
+        ...['--session', join(dir, 'session'), '--parameters', PARAMETERS, '--allow-development-params'],
+        ...args,
+      );
+    const bare = await verify(delivery);
+    expect(bare.code, bare.stderr).toBe(0);
+    expect(bare.stdout).toContain('this speaks about field elements only');
+    const required = await verify(delivery, '--require-registration-proof', '--json');
+    expect(required.code).toBe(1);
+    expect(lastObject(required)).toMatchObject({ valid: false, reason: 'REGISTRATION_MISSING' });
+    const whole = await verify(EXAMPLE, '--require-registration-proof');
+    expect(whole.code, whole.stderr).toBe(0);
+    expect(whole.stdout).toContain('registration proof verified: integer weights');
+  });
+
   it('has one encoding: decode and encode give the same bytes', async () => {
     const bytes = new Uint8Array(await readFile(join(EXAMPLE, 'proof.zkl')));
     expect(encodeProofFile(decodeProofFile(bytes))).toEqual(bytes);

@@ -28,6 +28,10 @@ describe('zklora params', () => {
     expect(ran.stdout).toContain('unfinished ceremony');
     expect(ran.stdout).toContain('zklora params phase2 start');
 
+    const inspected = await zklora('inspect', join(dir, 'ceremony.json'));
+    expect(inspected.stdout).toBe((await zklora('params', 'show', dir)).stdout);
+    expect(await zkloraJson('inspect', dir)).toMatchObject({ format: 'zklora/ceremony/v1', circuits: [] });
+
     const step = (name: string, ...args: string[]) =>
       zkloraJson('params', 'phase2', name, '--dir', dir, ...args);
     expect(await step('start', ...file, '--pairs', '15')).toMatchObject({ circuits: [{ pairs: 15 }] });
