@@ -1,6 +1,9 @@
 // Why a mutant may live: the first rule that fits a survivor gives its reason.
 
 const source = (pattern) => (mutant) => pattern.test(mutant.source);
+/** The loop or check as a whole is not in question. */
+const boundary = ({ mutator, replacement }) =>
+  mutator === 'EqualityOperator' ? !replacement.includes('>= text') : replacement === 'true';
 const emptied = ({ mutator, replacement }) => mutator === 'StringLiteral' && /^(``|"")$/.test(replacement);
 
 /** @type {readonly { reason: string, fits: (mutant: object) => boolean }[]} */
@@ -30,7 +33,9 @@ const REASONS = [
   {
     reason:
       'Second line of defence: a check of our own output, or of what another check has excluded, which fails only where the rest of the code is wrong.',
-    fits: source(/inconsistent\(|isIdentity|isZero|hash === false|matchesVerificationKey/),
+    fits: (mutant) =>
+      mutant.replacement !== 'true' &&
+      source(/inconsistent\(|isIdentity|isZero|hash === false|matchesVerificationKey/)(mutant),
   },
   {
     reason: 'A copy that guards against a callee that changes its argument: none does.',
@@ -48,7 +53,9 @@ const REASONS = [
   {
     reason:
       'Equal on every input that reaches the line: names are unique, the end is guarded by what follows, keys lie inside an object.',
-    fits: source(/nameA < nameB|end > 0 && header|next < text\.length|at < text\.length/),
+    fits: (mutant) =>
+      boundary(mutant) &&
+      source(/nameA < nameB|end > 0 && header|next < text\.length|at < text\.length/)(mutant),
   },
   {
     reason:
