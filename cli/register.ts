@@ -17,7 +17,7 @@ import { addHeadToStore, makeLineageHead, readStore } from '../src/checkpoint/in
 import { openParameters, type ParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { requireAbsent, writeFileAtomic } from '../src/files.js';
-import { openBaseModel } from '../src/inference/index.js';
+import { ModelWorker, openGraphModel } from '../src/inference/index.js';
 import type { ProverSrs } from '../src/kzg/index.js';
 import { partition, proveRegistration, verifyRegistration } from '../src/protocol/index.js';
 import { runs } from './command.js';
@@ -60,9 +60,10 @@ export function registerCommand(): Command {
     const modules = await loadQuantizedAdapter(options.adapter);
     const parameters = await openParameters(options.parameters);
     // opening the base with the adapter's modules checks that every module exists there with these shapes
-    const base = await openBaseModel(options.base, modules);
-    const { digest: baseDigest, inputs } = base;
-    await base.close();
+    const worker = new ModelWorker();
+    const { digest: baseDigest, inputs } = await openGraphModel(worker, options.base, modules).finally(() =>
+      worker.terminate(),
+    );
     const lineageDigest = await bindLineage(options, terminal);
     const commitmentPath = join(options.out, 'adapter.zkl.json');
     const secretPath = join(options.out, 'adapter.secret');

@@ -30,7 +30,7 @@ export const ENSEMBLE_TASKS: readonly EnsembleTask[] = [
   },
   {
     name: 'video',
-    adapted: [0],
+    adapted: [1],
     labels: null,
     samples: 4,
     steps: 12,
