@@ -3,7 +3,8 @@
  * domain: their rows stand at disjoint places. docs/protocol.md, "Lanes".
  *
  * First-fit decreasing: wide inputs first, each in the first lane with room. Any other placement inside the domain is
- * as sound; this one needs at most 11/9 of the fewest lanes and one more (Johnson, 1973).
+ * as sound; this one needs at most 11/9 of the fewest lanes and one more (Yue,
+ * 1991).
  *
  * @param widths inFeatures of each module, each at most `domainSize`
  * @param inputs module indices by input that they read; modules named nowhere have an input of their own

@@ -28,24 +28,20 @@ interface Deferred {
   reject(error: unknown): void;
 }
 
-/** What a worker answers to a probe: named parts beside the numbered ones. */
-interface ProbeAnswer {
-  readonly probe?: Uint8Array;
-}
+const PROBE = /^probe(\d+)$/;
 
-/** A task that does nothing; `serial` comes back. */
+/** A task that takes no memory, since there may be none left; the serial comes back as the name of an empty part. */
 function probeTask(serial: number): TaskStep[] {
-  const buff = new Uint8Array(Uint32Array.of(serial).buffer);
-  return [
-    { cmd: 'ALLOCSET', var: 0, buff },
-    { cmd: 'GET', out: 'probe', var: 0, len: buff.length },
-  ];
+  return [{ cmd: 'GET', out: `probe${serial}`, var: 0, len: 0 }];
 }
 
-const serialIn = (answer: unknown): number | undefined => {
-  const bytes = (answer as ProbeAnswer | undefined)?.probe;
-  return bytes && new Uint32Array(bytes.slice().buffer)[0];
-};
+/** Serial of the probe that an answer is to. */
+function serialIn(answer: object): number | undefined {
+  const serial = Object.keys(answer)
+    .map((name) => PROBE.exec(name)?.[1])
+    .find((found) => found !== undefined);
+  return serial === undefined ? undefined : Number(serial);
+}
 
 /**
  * Rejects with `INTERNAL` what a pool is working on once a thread of it traps or dies, and everything that it is asked
@@ -100,7 +96,14 @@ export function guardPool(pool: WorkerPool, onFailure: () => void, probeMs = PRO
 
   const { postAction } = pool;
   pool.postAction = (i, ...rest) => {
-    const answered = postAction.call(pool, i, ...rest);
+    let answered: Promise<Uint8Array[]>;
+    try {
+      answered = postAction.call(pool, i, ...rest);
+    } catch (cause) {
+      // the library has booked the task as under way
+      fail('could not be given its task');
+      throw cause;
+    }
     const { resolve, reject } = pendingDeferreds[i]!;
     const own = { serial: (tasks[i]!.serial + 1) >>> 0, ticks: 0 };
     tasks[i] = own;

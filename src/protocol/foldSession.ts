@@ -163,10 +163,13 @@ class PointFolder extends Folder implements FoldedAtPoint {
     const { modules, domainSize } = folding.statement;
     this.#modules = modules;
     this.#basis = lagrangeAt(engine, domainSize, folding.z);
-    for (const { columnOffset } of modules) {
-      if (this.#limbs.has(columnOffset)) continue;
-      const rest = subVector(this.#basis, columnOffset, domainSize - columnOffset);
-      this.#limbs.set(columnOffset, toLimbs(engine, rest));
+    // no longer than the widest input at an offset: otherwise many offsets would take as many whole domains of memory
+    const widths = new Map<number, number>();
+    for (const { columnOffset, inFeatures } of modules) {
+      widths.set(columnOffset, Math.max(inFeatures, widths.get(columnOffset) ?? 0));
+    }
+    for (const [offset, width] of widths) {
+      this.#limbs.set(offset, toLimbs(engine, subVector(this.#basis, offset, width)));
     }
   }
 

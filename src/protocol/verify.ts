@@ -39,7 +39,7 @@ export type VerificationResult =
       readonly proofs: number;
       /**
        * Whether the committed weights are known to be integers: {@link VerifyOptions.registration} was given. Without
-       * it the proof speaks about elements of a finite field.
+       * it the proof speaks about elements of a finite field, some of which may read other modules' activations.
        */
       readonly integerWeights: boolean;
     }

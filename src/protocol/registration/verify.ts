@@ -56,7 +56,7 @@ export interface RegistrationVerifyOptions {
 
 /**
  * Verifies that an adapter commitment holds integers: without it, a proof of inference speaks about elements of a
- * finite field only (docs/protocol.md, "Integers and field elements").
+ * finite field only (docs/protocol.md, "Integers versus field").
  *
  * Once for an adapter id is enough.
  *
