@@ -9,6 +9,7 @@ import {
   readPeftAdapter,
 } from '../src/adapter/index.js';
 import { CEREMONY_FILE, parseCeremonyState } from '../src/ceremony/state.js';
+import { lineageHeadDigest, parseLineageHead } from '../src/checkpoint/index.js';
 import { parameterSetId, parseParameterSet } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
@@ -19,6 +20,8 @@ import {
   openSessionRecord,
   parseSessionClosing,
   parseSessionHeader,
+  parseRowOpening,
+  parseSessionSecret,
   readAnswered,
   type SessionRecord,
 } from '../src/inference/index.js';
@@ -278,6 +281,49 @@ function inspectJson(text: string, path: string): Inspection {
           ['user key', header.userKey],
         ],
         { kind: 'session header', ...header },
+      );
+    }
+    case 'zklora/session-secret/v1': {
+      parseSessionSecret(text);
+      return list('secret of a session', [['seed of the row salts', '32 bytes, not shown']], {
+        kind: 'session secret',
+      });
+    }
+    case 'zklora/row-opening/v1': {
+      const { header, row, call, module, exponent, x, y, path: siblings } = parseRowOpening(text);
+      return list(
+        'one row of a session (not checked here: zklora session verify-row does)',
+        [
+          ['adapter', header.adapterId],
+          ['user key', header.userKey],
+          ['place', `module ${module}, row ${row}, in call ${call}`],
+          ['activations', `${x.length} integers, exponent ${exponent}`],
+          ['deltas', `${y.length} integers`],
+        ],
+        {
+          kind: 'row opening',
+          adapterId: header.adapterId,
+          userKey: header.userKey,
+          module,
+          row,
+          call,
+          exponent,
+          inFeatures: x.length,
+          outFeatures: y.length,
+          pathLength: siblings.length,
+        },
+      );
+    }
+    case 'zklora/lineage-head/v1': {
+      const head = parseLineageHead(new TextEncoder().encode(text));
+      return list(
+        'lineage head',
+        [
+          ['digest', lineageHeadDigest(head)],
+          ['base', head.base],
+          ['statements', String(head.envelopes.length)],
+        ],
+        { kind: 'lineage head', digest: lineageHeadDigest(head), ...head },
       );
     }
     case 'zklora/close/v1': {
