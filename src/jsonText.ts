@@ -52,6 +52,11 @@ export function parseJsonBytes(
   return parseJsonText(text, code, what, numbers);
 }
 
+/** JSON text, or the bytes of a file that holds it; see {@link parseJsonText} and {@link parseJsonBytes}. */
+export function parseJson(json: string | Uint8Array, code: ErrorCode, what: string): unknown {
+  return typeof json === 'string' ? parseJsonText(json, code, what) : parseJsonBytes(json, code, what);
+}
+
 /** Walks the strings and brackets of a text that JSON.parse has accepted. */
 function findProblem(text: string, numbers: JsonNumbers): string | null {
   /** Keys seen in each open object; null for an open array. */

@@ -18,9 +18,10 @@ import {
   vectorFromScalars,
   vectorToScalars,
 } from '../algebra/index.js';
-import { bytesToHex, concatBytes, equalBytes, hexToBytes } from '../bytes.js';
+import { concatBytes, equalBytes, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import type { ProverSrs } from '../kzg/index.js';
+import { toHex } from './hex.js';
 import { keccak256 } from './keccak.js';
 import { RowCipher } from './keystream.js';
 import type { MerkleTree } from './merkle.js';
@@ -54,7 +55,7 @@ export interface FraudProof {
  * Both parties compute it from their own parameter set.
  */
 export function srsDigest(domainSize: number, tauG2: G2Point): Hex {
-  return `0x${bytesToHex(keccak256(concatBytes(word(BigInt(domainSize)), encodeG2(tauG2))))}`;
+  return toHex(keccak256(concatBytes(word(BigInt(domainSize)), encodeG2(tauG2))));
 }
 
 /** What the evaluation point is drawn from. */
@@ -133,7 +134,7 @@ export async function makeFraudProof(
     registered: coordinates(point),
     delivered: coordinates(delivered),
     opening: coordinates(opening),
-    ciphertext: `0x${bytesToHex(ciphertext)}`,
+    ciphertext: toHex(ciphertext),
     rowsPath: rowsTree.path(row).map(toHex),
     cipherPath: cipherTree.path(row).map(toHex),
   };
@@ -183,8 +184,4 @@ function wordAt(bytes: Uint8Array, index: number): bigint {
 
 function coordinates(point: Uint8Array): readonly [bigint, bigint] {
   return [wordAt(point, 0), wordAt(point, 1)];
-}
-
-function toHex(bytes: Uint8Array): Hex {
-  return `0x${bytesToHex(bytes)}`;
 }

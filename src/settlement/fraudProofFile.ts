@@ -2,7 +2,7 @@ import type { Hex } from 'viem';
 import { z } from 'zod';
 import { MAX_DOMAIN_SIZE, MAX_FEATURES } from '../adapter/limits.js';
 import { ZkLoraError } from '../errors.js';
-import { parseJsonText } from '../jsonText.js';
+import { parseJson } from '../jsonText.js';
 import type { FraudProof } from './fraudProof.js';
 import { bytes32 } from './hex.js';
 import { MAX_SETTLEMENT_ROWS, MAX_TREE_DEPTH } from './limits.js';
@@ -54,9 +54,9 @@ const schema = z.strictObject({
  *
  * @throws ZkLoraError `FRAUD_PROOF_MALFORMED`
  */
-export function parseFraudProofFile(json: string): FraudProofFile {
+export function parseFraudProofFile(json: string | Uint8Array): FraudProofFile {
   if (json.length > MAX_FRAUD_PROOF_BYTES) throw malformed('it is too large');
-  const parsed = schema.safeParse(parseJsonText(json, 'FRAUD_PROOF_MALFORMED', 'the fraud proof'));
+  const parsed = schema.safeParse(parseJson(json, 'FRAUD_PROOF_MALFORMED', 'the fraud proof'));
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.map(String).join('.') || 'the top level';
     throw malformed(`"${where}" is missing, unknown or out of range`);

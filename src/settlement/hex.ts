@@ -1,7 +1,13 @@
-import { getAddress, isAddress } from 'viem';
+import { getAddress, type Hex, isAddress } from 'viem';
 import { z } from 'zod';
+import { bytesToHex } from '../bytes.js';
 
-/** Schemas of JSON members that settlement's files share. */
+/** Bytes as `0x` and hex digits in lower case. */
+export function toHex(bytes: Uint8Array): Hex {
+  return `0x${bytesToHex(bytes)}`;
+}
+
+// Schemas of JSON members that settlement's files share.
 
 /** 32 bytes as `0x` and 64 hex digits in lower case. */
 export const bytes32 = z

@@ -71,7 +71,6 @@ export {
   type EvaluationReceipt,
   lossToNano,
   parseSignedReceipt,
-  receiptDigest,
   receiptTypedData,
   type SignedReceipt,
   serializeSignedReceipt,

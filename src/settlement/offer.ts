@@ -1,7 +1,7 @@
 import { type Address, type Hex, hashTypedData, recoverTypedDataAddress, type TypedDataDomain } from 'viem';
 import { z } from 'zod';
 import { ZkLoraError } from '../errors.js';
-import { parseJsonText } from '../jsonText.js';
+import { parseJson } from '../jsonText.js';
 import { address, bytes32, decimal, integer, signature65 } from './hex.js';
 import { MAX_OFFER_BYTES, MAX_SETTLEMENT_ROWS, MAX_WINDOW_SECONDS, MIN_WINDOW_SECONDS } from './limits.js';
 import { isLowS } from './signature.js';
@@ -142,9 +142,9 @@ const schema = z.strictObject({
  *
  * @throws ZkLoraError `OFFER_MALFORMED`
  */
-export async function parseSignedOffer(json: string): Promise<SignedOffer> {
+export async function parseSignedOffer(json: string | Uint8Array): Promise<SignedOffer> {
   if (json.length > MAX_OFFER_BYTES) throw malformed(`it is larger than ${MAX_OFFER_BYTES} bytes`);
-  const parsed = schema.safeParse(parseJsonText(json, 'OFFER_MALFORMED', 'the offer'));
+  const parsed = schema.safeParse(parseJson(json, 'OFFER_MALFORMED', 'the offer'));
   if (!parsed.success) {
     const path = parsed.error.issues[0]?.path.map(String).join('.') || 'the top level';
     throw malformed(`"${path}" is missing, unknown or out of range`);

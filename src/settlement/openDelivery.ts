@@ -1,12 +1,13 @@
 import type { AdapterCommitment, QuantizedModule } from '../adapter/index.js';
 import { decodeG2, type Engine } from '../algebra/index.js';
-import { bytesToHex, hexToBytes } from '../bytes.js';
+import { hexToBytes } from '../bytes.js';
 import type { ParameterSet } from '../circuit/index.js';
 import { ZkLoraError } from '../errors.js';
 import type { ProverSrs } from '../kzg/index.js';
 import { checkDelivery, mismatch } from './checkDelivery.js';
 import type { DeliveryFile } from './deliveryFile.js';
 import { type FraudProof, makeFraudProof } from './fraudProof.js';
+import { toHex } from './hex.js';
 import { keyHashOf, RowCipher } from './keystream.js';
 import { MerkleTree, rowsLeaf } from './merkle.js';
 import { offerId, type SignedOffer } from './offer.js';
@@ -48,7 +49,7 @@ export type Opened =
  */
 export async function openDelivery(options: OpenOptions): Promise<Opened> {
   const { engine, srs, parameters, commitment, offer, delivery, masterKey, onProgress } = options;
-  if (offer.offer.keyHash !== `0x${bytesToHex(keyHashOf(masterKey))}`) {
+  if (offer.offer.keyHash !== toHex(keyHashOf(masterKey))) {
     throw mismatch('keyHash', 'the key is not the one that the offer binds');
   }
   const cipherTree = await checkDelivery(offer.offer, commitment, parameters, delivery);

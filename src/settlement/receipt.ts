@@ -1,4 +1,4 @@
-import { type Address, type Hex, hashTypedData, recoverTypedDataAddress } from 'viem';
+import { type Address, type Hex, recoverTypedDataAddress } from 'viem';
 import { z } from 'zod';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonText } from '../jsonText.js';
@@ -75,11 +75,6 @@ export function receiptTypedData(receipt: EvaluationReceipt) {
     primaryType: 'EvaluationReceipt',
     message: receipt,
   } as const;
-}
-
-/** EIP-712 digest of a receipt. */
-export function receiptDigest(receipt: EvaluationReceipt): Hex {
-  return hashTypedData(receiptTypedData(receipt));
 }
 
 /**
