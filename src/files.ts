@@ -45,18 +45,20 @@ export async function readFileWithMode(path: string, maxBytes: number, what: str
 }
 
 /**
- * Opens a regular file to be read in parts; the caller closes the handle.
+ * Opens a regular file to be read, or also changed, in parts; the caller closes the handle.
  *
  * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`
  */
 export async function openRegularFile(
   path: string,
   what: string,
+  access: 'read' | 'change' = 'read',
 ): Promise<{ handle: FileHandle; size: number; mode: number }> {
   let handle: FileHandle | undefined;
+  const flags = access === 'read' ? constants.O_RDONLY : constants.O_RDWR;
   try {
     // Non-blocking, so that a named pipe without a writer is refused below instead of waited for.
-    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    handle = await open(path, flags | constants.O_NONBLOCK);
     const stats = await handle.stat();
     if (stats.isFile()) return { handle, size: stats.size, mode: stats.mode & PERMISSION_BITS };
     throw new ZkLoraError(

@@ -1,7 +1,7 @@
-import { type FileHandle, truncate } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { type AdapterCommitment, adapterId } from '../adapter/index.js';
 import { ZkLoraError } from '../errors.js';
-import { openRegularFile } from '../files.js';
+import { openRegularFile, writeFileAtomic } from '../files.js';
 import {
   CHUNK_BYTES,
   type ChunkOpener,
@@ -14,6 +14,9 @@ import {
 import { keccak256 } from './keccak.js';
 import { cipherLeaf, MerkleTree } from './merkle.js';
 import { rowBytes, type SettlementRow, settlementRows } from './rows.js';
+
+/** Read and written at a time when a file is copied. */
+const COPY_BYTES = 2 ** 20;
 
 /** A row as it is in the file: still encrypted with the master key's keystream. */
 export interface EncryptedRow {
@@ -109,6 +112,25 @@ export class DeliveryFile {
     return new MerkleTree(leaves);
   }
 
+  /**
+   * Writes the file, as it is, to another place; replaces what is there. On disk when the promise resolves.
+   *
+   * @throws ZkLoraError `FILE_UNWRITABLE`, `DELIVERY_INCOMPLETE` when the file was cut since it was opened
+   */
+  async copyTo(path: string): Promise<void> {
+    await writeFileAtomic(path, this.#bytes(), { overwrite: true });
+  }
+
+  async *#bytes(): AsyncGenerator<Uint8Array> {
+    const { header } = this.#opener;
+    for (let at = 0; at < header.fileBytes; at += COPY_BYTES) {
+      const bytes = Math.min(COPY_BYTES, header.fileBytes - at);
+      const part = await readExactly(this.#handle, at, bytes);
+      if (part.length < bytes) throw incomplete(at + part.length, header);
+      yield part;
+    }
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
@@ -118,32 +140,36 @@ export class DeliveryFile {
  * Checks how much of a download is intact, chunk by chunk, and cuts the file after its last whole chunk, so that the
  * download can be continued there.
  *
- * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `DELIVERY_MALFORMED` when not even the header is intact,
- * `DELIVERY_INCOMPLETE` when it is not there yet
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE` (also when it cannot be written), `DELIVERY_MALFORMED` when not
+ * even the header is intact, `DELIVERY_INCOMPLETE` when it is not there yet
  */
 export async function resumeDownload(path: string, secretKey: Uint8Array): Promise<DownloadState> {
-  const { handle, opener, size } = await openWithHeader(path, secretKey);
+  const { handle, opener, size } = await openWithHeader(path, secretKey, 'change');
   const { fileBytes } = opener.header;
   let verifiedBytes = HEADER_BYTES;
   try {
-    for await (const content of chunksOf(handle, opener)) {
-      verifiedBytes += content.length + SEALED_CHUNK_BYTES - CHUNK_BYTES;
+    try {
+      for await (const content of chunksOf(handle, opener)) {
+        verifiedBytes += content.length + SEALED_CHUNK_BYTES - CHUNK_BYTES;
+      }
+    } catch (error) {
+      if (!(error instanceof ZkLoraError)) throw error;
+      if (error.code !== 'DELIVERY_MALFORMED' && error.code !== 'DELIVERY_INCOMPLETE') throw error;
     }
-  } catch (error) {
-    if (!(error instanceof ZkLoraError)) throw error;
-    if (error.code !== 'DELIVERY_MALFORMED' && error.code !== 'DELIVERY_INCOMPLETE') throw error;
+    // through the handle: by now the name may be another file's
+    if (size > verifiedBytes) await handle.truncate(verifiedBytes);
   } finally {
     await handle.close();
   }
-  if (size > verifiedBytes) await truncate(path, verifiedBytes);
   return { verifiedBytes, fileBytes, complete: verifiedBytes === fileBytes };
 }
 
 async function openWithHeader(
   path: string,
   secretKey: Uint8Array,
+  access: 'read' | 'change' = 'read',
 ): Promise<{ handle: FileHandle; opener: ChunkOpener; size: number }> {
-  const { handle, size } = await openRegularFile(path, 'delivery file');
+  const { handle, size } = await openRegularFile(path, 'delivery file', access);
   try {
     const start = await readExactly(handle, 0, Math.min(size, HEADER_BYTES));
     if (start.length < HEADER_BYTES) {
