@@ -25,7 +25,7 @@ export function settleOfferCommand(): Command {
   return runs<Options>(command, async (options, terminal) => {
     const { escrow, terms } = termsOf(options, Math.floor(Date.now() / 1000));
     const bytes = await readFileBounded(options.description, MAX_OFFER_BYTES, 'delivery description');
-    const description = parseDeliveryDescription(new TextDecoder().decode(bytes));
+    const description = parseDeliveryDescription(bytes);
     const account = await loadAccount(options, terminal);
     const signed = await signOffer(account, escrow, description, terms);
     await writeFileAtomic(options.out, serializeSignedOffer(signed));

@@ -1,18 +1,19 @@
 import { type AdapterCommitment, adapterId, peftConfigText } from '../adapter/index.js';
 import { decodeG2 } from '../algebra/index.js';
-import { bytesToHex, hexToBytes } from '../bytes.js';
+import { hexToBytes } from '../bytes.js';
 import { type ParameterSet, parameterSetId } from '../circuit/index.js';
 import { ZkLoraError } from '../errors.js';
 import { rowsRootOf } from './deliver.js';
 import type { DeliveryFile } from './deliveryFile.js';
 import { srsDigest } from './fraudProof.js';
+import { toHex } from './hex.js';
 import type { MerkleTree } from './merkle.js';
 import type { Offer } from './offer.js';
-import { settlementRows } from './rows.js';
+import { requireDisputable, settlementRows } from './rows.js';
 
 /**
- * Checks that an offer is about the adapter that was evaluated, under the buyer's own parameters, and that the adapter
- * can be written as PEFT files at all. Needs neither delivery file nor key.
+ * Checks that an offer is about the adapter that was evaluated, under the buyer's own parameters, that a wrong row of it
+ * could be shown to the contract, and that it can be written as PEFT files at all. Needs neither delivery file nor key.
  *
  * @throws ZkLoraError `DELIVERY_MISMATCH` with the member that differs, `ADAPTER_UNSUPPORTED`
  */
@@ -23,8 +24,9 @@ export function checkOffer(offer: Offer, commitment: AdapterCommitment, paramete
   if (offer.adapterId !== `0x${adapterId(commitment)}`) {
     throw mismatch('adapterId', 'the offer is for another adapter than the one you evaluated');
   }
+  requireDisputable(commitment);
   const rows = settlementRows(commitment);
-  if (offer.rowCount !== rows.length || offer.rowsRoot !== `0x${bytesToHex(rowsRootOf(rows))}`) {
+  if (offer.rowCount !== rows.length || offer.rowsRoot !== toHex(rowsRootOf(rows))) {
     throw mismatch('rowsRoot', 'the offer binds other rows than the adapter commitment has');
   }
   if (offer.srsDigest !== srsDigest(commitment.domainSize, decodeG2(hexToBytes(parameters.tauG2)))) {
@@ -50,7 +52,7 @@ export async function checkDelivery(
 ): Promise<MerkleTree> {
   checkOffer(offer, commitment, parameters);
   const tree = await delivery.cipherTree();
-  if (offer.cipherRoot !== `0x${bytesToHex(tree.root)}`) {
+  if (offer.cipherRoot !== toHex(tree.root)) {
     throw mismatch('cipherRoot', 'the delivery file is not the one that the offer binds');
   }
   return tree;

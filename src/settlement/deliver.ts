@@ -9,7 +9,14 @@ import { keccak256 } from './keccak.js';
 import { keyHashOf, RowCipher } from './keystream.js';
 import { cipherLeaf, MerkleTree, rowsLeaf } from './merkle.js';
 import { RowChecker } from './rowChecker.js';
-import { encodeRow, type PlainRow, rowBytes, type SettlementRow, settlementRows } from './rows.js';
+import {
+  encodeRow,
+  type PlainRow,
+  requireDisputable,
+  rowBytes,
+  type SettlementRow,
+  settlementRows,
+} from './rows.js';
 
 /** What {@link Delivery} is made of. */
 export interface DeliveryOptions {
@@ -49,9 +56,10 @@ export class Delivery {
   readonly #rows: readonly SettlementRow[];
   readonly #cipherLeaves: Uint8Array[] = [];
 
-  /** @throws ZkLoraError `SECRET_MISMATCH`, `SHAPE_MISMATCH` */
+  /** @throws ZkLoraError `SECRET_MISMATCH`, `SHAPE_MISMATCH`, `ADAPTER_UNSUPPORTED` for rows too long to dispute */
   constructor(options: DeliveryOptions) {
     const { commitment, secret, modules, srs } = options;
+    requireDisputable(commitment);
     assertSecretMatches(secret, commitment);
     if (srs.domainSize !== commitment.domainSize) {
       throw new ZkLoraError('SHAPE_MISMATCH', 'the reference string is for another domain than the adapter');

@@ -1,14 +1,14 @@
-import type { Address, Hex, LocalAccount } from 'viem';
+import type { Address, LocalAccount } from 'viem';
 import { z } from 'zod';
 import { type AdapterCommitment, adapterId } from '../adapter/index.js';
 import { decodeG2 } from '../algebra/index.js';
-import { bytesToHex, hexToBytes } from '../bytes.js';
-import type { ParameterSet } from '../circuit/index.js';
+import { hexToBytes } from '../bytes.js';
+import { type ParameterSet, parameterSetId } from '../circuit/index.js';
 import { ZkLoraError } from '../errors.js';
-import { parseJsonText } from '../jsonText.js';
+import { parseJson } from '../jsonText.js';
 import type { DeliveryDigests } from './deliver.js';
 import { srsDigest } from './fraudProof.js';
-import { bytes32 } from './hex.js';
+import { bytes32, toHex } from './hex.js';
 import { MAX_OFFER_BYTES, MAX_SETTLEMENT_ROWS } from './limits.js';
 import { type EscrowAddress, type Offer, offerTypedData, type SignedOffer } from './offer.js';
 import { settlementRows } from './rows.js';
@@ -34,28 +34,43 @@ const schema = z.strictObject({
   rowCount: z.number().int().min(1).max(MAX_SETTLEMENT_ROWS),
 });
 
-/** Describes a delivery that was written. */
+/**
+ * Describes a delivery that was written.
+ *
+ * @throws ZkLoraError `PARAMETERS_MISMATCH` for another parameter set than the adapter was registered under: who knows the
+ * secret of the string that an offer binds can convict its contributor
+ */
 export function describeDelivery(
   digests: DeliveryDigests,
   commitment: AdapterCommitment,
-  { tauG2 }: ParameterSet,
+  parameters: ParameterSet,
 ): DeliveryDescription {
-  const hex = (bytes: Uint8Array): Hex => `0x${bytesToHex(bytes)}`;
+  requireRegisteredUnder(parameters, commitment);
   return {
     adapterId: `0x${adapterId(commitment)}`,
-    rowsRoot: hex(digests.rowsRoot),
-    cipherRoot: hex(digests.cipherRoot),
-    keyHash: hex(digests.keyHash),
-    srsDigest: srsDigest(commitment.domainSize, decodeG2(hexToBytes(tauG2))),
+    rowsRoot: toHex(digests.rowsRoot),
+    cipherRoot: toHex(digests.cipherRoot),
+    keyHash: toHex(digests.keyHash),
+    srsDigest: srsDigest(commitment.domainSize, decodeG2(hexToBytes(parameters.tauG2))),
     rowCount: settlementRows(commitment).length,
   };
 }
 
+/** @throws ZkLoraError `PARAMETERS_MISMATCH` */
+export function requireRegisteredUnder(parameters: ParameterSet, { parametersId }: AdapterCommitment): void {
+  if (parameterSetId(parameters) === parametersId) return;
+  throw new ZkLoraError(
+    'PARAMETERS_MISMATCH',
+    'the adapter was registered under another parameter set; deliver it under that one',
+    { details: { registered: parametersId } },
+  );
+}
+
 /** Parses delivery.json. @throws ZkLoraError `OFFER_MALFORMED` */
-export function parseDeliveryDescription(json: string): DeliveryDescription {
+export function parseDeliveryDescription(json: string | Uint8Array): DeliveryDescription {
   const parsed =
     json.length <= MAX_OFFER_BYTES
-      ? schema.safeParse(parseJsonText(json, 'OFFER_MALFORMED', 'the delivery description'))
+      ? schema.safeParse(parseJson(json, 'OFFER_MALFORMED', 'the delivery description'))
       : undefined;
   if (!parsed?.success) {
     throw new ZkLoraError('OFFER_MALFORMED', 'not a delivery description; zklora deliver writes it');

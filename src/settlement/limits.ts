@@ -7,6 +7,12 @@ export const MAX_SETTLEMENT_ROWS = 2 * MAX_TOTAL_RANK;
 /** Depth of a tree over {@link MAX_SETTLEMENT_ROWS} leaves. */
 export const MAX_TREE_DEPTH = 17;
 
+/**
+ * Entries of the longest row that can be disputed in one transaction: 64 KiB of ciphertext, and less than the 2^24 gas of
+ * EIP-7825 in a domain of this size. In a larger domain even shorter rows can cost more.
+ */
+export const MAX_DISPUTABLE_ENTRIES = 2 ** 15;
+
 /** Shortest reveal or dispute window, seconds: more than two epochs of Ethereum, after which a block is final. */
 export const MIN_WINDOW_SECONDS = 30 * 60;
 

@@ -3,6 +3,7 @@ import { encodeScalar, R, scalarFromWideBytes } from '../algebra/scalar.js';
 import { hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { WORD_BYTES } from './keystream.js';
+import { MAX_DISPUTABLE_ENTRIES } from './limits.js';
 
 /** int16 entries in one word. */
 export const ENTRIES_PER_WORD = 16;
@@ -49,6 +50,20 @@ export function settlementRows(commitment: AdapterCommitment): SettlementRow[] {
     add('B', bColumns, 0, outFeatures);
   });
   return rows;
+}
+
+/**
+ * Refuses an adapter with rows that are too long for a fraud proof on a chain: no row is longer than the domain.
+ *
+ * @throws ZkLoraError `ADAPTER_UNSUPPORTED`
+ */
+export function requireDisputable({ domainSize }: Pick<AdapterCommitment, 'domainSize'>): void {
+  if (domainSize <= MAX_DISPUTABLE_ENTRIES) return;
+  throw new ZkLoraError(
+    'ADAPTER_UNSUPPORTED',
+    `a wrong row could not be shown to the contract: the adapter has rows of more than ${MAX_DISPUTABLE_ENTRIES} entries; leave such modules (output layers) out of what is sold`,
+    { details: { domainSize } },
+  );
 }
 
 /** Words of a row's entries; its blinder takes one more. */

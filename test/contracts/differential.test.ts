@@ -1,11 +1,13 @@
 import { bn254 } from '@noble/curves/bn254.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
-import { type Address, type Hex, toHex } from 'viem';
+import { type Address, encodeFunctionData, type Hex, toHex } from 'viem';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TRANSACTION_GAS } from '../../cli/demo/chain/devChain.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import {
   encodeRow,
   fraudChallenge,
+  MAX_DISPUTABLE_ENTRIES,
   MerkleTree,
   makeFraudProof,
   RowCipher,
@@ -94,6 +96,22 @@ describe('f(z) on the EVM: keystream, decoding and barycentric sum against @nobl
     expect(await evaluate(n, 1, encodeRow(row), 0, n, 2n)).toBe(
       evaluateRow(n, 0, row.values, row.blinder, 2n),
     );
+  });
+
+  it('in a transaction for the longest row that is sold, and not in a larger domain', async () => {
+    const row = sampleRow(11, MAX_DISPUTABLE_ENTRIES);
+    const ciphertext = encodeRow(row);
+    new RowCipher(bytes(masterKey)).apply(0, ciphertext);
+    const call = (domainSize: number) => {
+      const args = [toHex(ciphertext), rowKeyOf(0), Math.log2(domainSize), 0, row.values.length, 3n];
+      const request = { abi: kzgFraudHarnessAbi, functionName: 'evaluate', args };
+      return world.chain.call({ to: harness, data: encodeFunctionData(request as never) });
+    };
+    const sold = await call(MAX_DISPUTABLE_ENTRIES);
+    expect(BigInt(sold.data)).toBe(evaluateRow(MAX_DISPUTABLE_ENTRIES, 0, row.values, row.blinder, 3n));
+    // pairing, paths and calldata need less than half of a transaction's gas
+    expect(sold.gas).toBeLessThan(TRANSACTION_GAS / 2n);
+    expect(await call(4 * MAX_DISPUTABLE_ENTRIES)).toMatchObject({ reverted: true, failure: 'out of gas' });
   });
 
   it('at z = 0 and z = R - 2', async () => {

@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterId } from '../../src/adapter/index.js';
 import { bytesToHex, concatBytes, hexToBytes } from '../../src/bytes.js';
-import { checkDelivery } from '../../src/settlement/checkDelivery.js';
+import { checkDelivery, checkOffer } from '../../src/settlement/checkDelivery.js';
 import { Delivery } from '../../src/settlement/deliver.js';
+import { describeDelivery } from '../../src/settlement/deliveryDescription.js';
 import { DeliveryFile, resumeDownload } from '../../src/settlement/deliveryFile.js';
 import {
   CHUNK_BYTES,
@@ -15,6 +16,7 @@ import {
   sealedBytes,
 } from '../../src/settlement/deliverySeal.js';
 import { deliveryPublicKey } from '../../src/settlement/keyFiles.js';
+import { MAX_DISPUTABLE_ENTRIES } from '../../src/settlement/limits.js';
 import { refusal, refusalOf } from '../adapter/refusal.js';
 import { type Bargain, deliverTo, makeBargain, signedOffer } from './bargain.js';
 
@@ -208,6 +210,46 @@ describe('a download', () => {
     const changed = await signedOffer(bargain, digests, { adapterId: `0x${adapterId(huge)}` });
     const refused = await refusalOf(checkDelivery(changed.offer, huge, parameters.set, file));
     expect(refused.code).toBe('ADAPTER_UNSUPPORTED');
+  });
+
+  it('is neither made nor paid for when its rows are too long for a fraud proof', async () => {
+    const { commitment, parameters, engine, srs, secret, modules, masterKey } = bargain;
+    const { offer } = await deliverTo(bargain, 'long');
+    for (const [domainSize, offered, delivered] of [
+      // another domain than the string's, but not too large
+      [MAX_DISPUTABLE_ENTRIES, 'DELIVERY_MISMATCH', 'SHAPE_MISMATCH'],
+      [2 * MAX_DISPUTABLE_ENTRIES, 'ADAPTER_UNSUPPORTED', 'ADAPTER_UNSUPPORTED'],
+    ] as const) {
+      const long = { ...commitment, domainSize };
+      const about = { ...offer.offer, adapterId: `0x${adapterId(long)}` as const };
+      expect(refusal(() => checkOffer(about, long, parameters.set)).code).toBe(offered);
+      const ofLong = { ...secret, adapterId: adapterId(long) };
+      const options = { engine, srs, commitment: long, secret: ofLong, modules, masterKey, buyerKey: PUBLIC };
+      expect(refusal(() => new Delivery(options)).code).toBe(delivered);
+    }
+  });
+
+  it('is not described under other parameters than the adapter was registered under', async () => {
+    const { commitment, parameters } = bargain;
+    const digests = { rowsRoot: ADAPTER, cipherRoot: ADAPTER, keyHash: ADAPTER };
+    expect(describeDelivery(digests, commitment, parameters.set).rowCount).toBe(10);
+    const tauG2 = parameters.set.tauG2.replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+    const other = { ...parameters.set, tauG2 };
+    expect(refusal(() => describeDelivery(digests, commitment, other)).code).toBe('PARAMETERS_MISMATCH');
+  });
+
+  it('is copied as it is, and not when it was cut', async () => {
+    const { commitment, deliveryKey, dir } = bargain;
+    const { path } = await deliverTo(bargain, 'original');
+    const bytes = await readFile(path);
+    const file = await DeliveryFile.open(path, deliveryKey, commitment);
+    const copy = join(dir, 'copy');
+    await file.copyTo(copy);
+    expect((await readFile(copy)).equals(bytes)).toBe(true);
+    await truncate(path, bytes.length - 1);
+    expect((await refusalOf(file.copyTo(copy))).code).toBe('DELIVERY_INCOMPLETE');
+    await file.close();
+    expect((await readFile(copy)).equals(bytes)).toBe(true);
   });
 
   it('is not made from other weights than the committed ones', async () => {

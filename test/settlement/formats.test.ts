@@ -14,6 +14,8 @@ import {
   type Offer,
   offerId,
   offerTypedData,
+  parseDeliveryDescription,
+  parseFraudProofFile,
   parseSignedOffer,
   parseSignedReceipt,
   RowCipher,
@@ -147,6 +149,22 @@ describe('offer', () => {
     await expect(parseSignedOffer(JSON.stringify({ ...file, extra: 1 }))).rejects.toMatchObject({
       code: 'OFFER_MALFORMED',
     });
+  });
+
+  it('is read from strict UTF-8, like fraud proofs and descriptions of deliveries', async () => {
+    const bytes = Uint8Array.from(Buffer.from('{"format": "\xff"}', 'latin1'));
+    await expect(parseSignedOffer(bytes)).rejects.toMatchObject({
+      code: 'OFFER_MALFORMED',
+      message: expect.stringContaining('UTF-8'),
+    });
+    for (const [code, parse] of [
+      ['OFFER_MALFORMED', parseDeliveryDescription],
+      ['FRAUD_PROOF_MALFORMED', parseFraudProofFile],
+    ] as const) {
+      expect(() => parse(bytes)).toThrow(
+        expect.objectContaining({ code, message: expect.stringContaining('UTF-8') }),
+      );
+    }
   });
 
   it('takes one form of a signature: low s, v 27 or 28', async () => {
