@@ -9,6 +9,7 @@ import {
   type Hex,
   http,
   type PublicClient,
+  parseAbi,
   TransactionNotFoundError,
   type TransactionReceipt,
   type Transport,
@@ -17,9 +18,11 @@ import {
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { sha256Of } from '../sha256.js';
+import { firstBlockSince } from './blockSearch.js';
 import { chainError } from './chainErrors.js';
 import type { FraudProof } from './fraudProof.js';
 import { adapterEscrowAbi, adapterEscrowRuntimeSha256 } from './gen/escrow.js';
+import { toHex } from './hex.js';
 import { keyHashOf } from './keystream.js';
 import { type EscrowAddress, NATIVE_TOKEN, type Offer, offerId, type SignedOffer } from './offer.js';
 
@@ -38,7 +41,7 @@ export type EscrowState = (typeof ESCROW_STATES)[number];
 /** What the chain says about an offer. */
 export interface EscrowStatus {
   readonly state: EscrowState;
-  /** Last timestamp for the reveal (funded) or a dispute (revealed), seconds; 0 in the other states. */
+  /** Last timestamp for the reveal (funded) or a dispute (revealed), seconds; 0 in the other states, where nothing is due. */
   readonly deadline: bigint;
   /** Timestamp of the block that this was read at, seconds. */
   readonly now: bigint;
@@ -67,6 +70,10 @@ export interface ConnectOptions {
 
 /** Largest depth asked for: two epochs of Ethereum are 64 blocks. */
 export const MAX_CONFIRMATIONS = 1000;
+
+/** Without its answer, which some tokens do not give: an approval that did nothing shows when the money is to move. */
+const approveAbi = parseAbi(['function approve(address spender, uint256 amount)']);
+
 const DEFAULT_POLLING_MS = 2000;
 const REQUEST_TIMEOUT_MS = 20_000;
 /** How long a transaction may take to get as deep as asked for, at 15 seconds a block. */
@@ -147,15 +154,9 @@ export class EscrowChain {
         below === 0n
           ? latest
           : await this.#client.getBlock({ blockNumber: latest.number > below ? latest.number - below : 0n });
-      const [state, deadline] = await this.#client.readContract({
-        ...this.#contract(),
-        functionName: 'escrowOf',
-        args: [this.#idOf(offer)],
-        blockNumber: block.number,
-      });
-      const name = ESCROW_STATES[state];
-      if (name === undefined) throw new ZkLoraError('CHAIN_MISMATCH', 'the contract has an unknown state');
-      return { state: name, deadline, now: block.timestamp };
+      const { state, deadline } = await this.#escrowOf(offer, block.number);
+      const isDue = state === 'funded' || state === 'revealed';
+      return { state, deadline: isDue ? deadline : 0n, now: block.timestamp };
     });
   }
 
@@ -181,23 +182,26 @@ export class EscrowChain {
   }
 
   /**
-   * The key that was revealed for an offer, taken from the contract's events and checked against the offer.
+   * The key that was revealed for an offer, taken from the event in the blocks of the reveal and checked against the offer.
    *
    * @throws ZkLoraError `CHAIN_UNREACHABLE`, `CHAIN_MISMATCH` when there is no such event
    */
   async revealedKey(offer: Offer): Promise<Uint8Array> {
-    const events = await this.#asking(() =>
-      this.#client.getContractEvents({
-        ...this.#contract(),
-        eventName: 'KeyRevealed',
-        args: { offerId: this.#idOf(offer) },
-        fromBlock: 0n,
-        strict: true,
-      }),
-    );
-    for (const { args } of events) {
-      const key = hexToBytes(args.masterKey.slice(2));
-      if (`0x${bytesToHex(keyHashOf(key))}` === offer.keyHash) return key;
+    const blocks = await this.#asking(() => this.#revealBlocks(offer));
+    if (blocks !== null) {
+      const events = await this.#asking(() =>
+        this.#client.getContractEvents({
+          ...this.#contract(),
+          eventName: 'KeyRevealed',
+          args: { offerId: this.#idOf(offer) },
+          ...blocks,
+          strict: true,
+        }),
+      );
+      for (const { args } of events) {
+        const key = hexToBytes(args.masterKey.slice(2));
+        if (toHex(keyHashOf(key)) === offer.keyHash) return key;
+      }
     }
     throw new ZkLoraError(
       'CHAIN_MISMATCH',
@@ -245,7 +249,7 @@ export class EscrowChain {
    * {@link REVEAL_MARGIN_SECONDS}: the key would be given away for nothing if the funding, or the reveal, did not last
    */
   async reveal(offer: Offer, masterKey: Uint8Array): Promise<Settled> {
-    if (`0x${bytesToHex(keyHashOf(masterKey))}` !== offer.keyHash) {
+    if (toHex(keyHashOf(masterKey)) !== offer.keyHash) {
       throw new ZkLoraError('SECRET_MISMATCH', 'the master key is of another delivery than the offer');
     }
     const { state, deadline } = await this.status(offer);
@@ -266,7 +270,7 @@ export class EscrowChain {
         { details: { revert: 'TooLate', args: String(deadline) } },
       );
     }
-    return this.#send('reveal', [offer, `0x${bytesToHex(masterKey)}`]);
+    return this.#send('reveal', [offer, toHex(masterKey)]);
   }
 
   /** Pays the contributor after the dispute window. @throws ZkLoraError `CHAIN_REFUSED`, `CHAIN_UNREACHABLE` */
@@ -286,7 +290,7 @@ export class EscrowChain {
 
   /** Shows that a row is wrong. @throws ZkLoraError `CHAIN_REFUSED`, `CHAIN_UNREACHABLE` */
   dispute(offer: Offer, masterKey: Uint8Array, proof: FraudProof): Promise<Settled> {
-    return this.#send('dispute', [offer, `0x${bytesToHex(masterKey)}`, proof]);
+    return this.#send('dispute', [offer, toHex(masterKey), proof]);
   }
 
   /** Whether the node has this transaction, in a block or waiting for one. @throws ZkLoraError `CHAIN_UNREACHABLE` */
@@ -321,6 +325,41 @@ export class EscrowChain {
       );
     }
     return { transaction: receipt.transactionHash, gasUsed: receipt.gasUsed };
+  }
+
+  /** State and last deadline as the contract stores them; a withdrawn or convicted escrow keeps the dispute's deadline. */
+  async #escrowOf(offer: Offer, blockNumber: bigint): Promise<{ state: EscrowState; deadline: bigint }> {
+    const [state, deadline] = await this.#client.readContract({
+      ...this.#contract(),
+      functionName: 'escrowOf',
+      args: [this.#idOf(offer)],
+      blockNumber,
+    });
+    const name = ESCROW_STATES[state];
+    if (name === undefined) throw new ZkLoraError('CHAIN_MISMATCH', 'the contract has an unknown state');
+    return { state: name, deadline };
+  }
+
+  /**
+   * Blocks that may hold the reveal: those of its timestamp, which the stored deadline gives. Nodes refuse to search the
+   * logs of a whole chain.
+   */
+  async #revealBlocks(offer: Offer): Promise<{ fromBlock: bigint; toBlock: bigint } | null> {
+    const head = await this.#client.getBlock();
+    const { state, deadline } = await this.#escrowOf(offer, head.number);
+    if (state !== 'revealed' && state !== 'withdrawn' && state !== 'convicted') return null;
+    const revealedAt = deadline - BigInt(offer.disputeWindow);
+    const timestamps = new Map([[head.number, head.timestamp]]);
+    const timestampOf = async (blockNumber: bigint) => {
+      const known = timestamps.get(blockNumber);
+      if (known !== undefined) return known;
+      const { timestamp } = await this.#client.getBlock({ blockNumber });
+      timestamps.set(blockNumber, timestamp);
+      return timestamp;
+    };
+    const fromBlock = await firstBlockSince(revealedAt, head.number, timestampOf);
+    const toBlock = (await firstBlockSince(revealedAt + 1n, head.number, timestampOf)) - 1n;
+    return fromBlock <= toBlock ? { fromBlock, toBlock } : null;
   }
 
   async #checkChain(): Promise<void> {
@@ -368,14 +407,17 @@ export class EscrowChain {
         args: [owner, spender],
       });
       if (allowance >= amount) return;
-      const { request } = await this.#client.simulateContract({
-        address: token,
-        abi: erc20Abi,
-        functionName: 'approve',
-        args: [spender, amount],
-        account: wallet.account,
-      });
-      await this.settled(await wallet.writeContract(request));
+      // some tokens change an allowance only from or to zero
+      for (const value of allowance > 0n ? [0n, amount] : [amount]) {
+        const { request } = await this.#client.simulateContract({
+          address: token,
+          abi: approveAbi,
+          functionName: 'approve',
+          args: [spender, value],
+          account: wallet.account,
+        });
+        await this.settled(await wallet.writeContract(request));
+      }
     });
   }
 

@@ -25,7 +25,7 @@ export interface ChainWorld {
   readonly rpc: DevRpc;
   readonly escrow: EscrowAddress;
   /** The contract as an account sees it; a hook may look at each request before the node does. */
-  connect(account: LocalAccount, hook?: (method: string) => void): Promise<EscrowChain>;
+  connect(account: LocalAccount, hook?: (method: string, params: unknown) => void): Promise<EscrowChain>;
 }
 
 export async function makeChainWorld(): Promise<ChainWorld> {
@@ -60,7 +60,7 @@ export async function makeChainWorld(): Promise<ChainWorld> {
         node: custom(
           {
             request: async (request: { method: string; params?: unknown }) => {
-              hook?.(request.method);
+              hook?.(request.method, request.params);
               return rpc.request(request);
             },
           },

@@ -68,15 +68,19 @@ contract FalseToken is Token {
     }
 }
 
-/// Returns nothing, as some old and large tokens do.
+/// Returns nothing, and changes an allowance only from or to zero, as some old and large tokens do.
 contract SilentToken {
     mapping(address => uint256) public balanceOf;
+    mapping(address => mapping(address => uint256)) public allowance;
 
     constructor(address[] memory holders) {
         for (uint256 i; i < holders.length; ++i) balanceOf[holders[i]] = 1e24;
     }
 
-    function approve(address, uint256) external {}
+    function approve(address spender, uint256 amount) external {
+        require(amount == 0 || allowance[msg.sender][spender] == 0);
+        allowance[msg.sender][spender] = amount;
+    }
 
     function transfer(address to, uint256 amount) external {
         balanceOf[msg.sender] -= amount;
@@ -84,6 +88,7 @@ contract SilentToken {
     }
 
     function transferFrom(address from, address to, uint256 amount) external {
+        allowance[from][msg.sender] -= amount;
         balanceOf[from] -= amount;
         balanceOf[to] += amount;
     }
