@@ -1,19 +1,21 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { adapterId, writePeftAdapter } from '../adapter/index.js';
-import { bytesToHex, hexToBytes } from '../bytes.js';
+import { hexToBytes } from '../bytes.js';
 import { type ErrorCode, ZkLoraError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
-import type { EscrowChain, EscrowStatus } from './chain.js';
+import { requireFreeFolder, writeFileAtomic } from '../files.js';
+import type { EscrowChain, EscrowState, EscrowStatus, Settled } from './chain.js';
 import { checkDelivery } from './checkDelivery.js';
 import { DeliveryFile } from './deliveryFile.js';
 import { type FraudProofFile, serializeFraudProofFile } from './fraudProofFile.js';
+import { toHex } from './hex.js';
 import { offerId, type SignedOffer } from './offer.js';
 import { openDelivery } from './openDelivery.js';
 import { type AbortReason, abort, PipelineAbort } from './pipelineAbort.js';
 import { checkEvidence, type EvidenceOptions } from './pipelineEvidence.js';
 import { PipelineJournal } from './pipelineJournal.js';
 import { policyDigest } from './pipelinePolicy.js';
+import { checkTerms } from './pipelineTerms.js';
 
 /** Steps in their order. */
 export type PipelineStep = 'evidence' | 'offer' | 'fund' | 'wait' | 'open' | 'dispute' | 'refund';
@@ -82,16 +84,19 @@ class Run {
   readonly #options: PipelineOptions;
   readonly #journal: PipelineJournal;
   readonly #adapterDir: string;
+  /** The pipeline's own copy of the delivery file: what is opened is what was checked. */
+  readonly #copy: string;
 
   constructor(options: PipelineOptions, journal: PipelineJournal) {
     this.#options = options;
     this.#journal = journal;
     this.#adapterDir = join(options.dir, 'adapter');
+    this.#copy = join(options.dir, 'adapter.delivery');
   }
 
   async run(): Promise<PipelineOutcome> {
     const { chain, offer } = this.#options;
-    if (!this.#journal.state.opened) {
+    if (!(await this.#isOpened())) {
       const { state } = await chain.status(offer.offer, 'latest');
       // once it is paid for, what was checked before paying is no reason to stop
       if (state === 'none') await this.#pay();
@@ -110,20 +115,23 @@ class Run {
     };
   }
 
+  /** Whether the adapter is there: it may have been moved away, or not kept with the journal. */
+  async #isOpened(): Promise<boolean> {
+    if (!this.#journal.state.opened) return false;
+    const names = await readdir(this.#adapterDir).catch(() => []);
+    return names.length > 0;
+  }
+
   async #pay(): Promise<void> {
     const { chain, offer, account } = this.#options;
     this.#step('evidence');
     await checkEvidence(this.#options, this.#journal);
     this.#step('offer');
-    checkTerms(this.#options);
+    checkTerms(offer, this.#options.policy, chain.escrow, account.address);
     await this.#checkDelivery();
     this.#step('fund');
-    const sent = this.#journal.state.fundTransaction;
+    if (await this.#isFundingSettled()) return;
     try {
-      if (sent !== null && (await chain.isKnown(sent))) {
-        await chain.settled(sent);
-        return;
-      }
       const { now } = await chain.status(offer.offer, 'latest');
       if (now > offer.offer.fundBy) throw abort('OFFER_REFUSED', 'the offer has expired; ask for a new one');
       const stake = await chain.balance(offer.offer.contributor, offer.offer.token);
@@ -132,8 +140,23 @@ class Run {
       }
       await chain.fund(offer, (fundTransaction) => this.#journal.write({ fundTransaction }));
     } catch (error) {
-      if (!(error instanceof ZkLoraError) || error.code !== 'CHAIN_REFUSED') throw error;
+      if (!isRefused(error)) throw error;
       throw abort('FUNDING_REFUSED', `${account.address} could not fund the offer: ${error.message}`);
+    }
+  }
+
+  /** Waits for a transaction that an earlier run has sent; false when there is none, or it did nothing. */
+  async #isFundingSettled(): Promise<boolean> {
+    const { chain } = this.#options;
+    const sent = this.#journal.state.fundTransaction;
+    if (sent === null || !(await chain.isKnown(sent))) return false;
+    try {
+      await chain.settled(sent);
+      return true;
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      await this.#journal.write({ fundTransaction: null });
+      return false;
     }
   }
 
@@ -163,10 +186,13 @@ class Run {
     }
   }
 
-  async #refund(): Promise<never> {
+  /** Returns when there is nothing to refund: the key was revealed in a block that is not deep enough yet. */
+  async #refund(): Promise<void> {
     const { chain, offer } = this.#options;
+    const { state } = await chain.status(offer.offer, 'latest');
+    if (state !== 'funded' && state !== 'refunded') return;
     this.#step('refund');
-    await chain.refund(offer.offer);
+    await this.#unlessDone('refunded', () => chain.refund(offer.offer));
     await this.#collect();
     throw abort('NOT_REVEALED', 'the key was not revealed in time; the price came back');
   }
@@ -189,13 +215,15 @@ class Run {
       if (!opened.valid) {
         await this.#dispute({
           offerId: offerId(offer.escrow, offer.offer),
-          masterKey: `0x${bytesToHex(masterKey)}`,
+          masterKey: toHex(masterKey),
           proof: opened.fraudProof,
         });
         return;
       }
-      // what an interrupted run left behind
-      await rm(this.#adapterDir, { recursive: true, force: true });
+      // what an interrupted run of this pipeline left behind; nobody else's folder
+      if (this.#journal.state.writing) await rm(this.#adapterDir, { recursive: true, force: true });
+      else await requireFreeFolder(this.#adapterDir);
+      await this.#journal.write({ writing: true });
       await writePeftAdapter(this.#adapterDir, opened.modules, this.#options.baseModelName ?? null);
       await this.#journal.write({ opened: true });
     } finally {
@@ -208,15 +236,28 @@ class Run {
     this.#step('dispute');
     await writeFileAtomic(join(dir, 'fraud-proof.json'), serializeFraudProofFile(file), { overwrite: true });
     const { state, now, deadline } = await chain.status(offer.offer, 'latest');
-    if (state !== 'revealed' || now > deadline) {
+    if (state !== 'convicted' && (state !== 'revealed' || now > deadline)) {
       throw abort(
         'FRAUD_TOO_LATE',
         `row ${file.proof.row} is wrong, but the window for a dispute has passed`,
       );
     }
-    await chain.dispute(offer.offer, hexToBytes(file.masterKey.slice(2)), file.proof);
+    const masterKey = hexToBytes(file.masterKey.slice(2));
+    await this.#unlessDone('convicted', () => chain.dispute(offer.offer, masterKey, file.proof));
     await this.#collect();
     throw abort('FRAUD_PROVEN', `row ${file.proof.row} is wrong; price and stake came back`);
+  }
+
+  /** Sends what anybody may send, unless an earlier run or somebody else was first. */
+  async #unlessDone(wanted: EscrowState, send: () => Promise<Settled>): Promise<void> {
+    const { chain, offer } = this.#options;
+    const isDone = async () => (await chain.status(offer.offer, 'latest')).state === wanted;
+    if (await isDone()) return;
+    try {
+      await send();
+    } catch (error) {
+      if (!isRefused(error) || !(await isDone())) throw error;
+    }
   }
 
   /** Takes what the contract has credited to the buyer; nothing when an earlier run has. */
@@ -238,18 +279,38 @@ class Run {
       }
     } catch (error) {
       if (!(error instanceof ZkLoraError) || !REFUSED_DELIVERY.has(error.code)) throw error;
+      // for another download to be looked at
+      await rm(this.#copy, { force: true });
       throw abort('DELIVERY_REFUSED', error.message);
     }
   }
 
-  #deliveryFile(): Promise<DeliveryFile> {
+  /** Opens the copy, which is made of the download first when it is not there. */
+  async #deliveryFile(): Promise<DeliveryFile> {
     const { delivery, deliveryKey, adapter } = this.#options;
-    return DeliveryFile.open(delivery, deliveryKey, adapter);
+    const copy = () => DeliveryFile.open(this.#copy, deliveryKey, adapter);
+    try {
+      return await copy();
+    } catch (error) {
+      if (!(error instanceof ZkLoraError) || error.code !== 'FILE_NOT_FOUND') throw error;
+    }
+    const download = await DeliveryFile.open(delivery, deliveryKey, adapter);
+    try {
+      await download.copyTo(this.#copy);
+    } finally {
+      await download.close();
+    }
+    return copy();
   }
 
   #step(step: PipelineStep): void {
     this.#options.onStep?.(step);
   }
+}
+
+/** Whether the chain said no, rather than nothing. */
+function isRefused(error: unknown): error is ZkLoraError {
+  return error instanceof ZkLoraError && error.code === 'CHAIN_REFUSED';
 }
 
 /** A delivery file that another download would not mend. */
@@ -258,23 +319,3 @@ const REFUSED_DELIVERY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DELIVERY_MALFORMED',
   'DELIVERY_MISMATCH',
 ]);
-
-/** What the policy says about the offer itself. */
-function checkTerms({ policy, offer: { offer, escrow }, chain, account }: PipelineOptions): void {
-  const refuse = (problem: string) => abort('OFFER_REFUSED', problem);
-  if (escrow.chainId !== chain.escrow.chainId || escrow.contract !== chain.escrow.contract) {
-    throw refuse('the offer is for another chain or contract');
-  }
-  if (offer.buyer !== account.address) throw refuse('the offer is for another buyer');
-  if (offer.token !== policy.token) throw refuse('the offer is in another token than the policy wants');
-  if (offer.price > policy.maximumPrice)
-    throw refuse(`the price ${offer.price} is above the policy's maximum`);
-  if (offer.stake < policy.minimumStake)
-    throw refuse(`the stake ${offer.stake} is below the policy's minimum`);
-  if (offer.revealWindow > policy.maximumRevealWindow) {
-    throw refuse('the price could be locked longer than the policy allows');
-  }
-  if (offer.disputeWindow < policy.minimumDisputeWindow) {
-    throw refuse('the dispute window is shorter than the policy wants');
-  }
-}

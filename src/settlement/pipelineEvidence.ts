@@ -65,19 +65,19 @@ export interface EvidenceOptions {
 
 type Evaluated = NonNullable<JournalState['evaluation']>;
 
-/** Evaluates, verifies, and checks lineage and effect; what the journal has is not done again. */
+/**
+ * Evaluates, verifies, and checks lineage and effect. What the journal has is not done again, except for the lineage: a
+ * statement may have ended or been revoked since.
+ */
 export async function checkEvidence(options: EvidenceOptions, journal: PipelineJournal): Promise<void> {
   const losses = journal.state.evaluation ?? (await evaluate(options, journal));
-  if (!journal.state.verified) {
-    await verify(options, losses);
-    await journal.write({ verified: true });
-    if (options.evaluation.kind === 'own') await writeReceipt(options, losses);
-  }
-  if (!journal.state.lineage) {
-    checkLineage(options);
-    await journal.write({ lineage: true });
-  }
+  const { verified } = journal.state;
+  if (!verified) await verify(options, losses);
+  checkLineage(options);
   checkEffect(options.policy, losses);
+  if (verified) return;
+  if (options.evaluation.kind === 'own') await writeReceipt(options, losses);
+  await journal.write({ verified: true });
 }
 
 async function evaluate(options: EvidenceOptions, journal: PipelineJournal): Promise<Evaluated> {

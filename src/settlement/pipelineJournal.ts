@@ -23,8 +23,9 @@ const schema = z.strictObject({
     })
     .nullable(),
   verified: z.boolean(),
-  lineage: z.boolean(),
   fundTransaction: bytes32.nullable(),
+  /** From here on the folder of the adapter is the pipeline's own. */
+  writing: z.boolean(),
   opened: z.boolean(),
 });
 
@@ -67,8 +68,8 @@ export class PipelineJournal {
         ...subject,
         evaluation: null,
         verified: false,
-        lineage: false,
         fundTransaction: null,
+        writing: false,
         opened: false,
       });
       await journal.write({});

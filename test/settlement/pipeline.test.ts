@@ -1,11 +1,15 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Hex } from 'viem';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { quantizeModule, readPeftAdapter } from '../../src/adapter/index.js';
 import { ZkLoraError } from '../../src/errors.js';
+import type { EscrowChain, EscrowStatus } from '../../src/settlement/chain.js';
 import { DeliveryFile } from '../../src/settlement/deliveryFile.js';
 import { parseFraudProofFile } from '../../src/settlement/fraudProofFile.js';
 import {
+  type FraudProof,
+  type Offer,
   parseSignedReceipt,
   receiptTypedData,
   type SignedOffer,
@@ -20,6 +24,7 @@ import {
 } from '../../src/settlement/pipeline.js';
 import { type PipelinePolicy, parsePipelinePolicy } from '../../src/settlement/pipelinePolicy.js';
 import { refusal, refusalOf } from '../adapter/refusal.js';
+import { policyOf } from '../checkpoint/lineageBuilder.js';
 import {
   type Bargain,
   cheatingDelivery,
@@ -118,6 +123,56 @@ const payments = () =>
   world.dev
     .transactions(0, world.dev.blockNumber)
     .filter(({ tx, succeeded }) => tx.value === 10n ** 18n && succeeded).length;
+
+/** Opens a delivery that has a wrong row. */
+async function fraudProofOf(deal: Deal): Promise<FraudProof> {
+  const { engine, srs, parameters, commitment, masterKey, deliveryKey } = bargain;
+  const delivery = await DeliveryFile.open(deal.path, deliveryKey, commitment);
+  try {
+    const opened = await openDelivery({
+      ...{ engine, srs, parameters: parameters.set, commitment, masterKey, delivery },
+      offer: deal.offer,
+    });
+    if (opened.valid) throw new Error('expected fraud');
+    return opened.fraudProof;
+  } finally {
+    await delivery.close();
+  }
+}
+
+/**
+ * The chain as a buyer sees it who waits for confirmations: the state that counts is an earlier one.
+ *
+ * @param late answers about the newest state, too, that are still the earlier one
+ */
+function lagging(chain: EscrowChain, earlier: EscrowStatus, late = 0): EscrowChain {
+  let left = late;
+  return new Proxy(chain, {
+    get(target, name) {
+      if (name === 'status') {
+        return async (offer: Offer, depth?: 'latest' | 'confirmed') =>
+          depth === 'latest' && left-- <= 0 ? target.status(offer, 'latest') : earlier;
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** A transaction of the buyer's that did nothing. */
+async function revertedTransaction(): Promise<Hex> {
+  const raw = await buyer.signTransaction({
+    ...{ type: 'eip1559', to: world.escrow.contract, chainId: world.escrow.chainId, nonce: 0 },
+    ...{ gas: 100_000n, maxFeePerGas: 3n * 10n ** 9n, maxPriorityFeePerGas: 10n ** 9n, data: '0x12345678' },
+  });
+  return (await world.rpc.request({ method: 'eth_sendRawTransaction', params: [raw] })) as Hex;
+}
+
+/** The buyer's connection, which breaks when it would pay. */
+const brokenAtPayment = () =>
+  world.connect(buyer, (method) => {
+    if (method === 'eth_sendRawTransaction') throw new Error('interrupted');
+  });
 
 describe('a pipeline', () => {
   it('buys the evaluated adapter, and signs a receipt of its evaluation', async () => {
@@ -232,6 +287,120 @@ describe('a pipeline', () => {
     expect(await runPipeline(run)).toMatchObject({ status: 'aborted', reason: 'FRAUD_PROVEN' });
   });
 
+  it.each([
+    ['that it does not see as final yet', 0],
+    ['in the very moment that it does itself', 3],
+  ])('takes price and stake when the fraud was shown %s', async (_, late) => {
+    const deal = await cheating((_, plain) => plain.fill(0));
+    const run = await options(deal);
+    expect(await runPipeline(run)).toMatchObject({ status: 'waiting' });
+    await reveal(deal);
+    const earlier = await run.chain.status(deal.offer.offer);
+    const anybody = await world.connect(contributor);
+    await anybody.dispute(deal.offer.offer, bargain.masterKey, await fraudProofOf(deal));
+    const before = await run.chain.funds(buyer.address, ZERO);
+    const outcome = await runPipeline({ ...run, chain: lagging(run.chain, earlier, late) });
+    expect(outcome).toMatchObject({ status: 'aborted', reason: 'FRAUD_PROVEN' });
+    expect(await run.chain.balance(buyer.address, ZERO)).toBe(0n);
+    expect((await run.chain.funds(buyer.address, ZERO)) - before).toBeGreaterThan(99n * 10n ** 16n);
+  });
+
+  it.each([
+    ['that it does not see as final yet', 0],
+    ['in the very moment that it does itself', 3],
+  ])('takes the price when somebody else asked for the refund %s', async (_, late) => {
+    const deal = await honest();
+    const run = await options(deal);
+    expect(await runPipeline(run)).toMatchObject({ status: 'waiting' });
+    world.dev.increaseTime(3700);
+    world.dev.mine(1);
+    const earlier = await run.chain.status(deal.offer.offer);
+    await (await world.connect(contributor)).refund(deal.offer.offer);
+    const outcome = await runPipeline({ ...run, chain: lagging(run.chain, earlier, late) });
+    expect(outcome).toMatchObject({ status: 'aborted', reason: 'NOT_REVEALED' });
+    expect(await run.chain.balance(buyer.address, ZERO)).toBe(0n);
+    expect(await run.chain.funds(buyer.address, ZERO)).toBeGreaterThan(9999n * 10n ** 16n);
+  });
+
+  it('waits for a reveal in the last moment instead of asking for a refund', async () => {
+    const deal = await honest();
+    const run = await options(deal);
+    expect(await runPipeline(run)).toMatchObject({ status: 'waiting' });
+    const funded = await run.chain.status(deal.offer.offer);
+    await reveal(deal);
+    const earlier = { ...funded, now: funded.deadline + 1n };
+    const late = { ...run, chain: lagging(run.chain, earlier) };
+    expect(await runPipeline(late)).toMatchObject({ status: 'waiting' });
+    expect(await runPipeline(run)).toMatchObject({ status: 'done' });
+  });
+
+  it('pays again after a transaction that was reverted', async () => {
+    const deal = await honest();
+    const run = await options(deal);
+    const interrupted = runPipeline({ ...run, chain: await brokenAtPayment() });
+    expect((await refusalOf(interrupted)).code).toBe('CHAIN_UNREACHABLE');
+    const path = join(run.dir, 'pipeline.json');
+    const journal = JSON.parse(await readFile(path, 'utf8')) as object;
+    const fundTransaction = await revertedTransaction();
+    await writeFile(path, JSON.stringify({ ...journal, fundTransaction }));
+    expect((await refusalOf(run.chain.settled(fundTransaction))).code).toBe('CHAIN_REFUSED');
+    expect(await runPipeline(run)).toMatchObject({ status: 'waiting' });
+    expect(payments()).toBe(1);
+    await reveal(deal);
+    expect(await runPipeline(run)).toMatchObject({ status: 'done' });
+  });
+
+  it('opens the file that it has checked, whatever becomes of the download', async () => {
+    const deal = await honest();
+    const other = await cheatingDelivery(bargain, 'another', (_, plain) => plain.fill(1), terms());
+    const run = await options(deal);
+    const wrong = { ...run, delivery: other.path };
+    expect(await runPipeline(wrong)).toMatchObject({ status: 'aborted', reason: 'DELIVERY_REFUSED' });
+    // another download is looked at
+    expect(await runPipeline(run)).toMatchObject({ status: 'waiting' });
+    await writeFile(deal.path, await readFile(other.path));
+    await reveal(deal);
+    expect(await runPipeline(run)).toMatchObject({ status: 'done' });
+  });
+
+  it('opens again what it has bought when the adapter was not kept', async () => {
+    const deal = await honest();
+    const run = await options(deal, { pause: () => reveal(deal), maximumLooks: 2 });
+    expect(await runPipeline(run)).toMatchObject({ status: 'done' });
+    const folder = join(run.dir, 'adapter');
+    await rm(folder, { recursive: true });
+    expect(await runPipeline(run)).toMatchObject({ status: 'done', adapterLoss: 2.25 });
+    expect((await readPeftAdapter(folder)).modules.map(quantizeModule)).toEqual(bargain.modules);
+  });
+
+  it('removes no folder that it did not make', async () => {
+    const deal = await honest();
+    const run = await options(deal, { pause: () => reveal(deal), maximumLooks: 2 });
+    const folder = join(run.dir, 'adapter');
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'mine'), 'x');
+    expect((await refusalOf(runPipeline(run))).code).toBe('FILE_EXISTS');
+    expect(await readFile(join(folder, 'mine'), 'utf8')).toBe('x');
+    await rm(folder, { recursive: true });
+    expect(await runPipeline(run)).toMatchObject({ status: 'done' });
+  });
+
+  it('looks at the lineage in every run until it has paid', async () => {
+    const deal = await honest();
+    const run = await options(deal);
+    const interrupted = runPipeline({ ...run, chain: await brokenAtPayment() });
+    expect((await refusalOf(interrupted)).code).toBe('CHAIN_UNREACHABLE');
+    const lineage = { policy: policyOf(), files: [] };
+    expect(await runPipeline({ ...run, lineage })).toMatchObject({ reason: 'LINEAGE_INVALID' });
+    expect(payments()).toBe(0);
+  });
+
+  it('signs no receipt about an adapter without effect', async () => {
+    const run = await options(await honest(), { policy: policy({ minimumImprovement: 0.26 }) });
+    expect(await runPipeline(run)).toMatchObject({ reason: 'NO_EFFECT' });
+    await expect(readFile(join(run.dir, 'receipt.json'))).rejects.toThrow('ENOENT');
+  });
+
   it('says so when it comes too late to show fraud', async () => {
     const deal = await cheating((_, plain) => plain.fill(0));
     const run = await options(deal);
@@ -342,20 +511,12 @@ describe('the contract', () => {
     }
     // the proof of a wrong delivery does not convict another offer
     const cheat = await cheating((_, plain) => plain.fill(0));
-    const delivery = await DeliveryFile.open(cheat.path, bargain.deliveryKey, bargain.commitment);
-    const { engine, srs, parameters, commitment, masterKey } = bargain;
-    const opened = await openDelivery({
-      ...{ engine, srs, parameters: parameters.set, commitment, masterKey, delivery },
-      offer: cheat.offer,
-    });
-    await delivery.close();
+    const fraudProof = await fraudProofOf(cheat);
     const deal = await honest();
     const chain = await world.connect(buyer);
     await chain.fund(deal.offer);
     await reveal(deal);
-    if (opened.valid) throw new Error('expected fraud');
-    const { fraudProof } = opened;
-    const refused = await refusalOf(chain.dispute(deal.offer.offer, masterKey, fraudProof));
+    const refused = await refusalOf(chain.dispute(deal.offer.offer, bargain.masterKey, fraudProof));
     expect(refused).toMatchObject({ code: 'CHAIN_REFUSED', details: { revert: 'CipherPathInvalid' } });
   });
 });
