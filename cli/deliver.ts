@@ -4,11 +4,11 @@ import { Command } from 'commander';
 import { assertSecretMatches } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
-import { openParameters } from '../src/circuit/index.js';
 import { ensureNewFolder, writeFileAtomic } from '../src/files.js';
 import { Delivery } from '../src/settlement/deliver.js';
 import {
   describeDelivery,
+  requireRegisteredUnder,
   serializeDeliveryDescription,
   signOffer,
 } from '../src/settlement/deliveryDescription.js';
@@ -19,9 +19,10 @@ import { digestOption, runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
 import { type TermOptions, termsOf, withTerms } from './offerTerms.js';
+import { type DevelopmentOptions, openOwnParameters, withDevelopmentParams } from './ownParameters.js';
 import { formatBytes, formatSeconds } from './terminal.js';
 
-interface Options extends TermOptions, AccountOptions {
+interface Options extends TermOptions, AccountOptions, DevelopmentOptions {
   adapter: string;
   commitment: string;
   secret: string;
@@ -47,7 +48,7 @@ export function deliverCommand(): Command {
       '--out <dir>',
       'new folder for adapter.delivery, offer.json, delivery.json and master.key',
     );
-  withAccount(withTerms(command)).addHelpText(
+  withDevelopmentParams(withAccount(withTerms(command))).addHelpText(
     'after',
     '\nExample:\n  zklora deliver --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret --parameters ./params \\\n    --buyer-key 4f...9a --escrow 0x... --chain-id 1 --buyer 0x... --price 0.5 --stake 0.1 \\\n    --keystore account.json --out ./delivery',
   );
@@ -58,8 +59,9 @@ export function deliverCommand(): Command {
     const commitment = await loadCommitment(options.commitment);
     const secret = await loadSecret(options.secret, terminal);
     assertSecretMatches(secret, commitment);
+    const parameters = await openOwnParameters(options.parameters, options);
+    requireRegisteredUnder(parameters.set, commitment);
     const modules = await loadQuantizedAdapter(options.adapter);
-    const parameters = await openParameters(options.parameters);
     await ensureNewFolder(options.out);
     const files = {
       delivery: join(options.out, 'adapter.delivery'),
@@ -69,6 +71,7 @@ export function deliverCommand(): Command {
     };
     const started = performance.now();
     const engine = await loadEngine();
+    let isSigned = false;
     try {
       const srs = await parameters.srs(commitment.domainSize);
       const masterKey = await makeMasterKey(files.masterKey);
@@ -93,6 +96,7 @@ export function deliverCommand(): Command {
       const description = describeDelivery(delivery.digests(), commitment, parameters.set);
       await writeFileAtomic(files.description, serializeDeliveryDescription(description));
       const offer = await signOffer(account, escrow, description, terms);
+      isSigned = true;
       await writeFileAtomic(files.offer, serializeSignedOffer(offer));
       const seconds = (performance.now() - started) / 1000;
       const id = offerId(escrow, offer.offer);
@@ -108,8 +112,8 @@ export function deliverCommand(): Command {
       );
       return EXIT_OK;
     } catch (error) {
-      // a key that no offer names is of no use
-      await rm(files.masterKey, { force: true });
+      // a key that no offer names is of no use; one that a signed offer names is what reveals it
+      if (!isSigned) await rm(files.masterKey, { force: true });
       throw error;
     } finally {
       await engine.terminate();

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Address, getAddress, parseUnits } from 'viem';
+import { type Address, formatUnits, getAddress, parseUnits } from 'viem';
 import { ZkLoraError } from '../src/errors.js';
 import type { OfferTerms } from '../src/settlement/deliveryDescription.js';
 import {
@@ -7,6 +7,8 @@ import {
   MAX_WINDOW_SECONDS,
   MIN_WINDOW_SECONDS,
   NATIVE_TOKEN,
+  type Offer,
+  type SignedOffer,
 } from '../src/settlement/index.js';
 import { positiveInteger } from './command.js';
 
@@ -50,16 +52,70 @@ export function withTerms(command: Command): Command {
     .option('--dispute-window <seconds>', 'time for a fraud proof after the reveal', windowOption, 2 * DAY);
 }
 
-/** Reads the options; `now` in seconds. @throws ZkLoraError `USAGE` */
-export function termsOf(options: TermOptions, now: number): { escrow: EscrowAddress; terms: OfferTerms } {
-  const { token, decimals } = options;
-  if (token !== undefined && decimals === undefined) {
+/** The most that a buyer pays, as options. */
+export interface PriceOptions {
+  maxPrice: string;
+  token?: Address;
+  decimals?: number;
+}
+
+/** Adds the options that limit what is paid. */
+export function withMaxPrice(command: Command): Command {
+  return command
+    .requiredOption('--max-price <amount>', 'refuse an offer that asks for more, e.g. 1250.50')
+    .option('--token <address>', "the ERC-20 you pay in; without it the chain's own coin", addressOption)
+    .option('--decimals <n>', 'decimals of the token', positiveInteger(MAX_DECIMALS));
+}
+
+/**
+ * Refuses an offer in another token, or for more.
+ *
+ * @throws ZkLoraError `OFFER_REFUSED`, `USAGE`
+ */
+export function requireAffordable({ token, price }: Offer, options: PriceOptions): void {
+  const most = amount('--max-price', options.maxPrice, unitOf(options));
+  if (token !== (options.token ?? NATIVE_TOKEN)) {
     throw new ZkLoraError(
-      'USAGE',
-      '--token needs --decimals: a price of 1 is 1000000 units of many stablecoins',
+      'OFFER_REFUSED',
+      `the offer wants ${token === NATIVE_TOKEN ? "the chain's own coin" : `the token ${token}`}; name with --token what you mean to pay in`,
+      { details: { member: 'token' } },
     );
   }
-  const unit = decimals ?? NATIVE_DECIMALS;
+  if (price > most) {
+    throw new ZkLoraError('OFFER_REFUSED', `the price is ${price} units, your --max-price ${most} units`, {
+      details: { member: 'price' },
+    });
+  }
+}
+
+/** An offer's terms in lines for people, before money moves. */
+export function describeTerms({ offer }: SignedOffer, options: PriceOptions): string {
+  const { token, price, stake, contributor, revealWindow, disputeWindow } = offer;
+  const unit = unitOf(options);
+  return [
+    `contributor     ${contributor}`,
+    `price           ${formatUnits(price, unit)} of ${token === NATIVE_TOKEN ? "the chain's own coin" : token}`,
+    `stake           ${formatUnits(stake, unit)}`,
+    `reveal window   ${revealWindow} s: your money is locked so long if no key comes`,
+    `dispute window  ${disputeWindow} s: open the delivery within it`,
+  ].join('\n');
+}
+
+/** Decimals that amounts are written with. @throws ZkLoraError `USAGE` for a token without them, or them without a token */
+function unitOf({ token = NATIVE_TOKEN, decimals }: Pick<TermOptions, 'token' | 'decimals'>): number {
+  if ((token === NATIVE_TOKEN) !== (decimals === undefined)) {
+    throw new ZkLoraError(
+      'USAGE',
+      `--token needs --decimals: a price of 1 is 1000000 units of many stablecoins; the chain's own coin has ${NATIVE_DECIMALS}`,
+    );
+  }
+  return decimals ?? NATIVE_DECIMALS;
+}
+
+/** Reads the options; `now` in seconds. @throws ZkLoraError `USAGE` */
+export function termsOf(options: TermOptions, now: number): { escrow: EscrowAddress; terms: OfferTerms } {
+  const { token } = options;
+  const unit = unitOf(options);
   return {
     escrow: { chainId: options.chainId, contract: options.escrow },
     terms: {

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type AdapterCommitment, writePeftAdapter } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
-import { openParameters, type ParameterStore } from '../src/circuit/index.js';
+import type { ParameterStore } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, requireAbsent, requireFreeFolder, writeFileAtomic } from '../src/files.js';
 import { checkDelivery } from '../src/settlement/checkDelivery.js';
@@ -14,9 +14,10 @@ import { openDelivery } from '../src/settlement/openDelivery.js';
 import { runs } from './command.js';
 import { EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment } from './inputs.js';
+import { type DevelopmentOptions, openOwnParameters, withDevelopmentParams } from './ownParameters.js';
 import { formatBytes, formatSeconds, type Terminal } from './terminal.js';
 
-interface Options {
+interface Options extends DevelopmentOptions {
   delivery: string;
   deliveryKey: string;
   offer?: string;
@@ -48,11 +49,11 @@ export function openCommand(): Command {
     .option('--base-model-name <name>', 'base_model_name_or_path to write into adapter_config.json')
     .option('--fraud-proof <file>', 'where to write the proof when a row is wrong', 'fraud-proof.json')
     .option('--check', 'before you pay: check offer and delivery file against the commitment; needs no key')
-    .option('--resume', 'check a partial download chunk by chunk and say where to continue it')
-    .addHelpText(
-      'after',
-      '\nExample:\n  zklora open --check --delivery adapter.delivery --delivery-key buyer.key --offer offer.json \\\n    --commitment adapter.zkl.json --parameters ./params\n\nExit code 0: opened or checked; 1: a row is wrong (the fraud proof is written) or the files do not match the offer;\n2: malformed input; 3: file missing or incomplete.',
-    );
+    .option('--resume', 'check a partial download chunk by chunk and say where to continue it');
+  withDevelopmentParams(command).addHelpText(
+    'after',
+    '\nExample:\n  zklora open --check --delivery adapter.delivery --delivery-key buyer.key --offer offer.json \\\n    --commitment adapter.zkl.json --parameters ./params\n\nExit code 0: opened or checked; 1: a row is wrong (the fraud proof is written) or the files do not match the offer;\n2: malformed input; 3: file missing or incomplete.',
+  );
   return runs<Options>(command, async (options, terminal) => {
     const { secret, exposed } = await readDeliveryKey(options.deliveryKey);
     if (exposed) {
@@ -61,7 +62,7 @@ export function openCommand(): Command {
     if (options.resume) return resume(options.delivery, secret, terminal);
     const offer = await loadOffer(required(options, 'offer'));
     const commitment = await loadCommitment(required(options, 'commitment'));
-    const parameters = await openParameters(required(options, 'parameters'));
+    const parameters = await openOwnParameters(required(options, 'parameters'), options);
     terminal.progress('checking the delivery file');
     const delivery = await DeliveryFile.open(options.delivery, secret, commitment);
     try {
@@ -83,8 +84,7 @@ export function openCommand(): Command {
 
 /** Reads offer.json and checks its signature. */
 export async function loadOffer(path: string): Promise<SignedOffer> {
-  const bytes = await readFileBounded(path, MAX_OFFER_BYTES, 'offer');
-  return parseSignedOffer(new TextDecoder().decode(bytes));
+  return parseSignedOffer(await readFileBounded(path, MAX_OFFER_BYTES, 'offer'));
 }
 
 interface Inputs {

@@ -1,24 +1,31 @@
 import { Command } from 'commander';
 import { type Address, formatUnits } from 'viem';
-import { bytesToHex, hexToBytes } from '../src/bytes.js';
-import { openParameters } from '../src/circuit/index.js';
+import { hexToBytes } from '../src/bytes.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
 import type { EscrowChain, Settled } from '../src/settlement/chain.js';
 import { checkDelivery } from '../src/settlement/checkDelivery.js';
 import { DeliveryFile } from '../src/settlement/deliveryFile.js';
 import { MAX_FRAUD_PROOF_BYTES, parseFraudProofFile } from '../src/settlement/fraudProofFile.js';
+import { toHex } from '../src/settlement/hex.js';
 import { NATIVE_TOKEN, type Offer, offerId, type SignedOffer } from '../src/settlement/index.js';
 import { readDeliveryKey, readMasterKey } from '../src/settlement/keyFiles.js';
 import { type AccountOptions, loadAccount, withAccount } from './chainAccount.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment } from './inputs.js';
-import { addressOption } from './offerTerms.js';
+import {
+  addressOption,
+  describeTerms,
+  type PriceOptions,
+  requireAffordable,
+  withMaxPrice,
+} from './offerTerms.js';
 import { loadOffer } from './open.js';
+import { type DevelopmentOptions, openOwnParameters, withDevelopmentParams } from './ownParameters.js';
 import { settleKeyCommands } from './settleKeys.js';
 import { settleOfferCommand } from './settleOffer.js';
-import { type ChainOptions, connectChain, withChain } from './settleOptions.js';
+import { type ChainOptions, connectChain, FINAL_CONFIRMATIONS, withChain } from './settleOptions.js';
 import { formatTable, type Terminal } from './terminal.js';
 
 interface OfferOptions extends ChainOptions, AccountOptions {
@@ -48,8 +55,9 @@ export function settleCommand(): Command {
 }
 
 /** A command about one offer, with or without an account. */
-function offerCommand(name: string, description: string): Command {
-  return withChain(new Command(name).description(description).requiredOption('--offer <file>', 'offer.json'));
+function offerCommand(name: string, description: string, confirmations?: number): Command {
+  const command = new Command(name).description(description).requiredOption('--offer <file>', 'offer.json');
+  return withChain(command, confirmations);
 }
 
 interface Call {
@@ -107,7 +115,7 @@ function depositCommand(): Command {
   return sends(command, ({ chain, offer }) => chain.deposit(offer.token, offer.stake));
 }
 
-interface FundOptions extends OfferOptions {
+interface FundOptions extends OfferOptions, PriceOptions, DevelopmentOptions {
   delivery: string;
   deliveryKey: string;
   commitment: string;
@@ -122,15 +130,17 @@ function fundCommand(): Command {
     .requiredOption('--delivery <file>', 'adapter.delivery')
     .requiredOption('--delivery-key <file>', 'your delivery key')
     .requiredOption('--commitment <file>', 'adapter.zkl.json that you evaluated')
-    .requiredOption('--parameters <dir>', 'your own copy of the parameter set')
-    .addHelpText(
-      'after',
-      '\nExample:\n  zklora settle fund --offer offer.json --delivery adapter.delivery --delivery-key buyer.key \\\n    --commitment adapter.zkl.json --parameters ./params --rpc https://... --keystore account.json',
-    );
+    .requiredOption('--parameters <dir>', 'your own copy of the parameter set');
+  withDevelopmentParams(withMaxPrice(command)).addHelpText(
+    'after',
+    '\nExample:\n  zklora settle fund --offer offer.json --delivery adapter.delivery --delivery-key buyer.key \\\n    --commitment adapter.zkl.json --parameters ./params --max-price 0.5 --rpc https://... --keystore account.json',
+  );
   return sends<FundOptions>(command, async ({ chain, signed }, options, terminal) => {
+    requireAffordable(signed.offer, options);
+    terminal.note(describeTerms(signed, options));
     terminal.progress('checking the delivery file');
     const commitment = await loadCommitment(options.commitment);
-    const parameters = await openParameters(options.parameters);
+    const parameters = await openOwnParameters(options.parameters, options);
     const { secret } = await readDeliveryKey(options.deliveryKey);
     const delivery = await DeliveryFile.open(options.delivery, secret, commitment);
     try {
@@ -144,7 +154,11 @@ function fundCommand(): Command {
 }
 
 function revealCommand(): Command {
-  const command = offerCommand('reveal', 'publish the key of a funded offer (contributor)')
+  const command = offerCommand(
+    'reveal',
+    'publish the key of a funded offer (contributor)',
+    FINAL_CONFIRMATIONS,
+  )
     .requiredOption('--master-key <file>', 'master.key of the delivery')
     .addHelpText(
       'after',
@@ -181,7 +195,7 @@ function disputeCommand(): Command {
     );
   return sends<OfferOptions & { fraudProof: string }>(command, async ({ chain, signed, offer }, options) => {
     const bytes = await readFileBounded(options.fraudProof, MAX_FRAUD_PROOF_BYTES, 'fraud proof');
-    const file = parseFraudProofFile(new TextDecoder().decode(bytes));
+    const file = parseFraudProofFile(bytes);
     if (file.offerId !== offerId(signed.escrow, offer)) {
       throw new ZkLoraError('DELIVERY_MISMATCH', 'the fraud proof is about another offer');
     }
@@ -219,7 +233,7 @@ function statusCommand(): Command {
     const { state, deadline, now } = await chain.status(offer);
     const stakeDeposited = await chain.balance(offer.contributor, offer.token);
     const isRevealed = state === 'revealed' || state === 'withdrawn' || state === 'convicted';
-    const revealedKey = isRevealed ? `0x${bytesToHex(await chain.revealedKey(offer))}` : null;
+    const revealedKey = isRevealed ? toHex(await chain.revealedKey(offer)) : null;
     const id = offerId(escrow, offer);
     const amount = (value: bigint) =>
       offer.token === NATIVE_TOKEN ? formatUnits(value, 18) : `${value} units of ${offer.token}`;

@@ -16,15 +16,20 @@ export interface ChainOptions {
   confirmations: number;
 }
 
+/**
+ * For a step that cannot be taken back, where the user says nothing: two epochs of Ethereum, after which a block is final.
+ */
+export const FINAL_CONFIRMATIONS = 64;
+
 /** Adds the options that name the chain node. */
-export function withChain(command: Command): Command {
+export function withChain(command: Command, confirmations = DEFAULT_CONFIRMATIONS): Command {
   return command
     .option('--rpc <url>', `JSON-RPC endpoint of your chain node; or in ${RPC_VARIABLE}`)
     .option(
       '--confirmations <n>',
       'blocks after which something counts',
       positiveInteger(MAX_CONFIRMATIONS),
-      DEFAULT_CONFIRMATIONS,
+      confirmations,
     );
 }
 

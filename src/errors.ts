@@ -43,6 +43,7 @@ export type ErrorCode =
   | 'CHAIN_MISMATCH'
   | 'CHAIN_REFUSED'
   | 'DELIVERY_MISMATCH'
+  | 'OFFER_REFUSED'
   | 'PARAMETERS_DEVELOPMENT'
   // the world outside (exit 3)
   | 'CHAIN_UNREACHABLE'

@@ -192,7 +192,8 @@ class Director {
       chain.buyer,
       'fund',
       ...['--delivery', this.file('adapter.delivery'), '--delivery-key', deliveryKey],
-      ...['--commitment', commitment, '--parameters', parameters],
+      ...['--commitment', commitment, '--parameters', parameters, '--allow-development-params'],
+      ...['--max-price', PRICE],
     );
   }
 
@@ -208,7 +209,8 @@ class Director {
     const child = new ZkloraProcess([
       'open',
       ...['--delivery', this.file('adapter.delivery'), '--delivery-key', deliveryKey, '--offer', offer],
-      ...['--commitment', commitment, '--parameters', parameters, '--revealed-key', revealedKey as string],
+      ...['--commitment', commitment, '--parameters', parameters, '--allow-development-params'],
+      ...['--revealed-key', revealedKey as string],
       ...['--out', this.file('adapter'), '--fraud-proof', this.file('fraud-proof.json')],
     ]);
     const { opened } = await child.next();
@@ -233,7 +235,8 @@ async function deliver(stage: Stage, dir: string): Promise<void> {
   await runZklora(
     [
       'deliver',
-      ...['--adapter', adapter, '--parameters', parameters, '--buyer-key', buyerKey, '--out', dir],
+      ...['--adapter', adapter, '--parameters', parameters, '--allow-development-params'],
+      ...['--buyer-key', buyerKey, '--out', dir],
       ...[
         '--commitment',
         join(registered, 'adapter.zkl.json'),

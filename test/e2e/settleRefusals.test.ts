@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { serializeAdapterCommitment } from '../../src/adapter/index.js';
+import { serializeAdapterCommitment, writeAdapterSecret } from '../../src/adapter/index.js';
 import { makeDeliveryKey, serializeSignedOffer } from '../../src/settlement/index.js';
 import { type Bargain, CONTRIBUTOR_KEY, deliverTo, makeBargain } from '../settlement/bargain.js';
 import { PARAMETERS, refused } from './cli.js';
@@ -31,7 +31,7 @@ afterAll(() => bargain.close());
 const TERMS = ['--escrow', `0x${'c0'.repeat(20)}`, '--chain-id', '1', '--buyer', `0x${'b0'.repeat(20)}`];
 const opening = () => [
   ...['open', '--delivery', files.delivery, '--offer', files.offer],
-  ...['--commitment', files.commitment, '--parameters', PARAMETERS],
+  ...['--commitment', files.commitment, '--parameters', PARAMETERS, '--allow-development-params'],
 ];
 
 describe('settlement on the command line refuses', () => {
@@ -42,6 +42,24 @@ describe('settlement on the command line refuses', () => {
       ...[...opening(), '--delivery-key', files.key, '--revealed-key', `0x${'00'.repeat(32)}`],
       ...['--out', out, '--fraud-proof', join(bargain.dir, 'fraud.json')],
     ]);
+  }, 180_000);
+
+  it('development parameters, for the buyer and for the contributor', async () => {
+    const withoutFlag = opening().slice(0, -1);
+    await refused('PARAMETERS_DEVELOPMENT', 1, [...withoutFlag, '--delivery-key', files.key, '--check']);
+    process.env.ZKLORA_CHAIN_KEY = CONTRIBUTOR_KEY;
+    try {
+      const secret = join(bargain.dir, 'adapter.secret');
+      await writeAdapterSecret(secret, bargain.secret);
+      const out = join(bargain.dir, 'deal');
+      await refused('PARAMETERS_DEVELOPMENT', 1, [
+        ...['deliver', '--adapter', 'none', '--commitment', files.commitment, '--secret', secret],
+        ...['--parameters', PARAMETERS, '--buyer-key', '09'.repeat(32), '--out', out],
+        ...[...TERMS, '--price', '1', '--stake', '1'],
+      ]);
+    } finally {
+      delete process.env.ZKLORA_CHAIN_KEY;
+    }
   }, 180_000);
 
   it('a cut download', async () => {
