@@ -96,7 +96,7 @@ describe('examples/ci/buy-adapter.sh', () => {
       [
         ...['dist/cli/main.js', 'deliver', ...files, '--buyer-key', await makeDeliveryKey(deliveryKey)],
         ...['--out', deal, '--escrow', contract, '--chain-id', String(CHAIN_ID), '--buyer', buyer.address],
-        ...['--price', '1.5', '--stake', '0.5', '--json'],
+        ...['--price', '1.5', '--stake', '0.5', '--allow-development-params', '--json'],
       ],
       { ZKLORA_CHAIN_KEY: CONTRIBUTOR_KEY },
     );
@@ -106,6 +106,10 @@ describe('examples/ci/buy-adapter.sh', () => {
     const seller = await EscrowChain.connect({ node: url, escrow, account: contributor, confirmations: 1 });
     await seller.deposit(offer.token, offer.stake);
 
+    const shipped = JSON.parse(await readFile('examples/ci/policy.json', 'utf8')) as object;
+    expect(shipped).toMatchObject({ allowDevelopmentParameters: false });
+    const policy = join(root, 'policy.json');
+    await writeFile(policy, JSON.stringify({ ...shipped, allowDevelopmentParameters: true }));
     const state = join(root, 'state');
     await mkdir(state);
     const output = join(root, 'output');
@@ -113,7 +117,7 @@ describe('examples/ci/buy-adapter.sh', () => {
     const job = () =>
       run('bash', ['examples/ci/buy-adapter.sh'], {
         ...{ ZKLORA_CHAIN_KEY: BUYER_KEY, ZKLORA_RPC_URL: url, DEAL: deal, STATE: state },
-        ...{ POLICY: 'examples/ci/policy.json', PARAMETERS, DELIVERY_KEY: deliveryKey, BASE: GPT2_BASE },
+        ...{ POLICY: policy, PARAMETERS, DELIVERY_KEY: deliveryKey, BASE: GPT2_BASE },
         ...{ TEXT: GPT2_TEXT, CONTRIBUTOR: service.address, SEQUENCES: '1', CONFIRMATIONS: '1' },
         GITHUB_OUTPUT: output,
       });
