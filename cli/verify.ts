@@ -119,7 +119,7 @@ export function verifyCommand(): Command {
       if (bound?.valid === false || !verdict.valid) {
         const { reason, message } = bound?.valid === false ? bound : (verdict as Refused);
         const refused = { valid: false, reason, message };
-        terminal.result([describeRefusal(refused), ...describeBound(bound)].join('\n'), {
+        terminal.result([describeRefusal(refused), ...describeBound(bound, options)].join('\n'), {
           ...refused,
           registration: registration.status,
           ...judged,
@@ -147,7 +147,7 @@ export function verifyCommand(): Command {
           `signed   ${signed ? `by the contributor and by user ${userKey}` : 'no: the session was never closed'}`,
           `params   ${verdict.parametersId} (${parameters.set.kind})`,
           `weights  ${describeRegistration(registration)}`,
-          ...describeBound(bound),
+          ...describeBound(bound, options),
           ...(parameters.set.kind === 'development'
             ? ['warning  development parameters: anybody can forge such a proof']
             : []),
@@ -188,11 +188,14 @@ async function lineageOf(
   };
 }
 
-function describeBound(bound: BoundVerdict | undefined): string[] {
+function describeBound(bound: BoundVerdict | undefined, { base }: Options): string[] {
   if (bound === undefined) return [];
   const { lineage } = bound;
   return [
     `lineage  ${lineage.valid ? 'meets the policy' : 'does not meet the policy'}`,
+    ...(lineage.modelChecked
+      ? []
+      : [`model    not checked: ${base === undefined ? 'pass --base' : 'there is no lineage head'}`]),
     ...lineage.failures.map((reason) => `  ${describeReason(reason)}`),
     drawTree(drawingOf(lineage)),
   ];

@@ -61,6 +61,7 @@ export type { Checkpoint, TensorSource } from './tensorSource.js';
 export type { LineageCode, LineageReason, LineageVerdict, VerdictEdge, VerdictNode } from './verdict.js';
 export {
   type AdapterLineageQuestion,
+  type AdapterLineageVerdict,
   type ModelAtHand,
   verifyAdapterLineage,
 } from './verifyAdapterLineage.js';

@@ -29,6 +29,7 @@ export type LineageCode =
   | 'not-in-ensemble'
   // the adapter's registration
   | 'head-missing'
+  | 'head-incomplete'
   | 'base-mismatch'
   | 'not-in-head'
   | 'model-mismatch'

@@ -1,8 +1,10 @@
 import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { checkpointDigest, type TensorDigest } from './digest.js';
+import { envelopeId } from './dsse.js';
 import { type LineageHead, lineageHeadDigest } from './lineageHead.js';
 import { nodeKey } from './statement.js';
+import type { StoredFile } from './store.js';
 import type { LineageCode, LineageReason, LineageVerdict, VerdictEdge } from './verdict.js';
 import { type LineageQuestion, verifyLineage } from './verifyLineage.js';
 import type { LineageNode } from './vocabulary.js';
@@ -24,20 +26,27 @@ export interface AdapterLineageQuestion extends Omit<LineageQuestion, 'subject'>
   readonly model?: ModelAtHand;
 }
 
+/** A verdict over the lineage that an adapter commitment is bound to. */
+export interface AdapterLineageVerdict extends LineageVerdict {
+  /** Whether a model was at hand and compared with the head; without it nothing is known about the file of a session. */
+  readonly modelChecked: boolean;
+}
+
 /**
- * Judges the lineage that an adapter commitment is bound to: {@link verifyLineage} from the adapter id, and that the
- * statements it rests on are those that the commitment's lineage digest covers.
+ * Judges the lineage that an adapter commitment is bound to: {@link verifyLineage} from the adapter id, that the
+ * statements it rests on are those that the commitment's lineage digest covers, and that none of these was withheld.
  *
  * docs/lineage.md, "Bound to the proof".
  *
  * @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key
  */
-export function verifyAdapterLineage(question: AdapterLineageQuestion): LineageVerdict {
+export function verifyAdapterLineage(question: AdapterLineageQuestion): AdapterLineageVerdict {
   const { adapter, head, model, ...rest } = question;
   const subject: LineageNode = { kind: 'adapter', digest: adapterId(adapter) };
   const verdict = verifyLineage({ ...rest, subject });
   const failures = [...verdict.failures];
-  if (head === undefined || lineageHeadDigest(head) !== adapter.lineageDigest) {
+  const bound = head !== undefined && lineageHeadDigest(head) === adapter.lineageDigest ? head : undefined;
+  if (bound === undefined) {
     failures.push(
       reason(
         'head-missing',
@@ -48,10 +57,22 @@ export function verifyAdapterLineage(question: AdapterLineageQuestion): LineageV
       ),
     );
   } else {
-    failures.push(...outsideHead(verdict, subject, head));
-    if (model !== undefined) failures.push(...notTheModel(question, model, head));
+    failures.push(...withheld(bound, question.files, subject));
+    failures.push(...outsideHead(verdict, subject, bound));
+    if (model !== undefined) failures.push(...notTheModel(question, model, bound));
   }
-  return { ...verdict, valid: failures.length === 0, failures };
+  const modelChecked = bound !== undefined && model !== undefined;
+  return { ...verdict, valid: failures.length === 0, failures, modelChecked };
+}
+
+/** The store holds everything that the head lists: a fork or an ensemble's manifest left out could make it look whole. */
+function withheld(head: LineageHead, files: readonly StoredFile[], subject: LineageNode): LineageReason[] {
+  // by content: a file under another name counts for nothing in the walk
+  const held = new Set(files.filter(({ id, bytes }) => envelopeId(bytes) === id).map(({ id }) => id));
+  const missing = head.envelopes.filter((id) => !held.has(id));
+  if (missing.length === 0) return [];
+  const message = `the store lacks ${missing.length} of the ${head.envelopes.length} statements that the head lists; add them`;
+  return [{ ...reason('head-incomplete', message, subject), envelope: missing[0]! }];
 }
 
 /** The base is the head's, and each other edge has a statement that the head covers. */

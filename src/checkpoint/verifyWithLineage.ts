@@ -1,13 +1,16 @@
 import { type VerificationResult, type VerifyOptions, verifyProof } from '../protocol/verify.js';
-import type { LineageVerdict } from './verdict.js';
-import { type AdapterLineageQuestion, verifyAdapterLineage } from './verifyAdapterLineage.js';
+import {
+  type AdapterLineageQuestion,
+  type AdapterLineageVerdict,
+  verifyAdapterLineage,
+} from './verifyAdapterLineage.js';
 
 /** One verdict over a proof and the lineage of its adapter. */
 export type BoundVerdict =
   | {
       readonly valid: true;
       readonly proof: VerificationResult & { readonly valid: true };
-      readonly lineage: LineageVerdict;
+      readonly lineage: AdapterLineageVerdict;
     }
   | {
       readonly valid: false;
@@ -15,7 +18,7 @@ export type BoundVerdict =
       readonly reason: (VerificationResult & { readonly valid: false })['reason'] | 'LINEAGE_INVALID';
       readonly message: string;
       readonly proof: VerificationResult;
-      readonly lineage: LineageVerdict;
+      readonly lineage: AdapterLineageVerdict;
     };
 
 /**

@@ -180,12 +180,42 @@ describe('a bound lineage', () => {
   it('not-in-head: a history that was signed after the registration', () => {
     const late = [stored(edgesStatement([edgeOf(EXPERT, 'finetuned-from', BASE)], ISSUED), OTHER)];
     const adapter = registered();
-    expect(judge({ files: [...late, adapterOf(adapter)] })).toEqual(['not-in-head']);
+    const [, manifest] = OF_EXPERT as [StoredFile, StoredFile];
+    const head = makeLineageHead(EXPERT.digest, [manifest]);
+    const bare = registered(head);
+    expect(judge({ adapter: bare, head, files: [manifest, ...late, adapterOf(bare)] })).toEqual([
+      'not-in-head',
+    ]);
     // beside the covered statement it does no harm
     expect(judge({ files: [...OF_EXPERT, ...late, adapterOf(adapter)] })).toEqual([]);
     expect(
       judge({ files: [...OF_EXPERT, edge(EXPERT, 'trained-from', BASE), adapterOf(adapter)] }),
     ).toContain('fork');
+  });
+
+  it('head-incomplete: a statement of the head was withheld', () => {
+    // the head lists both sides of a fork; with one side deleted the rest is consistent
+    const sides = [edge(EXPERT, 'finetuned-from', BASE), edge(EXPERT, 'trained-from', BASE)];
+    const head = makeLineageHead(EXPERT.digest, sides);
+    const adapter = registered(head);
+    const files = [...sides, adapterOf(adapter)];
+    expect(judge({ adapter, head, files })).toContain('fork');
+    for (const [i, side] of sides.entries()) {
+      expect(judge({ adapter, head, files: files.filter((file) => file !== side) })).toEqual([
+        'head-incomplete',
+      ]);
+      // held in name only, or under a name that the walk ignores
+      const other = sides[1 - i]!;
+      for (const [id, bytes] of [
+        [side.id, other.bytes],
+        [digestOf('another name'), side.bytes],
+        [side.id, new Uint8Array()],
+      ] as const) {
+        expect(judge({ adapter, head, files: [other, { id, bytes }, adapterOf(adapter)] })).toEqual([
+          'head-incomplete',
+        ]);
+      }
+    }
   });
 
   it('refuses a tampered edge, in any byte', () => {
@@ -221,6 +251,22 @@ describe('the model of a session', () => {
     const head = makeLineageHead(node.digest, files);
     const adapter = registered(head, { baseDigest });
     expect(judge({ adapter, head, model, files: [...files, adapterOf(adapter, node)] })).toEqual([]);
+  });
+
+  it('is said not to be checked when it is not given, or there is no head to compare with', () => {
+    const files = [edge(node, 'finetuned-from', BASE)];
+    const head = makeLineageHead(node.digest, files);
+    const adapter = registered(head, { baseDigest });
+    const question = { adapter, files: [...files, adapterOf(adapter, node)], policy: policyOf(), now: NOW };
+    expect(verifyAdapterLineage({ ...question, head, model })).toMatchObject({
+      valid: true,
+      modelChecked: true,
+    });
+    expect(verifyAdapterLineage({ ...question, head })).toMatchObject({ valid: true, modelChecked: false });
+    expect(verifyAdapterLineage({ ...question, head: undefined, model })).toMatchObject({
+      valid: false,
+      modelChecked: false,
+    });
   });
 
   it('model-mismatch: another file than the registered one', () => {

@@ -202,7 +202,7 @@ describe('one verdict over proof and lineage', () => {
 
   it('is valid: the proof, the adapter, the exported model, the checkpoint that the policy allows', async () => {
     const verdict = await told('verify', ...bound('--base', GPT2_BASE));
-    expect(verdict).toMatchObject({ valid: true, lineage: { valid: true, failures: [] } });
+    expect(verdict).toMatchObject({ valid: true, lineage: { valid: true, failures: [], modelChecked: true } });
     const { edges } = verdict.lineage as { edges: JsonObject[] };
     expect(edges.map(({ relation, status }) => [relation, status])).toEqual([
       ['adapter-of', 'verified'],
@@ -224,6 +224,11 @@ describe('one verdict over proof and lineage', () => {
   it('is invalid for another model, and in words, too', async () => {
     const { lineage } = await invalid('LINEAGE_INVALID', bound('--base', LLAMA_BASE));
     expect((lineage as { failures: JsonObject[] }).failures).toMatchObject([{ code: 'model-mismatch' }]);
+  });
+
+  it('says when the model was not checked', async () => {
+    const { stdout } = await zklora('verify', ...bound());
+    expect(stdout).toContain('model    not checked: pass --base');
   });
 
   it('takes policy and store together', () =>
