@@ -6,7 +6,8 @@
 import { concatBytes, utf8ToBytes } from './bytes.js';
 import { sha256Of } from './sha256.js';
 
-const HASH_BYTES = 32;
+/** Bytes of every hash in a tree. */
+export const HASH_BYTES = 32;
 
 /** H(label | 00 | left | right). */
 type HashNode = (left: Uint8Array, right: Uint8Array) => Uint8Array;

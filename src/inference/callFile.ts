@@ -1,9 +1,9 @@
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../adapter/safetensors.js';
 import { ZkLoraError } from '../errors.js';
+import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
 import { type SessionCall, type SessionHeader, sessionModules } from '../protocol/session.js';
 import { MAX_CALL_TOKENS } from '../protocol/sessionDigest.js';
 import { MAX_CALL_FILE_BYTES } from './limits.js';
-import { int16FromBytes, int64FromBytes, toBytes } from './littleEndian.js';
 
 /**
  * One call as safetensors: `input.I.x` I16 `[tokens, inFeatures]` and `input.I.exponents` I16 `[tokens]` for

@@ -4,6 +4,7 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { int64FromBytes, toBytes } from '../littleEndian.js';
 import { SALT_BYTES } from '../protocol/rowSalts.js';
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
@@ -22,7 +23,6 @@ import {
 } from './gen/zklora_pb.js';
 import { contributorMethods } from './grpcMethods.js';
 import { MAX_PROOF_BYTES, MAX_PROOF_MESSAGES } from './limits.js';
-import { int64FromBytes, toBytes } from './littleEndian.js';
 import { type Exchange, RpcChannel } from './rpc.js';
 import { closingMessage, isSignedBy, type KeyPair, openingMessage, sign } from './signatures.js';
 

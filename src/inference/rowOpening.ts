@@ -3,10 +3,10 @@ import { MAX_FEATURES } from '../adapter/limits.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonText } from '../jsonText.js';
+import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
 import { MAX_EXPONENT, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 import type { RowOpening } from '../protocol/sessionOpening.js';
 import { MAX_TOKENS } from '../protocol/statement.js';
-import { int16FromBytes, int64FromBytes, toBytes } from './littleEndian.js';
 import { headerSchema, hex, moduleIndex, requireOrdered } from './sessionHeader.js';
 
 const FORMAT = 'zklora/row-opening/v1';

@@ -12,6 +12,7 @@ import {
 import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { toBytes } from '../littleEndian.js';
 import { type Address, formatAddress, requireLoopback } from './address.js';
 import {
   ContributorSessions,
@@ -32,7 +33,6 @@ import {
 } from './gen/zklora_pb.js';
 import { channelOptions, contributorMethods } from './grpcMethods.js';
 import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES } from './limits.js';
-import { toBytes } from './littleEndian.js';
 import { toWireError } from './refusal.js';
 
 /** What happened, for a log; holds no activations and no weights. */

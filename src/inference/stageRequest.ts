@@ -1,8 +1,8 @@
+import { int16FromBytes } from '../littleEndian.js';
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
 import { MAX_CALL_TOKENS, MAX_EXPONENT, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 import { callBytes, stageBytes } from './callSizes.js';
 import { MAX_CALL_FILE_BYTES, MAX_MESSAGE_BYTES } from './limits.js';
-import { int16FromBytes } from './littleEndian.js';
 import type { SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
 

@@ -8,6 +8,9 @@ export const SALT_BYTES = 32;
 /** Salts of one output of HKDF: half of the 255 blocks that RFC 5869 allows. */
 const BLOCK = 128;
 
+/** Leaves of a session: the number of a block has 32 bits. */
+const MAX_LEAVES = 2 ** 32 * BLOCK;
+
 const INFO = concatBytes(utf8ToBytes('zklora/session/salt/v1'), Uint8Array.of(0));
 const NO_SALT = new Uint8Array();
 
@@ -38,8 +41,14 @@ export class RowSalts {
     this.#seed = seed;
   }
 
-  /** @param leaf index of the leaf, below 2^39 */
+  /**
+   * @param leaf index of the leaf, below 2^39
+   * @throws ZkLoraError `SESSION_MALFORMED` for another one
+   */
   of(leaf: number): Uint8Array {
+    if (!Number.isInteger(leaf) || leaf < 0 || leaf >= MAX_LEAVES) {
+      throw new ZkLoraError('SESSION_MALFORMED', `a session has rows 0 to ${MAX_LEAVES - 1}, not ${leaf}`);
+    }
     const block = Math.floor(leaf / BLOCK);
     if (block !== this.#block) {
       this.#salts = derive(this.#seed, concatBytes(INFO, u32(block)));

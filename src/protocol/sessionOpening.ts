@@ -2,7 +2,7 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { headFromPath } from '../merkle.js';
+import { HASH_BYTES, headFromPath } from '../merkle.js';
 import { SALT_BYTES } from './rowSalts.js';
 import { type Session, type SessionHeader, sessionModules } from './session.js';
 import { checkHeader, MAX_EXPONENT, MAX_SESSION_CALLS, type ModuleShape } from './sessionDigest.js';
@@ -104,7 +104,7 @@ export function verifyRow(
 
 /** What no row of a session with these modules can be. */
 function whyImpossible(opening: RowOpening, modules: readonly ModuleShape[]): string | undefined {
-  const { header, calls, tokens, row, call, module, exponent, x, y, salt } = opening;
+  const { header, calls, tokens, row, call, module, exponent, x, y, salt, path } = opening;
   const shape = modules[module];
   if (!shape || !sessionModules(header).includes(module)) return 'the session does not have this module';
   const counts = [
@@ -118,6 +118,9 @@ function whyImpossible(opening: RowOpening, modules: readonly ModuleShape[]): st
   }
   if (x.length !== shape.inFeatures || y.length !== shape.outFeatures || salt.length !== SALT_BYTES) {
     return 'the row does not have the size of its module';
+  }
+  if (path.some((hash) => hash.length !== HASH_BYTES)) {
+    return `the path holds something else than hashes of ${HASH_BYTES} bytes`;
   }
   if (!Number.isInteger(exponent) || Math.abs(exponent) > MAX_EXPONENT || y.includes(-(2n ** 63n))) {
     return 'the row holds a value that no session has';

@@ -4,6 +4,7 @@
  */
 import { concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { toBytes } from '../littleEndian.js';
 import { MerkleTree } from '../merkle.js';
 import { createSha256 } from '../sha256.js';
 import { RowSalts, SALT_BYTES } from './rowSalts.js';
@@ -39,11 +40,6 @@ interface Place {
   readonly row: number;
 }
 
-/** Bytes of a typed array; the host is little-endian, as every platform of Node and the browsers is. */
-function littleEndianBytes(array: Int16Array | BigInt64Array): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-}
-
 /** H("zklora/session/row/v1" | 00 | salt | u32 row, call, module | i16 exponent | u32 bytes of x, y | x | y). */
 export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }: SessionRow): Uint8Array {
   const prefix = new Uint8Array(LEAF.length + SALT_BYTES + 22);
@@ -56,7 +52,7 @@ export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }:
   place.setInt16(12, exponent);
   place.setUint32(14, x.byteLength);
   place.setUint32(18, y.byteLength);
-  return createSha256().update(prefix).update(littleEndianBytes(x)).update(littleEndianBytes(y)).digest();
+  return createSha256().update(prefix).update(toBytes(x)).update(toBytes(y)).digest();
 }
 
 /** H("zklora/session/v1" | 00 | header digest | u32 calls | u32 token rows | head of the tree). */

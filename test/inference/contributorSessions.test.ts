@@ -15,11 +15,11 @@ import {
   MAX_PENDING_BYTES,
   SESSION_IDLE_MS,
 } from '../../src/inference/limits.js';
-import { toBytes } from '../../src/inference/littleEndian.js';
 import { PendingMemory } from '../../src/inference/openSession.js';
 import { openSessionRecord } from '../../src/inference/record.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
 import type { StageRequest } from '../../src/inference/stageRequest.js';
+import { toBytes } from '../../src/littleEndian.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
 import { CONTRIBUTOR, commitTo, INPUTS, MODULES, randomModule, randomRows, SEED, USER } from './parties.js';

@@ -18,7 +18,6 @@ import {
 } from '../../src/inference/gen/zklora_pb.js';
 import { contributorMethods } from '../../src/inference/grpcMethods.js';
 import { MAX_OPEN_SESSIONS, MAX_PROOF_BYTES } from '../../src/inference/limits.js';
-import { toBytes } from '../../src/inference/littleEndian.js';
 import { checkClosing, openSessionRecord } from '../../src/inference/record.js';
 import { RpcChannel } from '../../src/inference/rpc.js';
 import { serveContributor } from '../../src/inference/service.js';
@@ -29,6 +28,7 @@ import {
   openingMessage,
   sign,
 } from '../../src/inference/signatures.js';
+import { toBytes } from '../../src/littleEndian.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
 import {

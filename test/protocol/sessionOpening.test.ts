@@ -227,6 +227,10 @@ describe('an opening is refused', () => {
       { exponent: 0.5 },
       { salt: opening.salt.slice(1) },
       { module: 3 },
+      { path: opening.path.map((hash, i) => (i === 1 ? hash.slice(1) : hash)) },
+      { path: opening.path.map((hash, i) => (i === 0 ? new Uint8Array([...hash, 0]) : hash)) },
+      // the bytes of two siblings in one
+      { path: [new Uint8Array([...opening.path[0]!, ...opening.path[1]!]), ...opening.path.slice(2)] },
       { header: { ...header, inputs: [[0, 2]] } },
     ];
     for (const mutant of mutants) {
