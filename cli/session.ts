@@ -4,13 +4,12 @@ import { hexToBytes } from '../src/bytes.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
 import {
-  closingMessage,
-  isSignedBy,
   MAX_OPENING_BYTES,
   openSessionRecord,
   parseRowOpening,
   parseSessionClosing,
   serializeRowOpening,
+  wrongSigner,
 } from '../src/inference/index.js';
 import { MAX_CLOSING_FILE_BYTES } from '../src/inference/limits.js';
 import { decodeProofFile, openRow, type RowOpening, verifyRow } from '../src/protocol/index.js';
@@ -107,7 +106,7 @@ function verifyRowCommand(): Command {
       terminal.result(`INVALID  ${refused.message} [${refused.reason}]`, refused);
       return EXIT_INVALID;
     }
-    terminal.result(...accepted(opening, adapter, digest, signed));
+    terminal.result(...accepted(opening, adapter, digest, signed, options.proof !== undefined));
     return EXIT_OK;
   });
 }
@@ -117,12 +116,14 @@ function accepted(
   adapter: AdapterCommitment,
   digest: string,
   signed: boolean | null,
+  fromProof: boolean,
 ): [text: string, value: object] {
   const { row, call, module, exponent, x, y } = opening;
   const { name, aExponent, bExponent, scaling } = adapter.modules[module]!;
   const text = [
     `VALID    row ${row} (call ${call}) of ${name}`,
     `session  ${digest}`,
+    ...(fromProof ? ['proof    not verified here: run `zklora verify` with the whole session'] : []),
     `signed   ${signed === null ? 'not checked: pass --closing' : 'by both parties'}`,
     `x        ${x.length} integers times 2^${exponent}`,
     `y        ${y.length} integers times 2^${exponent + aExponent + bExponent} and ${scaling}`,
@@ -132,6 +133,8 @@ function accepted(
     {
       valid: true,
       sessionDigest: digest,
+      // a proof names the session; whether it holds takes the whole session
+      ...(fromProof ? { proofVerified: false } : {}),
       signed,
       row,
       call,
@@ -154,12 +157,7 @@ async function pinnedDigest({ proof, digest }: VerifyOptions): Promise<string> {
 async function isSigned(path: string, { header }: RowOpening, digest: string): Promise<boolean> {
   const bytes = await readFileBounded(path, MAX_CLOSING_FILE_BYTES, 'session closing');
   const closing = parseSessionClosing(new TextDecoder().decode(bytes));
-  const message = closingMessage(hexToBytes(digest));
-  return (
-    closing.digest === digest &&
-    isSignedBy(hexToBytes(closing.userSignature), message, hexToBytes(header.userKey)) &&
-    isSignedBy(hexToBytes(closing.contributorSignature), message, hexToBytes(header.contributorKey))
-  );
+  return closing.digest === digest && wrongSigner(closing, header, hexToBytes(digest)) === undefined;
 }
 
 function rowNumber(text: string): number {

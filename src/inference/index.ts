@@ -76,6 +76,7 @@ export {
   keyPairFromSeed,
   openingMessage,
   sign,
+  wrongSigner,
 } from './signatures.js';
 export type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';
 export type { ModuleShape } from './targets.js';

@@ -20,7 +20,7 @@ import {
   type SessionClosing,
   type SessionSecret,
 } from './sessionHeader.js';
-import { closingMessage, isSignedBy } from './signatures.js';
+import { wrongSigner } from './signatures.js';
 
 const HEADER_FILE = 'session.json';
 const SECRET_FILE = 'session.secret';
@@ -127,20 +127,12 @@ export async function checkClosing(
       'the session differs from what both sides signed; it was edited',
     );
   }
-  const message = closingMessage(digest);
-  const signatures = [
-    ['user', closing.userSignature, header.userKey],
-    ['contributor', closing.contributorSignature, header.contributorKey],
-  ] as const;
-  for (const [who, signature, key] of signatures) {
-    if (!isSignedBy(hexToBytes(signature), message, hexToBytes(key))) {
-      throw new ZkLoraError(
-        'SESSION_MISMATCH',
-        `the ${who}'s signature in ${CLOSING_FILE} does not fit the session`,
-      );
-    }
-  }
-  return digest;
+  const who = wrongSigner(closing, header, digest);
+  if (who === undefined) return digest;
+  throw new ZkLoraError(
+    'SESSION_MISMATCH',
+    `the ${who}'s signature in ${CLOSING_FILE} does not fit the session`,
+  );
 }
 
 class SessionFolder implements SessionWriter {

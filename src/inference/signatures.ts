@@ -1,6 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { canonicalJson, labelledSha256 } from '../bytes.js';
+import { canonicalJson, hexToBytes, labelledSha256 } from '../bytes.js';
 import type { SessionHeader } from '../protocol/session.js';
+import type { SessionClosing } from './sessionHeader.js';
 
 /** An Ed25519 key pair (RFC 8032). */
 export interface KeyPair {
@@ -40,4 +41,21 @@ export function isSignedBy(signature: Uint8Array, message: Uint8Array, publicKey
   } catch {
     return false;
   }
+}
+
+/**
+ * Whose signature of a closing does not fit a session; undefined when both do.
+ *
+ * @param digest session digest, 32 bytes
+ */
+export function wrongSigner(
+  { userSignature, contributorSignature }: SessionClosing,
+  { userKey, contributorKey }: SessionHeader,
+  digest: Uint8Array,
+): 'user' | 'contributor' | undefined {
+  const message = closingMessage(digest);
+  const fits = (signature: string, key: string) =>
+    isSignedBy(hexToBytes(signature), message, hexToBytes(key));
+  if (!fits(userSignature, userKey)) return 'user';
+  return fits(contributorSignature, contributorKey) ? undefined : 'contributor';
 }

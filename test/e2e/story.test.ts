@@ -202,7 +202,10 @@ describe('one verdict over proof and lineage', () => {
 
   it('is valid: the proof, the adapter, the exported model, the checkpoint that the policy allows', async () => {
     const verdict = await told('verify', ...bound('--base', GPT2_BASE));
-    expect(verdict).toMatchObject({ valid: true, lineage: { valid: true, failures: [], modelChecked: true } });
+    expect(verdict).toMatchObject({
+      valid: true,
+      lineage: { valid: true, failures: [], modelChecked: true },
+    });
     const { edges } = verdict.lineage as { edges: JsonObject[] };
     expect(edges.map(({ relation, status }) => [relation, status])).toEqual([
       ['adapter-of', 'verified'],
@@ -251,7 +254,16 @@ describe('one row of the session', () => {
     await told(...open('row.json', '20'));
     const proof = ['--proof', at('session', 'proof.zkl')];
     const verdict = await told(...check('row.json', ...proof, '--closing', at('session', 'close.json')));
-    expect(verdict).toMatchObject({ valid: true, row: 20, call: 1, module: name, signed: true });
+    expect(verdict).toMatchObject({
+      ...{ valid: true, row: 20, call: 1, module: name, signed: true },
+      proofVerified: false,
+    });
+    const { stdout } = await zklora(...check('row.json', ...proof));
+    expect(stdout).toContain('proof    not verified');
+    expect(stdout).toContain('signed   not checked');
+    const named = await told(...check('row.json', '--digest', verdict.sessionDigest as string));
+    expect(named).toMatchObject({ valid: true, signed: null });
+    expect(named).not.toHaveProperty('proofVerified');
     expect([verdict.x, verdict.y].map((list) => (list as unknown[]).length)).toEqual([128, 512]);
     const file = JSON.parse(await readFile(at('row.json'), 'utf8')) as JsonObject;
     await writeFile(at('moved.json'), JSON.stringify({ ...file, row: 21 }));
