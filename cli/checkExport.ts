@@ -6,6 +6,8 @@ import {
   edgesStatement,
   exportEdge,
   formatTime,
+  type MatchedTensor,
+  renamedTensors,
   serializeStatement,
   signEnvelope,
 } from '../src/checkpoint/index.js';
@@ -81,11 +83,13 @@ function describeExport(check: ExportCheck): string[] {
     `onnx        ${check.onnx}`,
     `checkpoint  ${check.checkpoint}`,
     `copied ${copied.length}, transposed ${transposed.length}, unmatched ${unmatchedInitializers.length} initializers and ${unmatchedTensors.length} tensors`,
-    ...transposed.map(
-      ({ initializer, tensors }) =>
-        `transposed  ${printable(initializer)} from ${tensors.map(printable).join(' = ')}`,
-    ),
+    ...transposed.map((each) => `transposed  ${describeMatch(each)}`),
+    ...renamedTensors(check).map((each) => `renamed     ${describeMatch(each)}`),
     ...unmatchedInitializers.map((name) => `no tensor for initializer ${printable(name)}${note(name)}`),
     ...unmatchedTensors.map((name) => `no initializer for tensor ${printable(name)}${note(name)}`),
   ];
+}
+
+function describeMatch({ initializer, tensors }: MatchedTensor): string {
+  return `${printable(initializer)} from ${tensors.map(printable).join(' = ')}`;
 }

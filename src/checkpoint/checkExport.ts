@@ -91,7 +91,15 @@ export async function checkExport(
   }
 }
 
-/** The edge to sign after a check: its step names every transpose as `transpose INITIALIZER TENSOR`. */
+/** Initializers that were copied from a tensor of another name. */
+export function renamedTensors({ copied }: ExportCheck): readonly MatchedTensor[] {
+  return copied.filter(({ initializer, tensors }) => !tensors.includes(initializer));
+}
+
+/**
+ * The edge to sign after a check: its step names every transpose as `transpose INITIALIZER TENSOR`, and every copy under
+ * another name as `rename INITIALIZER TENSOR`.
+ */
 export function exportEdge(check: ExportCheck, version: string | null): EdgeToAttest {
   return {
     subject: { kind: 'checkpoint', digest: check.onnx },
@@ -102,6 +110,7 @@ export function exportEdge(check: ExportCheck, version: string | null): EdgeToAt
       version,
       arguments: [
         ...check.transposed.map(({ initializer, tensors }) => `transpose ${initializer} ${tensors[0]}`),
+        ...renamedTensors(check).map(({ initializer, tensors }) => `rename ${initializer} ${tensors[0]}`),
         ...check.allowed.map((name) => `unmatched ${name}`),
       ],
       tensorsUnchanged: false,

@@ -1,4 +1,10 @@
-export { checkExport, type ExportCheck, exportEdge, type MatchedTensor } from './checkExport.js';
+export {
+  checkExport,
+  type ExportCheck,
+  exportEdge,
+  type MatchedTensor,
+  renamedTensors,
+} from './checkExport.js';
 export { type Claim, claimsOfCard, claimsOfModelIndex, claimsOfPeft, readClaims } from './claims.js';
 export { compareTensors, isUnchanged, type TensorComparison } from './compare.js';
 export { checkpointDigest, compareUtf8, type Inclusion, type TensorDigest } from './digest.js';

@@ -36,7 +36,7 @@ export const MAX_CLAIMS = 256;
 /** Parents of one step: merges of dozens of models are published. */
 export const MAX_PARENTS = 256;
 
-/** Arguments of the step that made a checkpoint: an export names each transposed weight, 560 in a 70B model. */
+/** Arguments of the step that made a checkpoint: an export names each transposed or renamed weight, at most 723 in a 70B model. */
 export const MAX_ARGUMENTS = 4096;
 
 /** Memory for transposing one tensor; a larger one is read several times. */

@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../../src/adapter/dtype.js';
 import { bytesToHex, sha256 } from '../../src/bytes.js';
-import { checkExport, checkpointDigest, edgesStatement, exportEdge } from '../../src/checkpoint/index.js';
+import {
+  checkExport,
+  checkpointDigest,
+  edgesStatement,
+  exportEdge,
+  renamedTensors,
+} from '../../src/checkpoint/index.js';
 import type { TensorSource } from '../../src/checkpoint/tensorSource.js';
 import { transposedDigest } from '../../src/checkpoint/transposedDigest.js';
 import { ISSUED } from './lineageBuilder.js';
@@ -77,6 +83,20 @@ describe('an export that does not match', () => {
       'unmatched onnx::MatMul_649',
       'unmatched rotary.inv_freq',
     ]);
+  });
+
+  it('holds with copies under other names, each named in what is signed', async () => {
+    const source = await sourceOf(model('llama-tiny'));
+    const old = 'model.embed_tokens.weight';
+    const tensor = source.get(old)!;
+    source.delete(old);
+    source.set('embeddings.weight', tensor);
+    const check = await checkExport(model('llama-tiny'), await written(source));
+    expect(check.valid).toBe(true);
+    const match = { initializer: old, tensors: ['embeddings.weight'] };
+    expect(renamedTensors(check)).toEqual([match]);
+    const renames = exportEdge(check, '1').step?.arguments.filter((text) => text.startsWith('rename '));
+    expect(renames).toEqual([`rename ${old} embeddings.weight`]);
   });
 
   it('tells a transpose from a reshape, and another dtype', async () => {
