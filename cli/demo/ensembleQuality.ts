@@ -4,6 +4,7 @@ import {
   type Ensemble,
   gaussianNoise,
   type Judgement,
+  nearestClusters,
   openJudge,
   type Sampled,
   sampleEnsemble,
@@ -43,12 +44,18 @@ export async function measureQuality(
   const measure = async (variant: RoutingVariant, top: number): Promise<VariantQuality> => {
     onVariant?.(variant);
     const started = performance.now();
-    const sampled = await sampleEnsemble(ensemble, noise, { labels, guidance: 1, steps, top });
+    const nearest: number[][] = [];
+    const sampling = { labels, guidance: 1, steps, top };
+    const sampled = await sampleEnsemble(ensemble, noise, sampling, {
+      onEstimate: (step, estimate) => {
+        nearest[step] = nearestClusters(ensemble, estimate);
+      },
+    });
     const seconds = (performance.now() - started) / 1000;
     const rows = sampled.trace.flatMap(({ calls }) => calls).reduce((sum, call) => sum + call.rows.length, 0);
     return {
       judgement: await judgeSamples(options, sampled, labels),
-      alignment: alignment(ensemble, sampled),
+      alignment: alignment(ensemble, sampled, nearest),
       expertsPerStep: rows / (samples * sampled.trace.length),
       seconds,
     };

@@ -17,14 +17,30 @@ export interface Alignment {
   readonly table: readonly { readonly pairs: number; readonly distances: readonly number[] | null }[];
 }
 
-/** Expert-data alignment of a run. @throws ZkLoraError `USAGE` for an ensemble without centroids */
-export function alignment({ centroids }: Ensemble, { samples, trace, estimates }: Sampled): Alignment {
-  const values = centroids[0]?.length;
-  if (values === undefined) throw new ZkLoraError('USAGE', 'the ensemble names no centroids');
-  const count = samples.length / values;
-  const distancesOf = (all: Float32Array, row: number) =>
-    centroids.map((centroid) => distance(all.subarray(row * values, (row + 1) * values), centroid));
-  const finals = Array.from({ length: count }, (_, row) => distancesOf(samples, row));
+/**
+ * The expert with the nearest centroid, for each sample.
+ *
+ * @param samples `[samples, values]`
+ * @throws ZkLoraError `USAGE` for an ensemble without centroids
+ */
+export function nearestClusters(ensemble: Ensemble, samples: Float32Array): number[] {
+  return centroidDistances(ensemble, samples).map(indexOfSmallest);
+}
+
+/**
+ * Expert-data alignment of a run.
+ *
+ * @param nearestToEstimates {@link nearestClusters} of each step's estimate, see `SampleHooks.onEstimate`
+ * @throws ZkLoraError `USAGE` for an ensemble without centroids
+ */
+export function alignment(
+  ensemble: Ensemble,
+  { samples, trace }: Sampled,
+  nearestToEstimates: readonly (readonly number[])[],
+): Alignment {
+  const { centroids } = ensemble;
+  const finals = centroidDistances(ensemble, samples);
+  const count = finals.length;
   const nearest = finals.map(indexOfSmallest);
   const byTime = [0, 1, 2].map(() => ({ right: 0, pairs: 0 }));
   const table = centroids.map(() => ({ pairs: 0, sums: centroids.map(() => 0) }));
@@ -35,7 +51,7 @@ export function alignment({ centroids }: Ensemble, { samples, trace, estimates }
     for (const [row, leader] of leaders.entries()) {
       part.pairs += 1;
       if (leader === nearest[row]) part.right += 1;
-      if (leader === indexOfSmallest(distancesOf(estimates[step]!, row))) toEstimate += 1;
+      if (leader === nearestToEstimates[step]?.[row]) toEstimate += 1;
       const entry = table[leader]!;
       entry.pairs += 1;
       for (const [k, far] of finals[row]!.entries()) entry.sums[k]! += far;
@@ -52,6 +68,15 @@ export function alignment({ centroids }: Ensemble, { samples, trace, estimates }
       distances: entry.pairs === 0 ? null : entry.sums.map((sum) => sum / entry.pairs),
     })),
   };
+}
+
+/** `[samples]` of `[experts]`. */
+function centroidDistances({ centroids }: Ensemble, samples: Float32Array): number[][] {
+  const values = centroids[0]?.length;
+  if (values === undefined) throw new ZkLoraError('USAGE', 'the ensemble names no centroids');
+  return Array.from({ length: samples.length / values }, (_, row) =>
+    centroids.map((centroid) => distance(samples.subarray(row * values, (row + 1) * values), centroid)),
+  );
 }
 
 /** The expert with the largest weight for each sample. */

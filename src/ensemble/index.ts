@@ -1,4 +1,4 @@
-export { type Alignment, alignment } from './alignment.js';
+export { type Alignment, alignment, nearestClusters } from './alignment.js';
 export { expertClean, type Noisy, routerLogits } from './denoise.js';
 export {
   type EnsembleFile,
@@ -17,6 +17,7 @@ export { parseRunPlan, parseRunTrace, planDigest, planId, type RunPlan, type Run
 export {
   type ExpertCall,
   type Sampled,
+  type SampleHooks,
   type Sampling,
   type StepTrace,
   sampleEnsemble,

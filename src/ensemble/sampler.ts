@@ -45,14 +45,14 @@ export interface SampleHooks {
   /** Decides the routing of a step from the router's shares `[samples, experts]`; the `top` largest without it. */
   readonly route?: (step: number, shares: Float64Array) => readonly ExpertCall[];
   readonly onStep?: (step: number, total: number) => void;
+  /** Sees the mixed x0 of each step, `[samples, values]`; none but the last is kept. */
+  readonly onEstimate?: (step: number, estimate: Float32Array) => void;
 }
 
 export interface Sampled {
   /** Row-major `[samples, values]`. */
   readonly samples: Float32Array;
   readonly trace: readonly StepTrace[];
-  /** The mixed x0 of each step, `[steps + 1]` of `[samples, values]`. */
-  readonly estimates: readonly Float32Array[];
 }
 
 /**
@@ -72,8 +72,8 @@ export async function sampleEnsemble(
   const values = sampleValues(ensemble.description);
   const times = stepTimes(sampling.steps);
   const trace: StepTrace[] = [];
-  const estimates: Float32Array[] = [];
   let x = noise;
+  let estimate = noise;
   for (const [step, time] of times.entries()) {
     hooks.onStep?.(step, times.length);
     const noisy: Noisy = { x, rows: samples, t: time, labels: sampling.labels };
@@ -100,11 +100,12 @@ export async function sampleEnsemble(
       }
     }
     trace.push({ step, time, calls });
-    estimates.push(Float32Array.from(mixed));
+    estimate = Float32Array.from(mixed);
+    hooks.onEstimate?.(step, estimate);
     const next = times[step + 1];
     if (next !== undefined) x = x.map((value, i) => value + ((next - time) * (value - mixed[i]!)) / time);
   }
-  return { samples: estimates.at(-1)!, trace, estimates };
+  return { samples: estimate, trace };
 }
 
 /** Flow times of `steps` Euler steps, ends included, in float32. */

@@ -52,7 +52,9 @@ describe.each<TaskName>(['image', 'video'])('%s ensemble against torch', (task) 
             }),
           ),
     );
-    const { samples, estimates, trace } = await sampleEnsemble(
+    let last: Float32Array | undefined;
+    const steps: number[] = [];
+    const { samples, trace } = await sampleEnsemble(
       ensemble,
       await oracle.tensor('x'),
       {
@@ -62,6 +64,10 @@ describe.each<TaskName>(['image', 'video'])('%s ensemble against torch', (task) 
         top: oracle.trajectories[kind].top,
       },
       {
+        onEstimate: (step, estimate) => {
+          steps.push(step);
+          last = estimate;
+        },
         deltas: (expert) => {
           const modules = adapters.get(expert);
           return (
@@ -92,7 +98,9 @@ describe.each<TaskName>(['image', 'video'])('%s ensemble against torch', (task) 
     }
     expect(maxDifference(routed, weights)).toBeLessThan(TOLERANCE);
     expect(maxDifference(samples, await oracle.tensor(`${kind}Final`))).toBeLessThan(TOLERANCE);
-    expect(estimates).toHaveLength(oracle.steps + 1);
+    expect(steps).toEqual(trace.map(({ step }) => step));
+    expect(steps).toHaveLength(oracle.steps + 1);
+    expect(last).toEqual(samples);
   });
 
   it('judges frames as torch does', async () => {
