@@ -1,14 +1,16 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { adapterId } from '../src/adapter/index.js';
+import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
+import { sha256OfFile } from '../src/checkpoint/confined.js';
 import {
+  type AdapterLineageQuestion,
   digestCheckpoint,
   type LineageNode,
   type LineagePolicy,
   type LineageReason,
   type ModelAtHand,
   parseLineagePolicy,
+  readLineageHead,
   readSigningKey,
+  readStore,
   type SigningKey,
 } from '../src/checkpoint/index.js';
 import { MAX_MANIFEST_BYTES } from '../src/checkpoint/limits.js';
@@ -54,9 +56,23 @@ export async function loadModelAtHand(path: string, terminal: Terminal): Promise
     terminal.progress('hashing the model', done, total),
   );
   if (container !== 'onnx') throw new ZkLoraError('USAGE', 'the model of a session is an .onnx file');
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece);
-  return { sha256: hash.digest('hex'), tensors };
+  return { sha256: await sha256OfFile(path, 'model'), tensors };
+}
+
+/** What a store says of an adapter now, and the policy to judge it by. */
+export async function adapterQuestion(
+  store: string,
+  policy: LineagePolicy,
+  { lineageDigest }: AdapterCommitment,
+  model?: ModelAtHand,
+): Promise<Omit<AdapterLineageQuestion, 'adapter'>> {
+  return {
+    policy,
+    files: await readStore(store),
+    head: readLineageHead(store, lineageDigest),
+    now: Date.now(),
+    ...(model === undefined ? {} : { model }),
+  };
 }
 
 /** Text of others for a terminal: one line without control and direction characters. */

@@ -6,8 +6,6 @@ import {
   type BoundVerdict,
   drawingOf,
   drawTree,
-  readLineageHead,
-  readStore,
   verifyWithLineage,
 } from '../src/checkpoint/index.js';
 import { openParameters } from '../src/circuit/index.js';
@@ -17,7 +15,7 @@ import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadProof } from './inputs.js';
-import { describeReason, loadLineagePolicy, loadModelAtHand } from './lineageInputs.js';
+import { adapterQuestion, describeReason, loadLineagePolicy, loadModelAtHand } from './lineageInputs.js';
 import { checkRegistration, describeRegistration } from './registration.js';
 import { formatBytes, type Terminal } from './terminal.js';
 
@@ -179,13 +177,7 @@ async function lineageOf(
     throw new ZkLoraError('USAGE', 'a lineage is judged with both --policy and --lineage');
   }
   const model = base === undefined ? undefined : await loadModelAtHand(base, terminal);
-  return {
-    policy: await loadLineagePolicy(policy),
-    files: await readStore(lineage),
-    head: readLineageHead(lineage, adapter.lineageDigest),
-    now: Date.now(),
-    ...(model === undefined ? {} : { model }),
-  };
+  return adapterQuestion(lineage, await loadLineagePolicy(policy), adapter, model);
 }
 
 function describeBound(bound: BoundVerdict | undefined, { base }: Options): string[] {

@@ -1,4 +1,4 @@
-import { cp, mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type AdapterCommitment, adapterId } from '../../src/adapter/index.js';
 import { bytesToHex } from '../../src/bytes.js';
@@ -11,8 +11,8 @@ import {
   drawMermaid,
   drawSvg,
   drawTree,
+  type Envelope,
   edgesStatement,
-  envelopeId,
   formatTime,
   type ImportedEnsemble,
   importEnsemble,
@@ -20,58 +20,74 @@ import {
   type LineagePolicy,
   type LineageVerdict,
   parseEnsembleDescription,
-  parseEnvelope,
   RELATIONS,
   readStore,
-  type StoredFile,
-  serializeEnvelope,
   serializeStatement,
   signEnvelope,
+  verifyAdapterLineage,
   verifyLineage,
 } from '../../src/checkpoint/index.js';
 import { writeFileAtomic } from '../../src/files.js';
 import { generateKeyPair } from '../../src/inference/index.js';
+import { adapterQuestion } from '../lineageInputs.js';
 import type { EnsemblePlaces } from './ensembleParts.js';
+
+/** An ensemble whose maker imported and signed it. */
+export interface SignedEnsemble {
+  readonly imported: ImportedEnsemble;
+  /** Public key of the maker. */
+  readonly maker: Uint8Array;
+}
 
 /** The signed history of an ensemble and of its adapters, and what the user's policy says of it. */
 export interface SignedLineage {
   readonly imported: ImportedEnsemble;
   readonly policy: LineagePolicy;
-  readonly files: readonly StoredFile[];
-  readonly subjects: readonly LineageNode[];
+  /** Secret keys of the contributors, by expert. */
+  readonly contributors: ReadonlyMap<number, Uint8Array>;
   /** One walk over all adapters and members. */
   readonly whole: LineageVerdict;
 }
 
-/**
- * The ensemble's maker imports its folder and signs it; each contributor signs which expert its adapter is an adapter of; the
- * user trusts these keys for these roles and draws the whole.
- */
-export async function signLineage(
-  places: EnsemblePlaces,
-  commitments: ReadonlyMap<number, AdapterCommitment>,
-): Promise<SignedLineage> {
-  const now = Date.now();
-  const issuedAt = formatTime(now);
+/** The ensemble's maker imports its folder and signs it: what the adapters' lineage heads will list. */
+export async function signEnsemble(places: EnsemblePlaces): Promise<SignedEnsemble> {
+  const issuedAt = formatTime(Date.now());
   await mkdir(places.lineage, { recursive: true });
   const description = parseEnsembleDescription(new Uint8Array(await readFile(places.description)));
   const parentFolder = dirname(places.description);
   const imported = await importEnsemble({ folder: places.model, description, parentFolder, issuedAt });
   const maker = generateKeyPair();
-  const contributors: ReturnType<typeof key>[] = [];
   for (const statement of imported.statements) {
     await addToStore(places.lineage, signEnvelope(serializeStatement(statement), [maker.secretKey]));
   }
+  return { imported, maker: maker.publicKey };
+}
+
+/** A contributor's statement that an adapter is one of a checkpoint. */
+export function signAdapter(commitment: AdapterCommitment, base: string, secretKey: Uint8Array): Envelope {
+  const subject: LineageNode = { kind: 'adapter', digest: adapterId(commitment) };
+  const parents: LineageNode[] = [{ kind: 'checkpoint', digest: base }];
+  const edges = [{ subject, relation: 'adapter-of' as const, parents, step: null }];
+  return signEnvelope(serializeStatement(edgesStatement(edges, formatTime(Date.now()))), [secretKey]);
+}
+
+/**
+ * Each contributor signs which expert its registered adapter is an adapter of; the user trusts these keys for these roles and
+ * judges the whole.
+ */
+export async function signAdapters(
+  places: EnsemblePlaces,
+  { imported, maker }: SignedEnsemble,
+  commitments: ReadonlyMap<number, AdapterCommitment>,
+): Promise<SignedLineage> {
+  const contributors = new Map<number, Uint8Array>();
+  const keys = [key('ensemble maker', maker, ['maker'])];
   for (const [expert, commitment] of commitments) {
-    const subject: LineageNode = { kind: 'adapter', digest: adapterId(commitment) };
-    const parent: LineageNode = { kind: 'checkpoint', digest: imported.manifest.experts[expert]!.digest };
-    const statement = edgesStatement(
-      [{ subject, relation: 'adapter-of', parents: [parent], step: null }],
-      issuedAt,
-    );
     const { secretKey, publicKey } = generateKeyPair();
-    await addToStore(places.lineage, signEnvelope(serializeStatement(statement), [secretKey]));
-    contributors.push(key(`contributor of expert ${expert}`, publicKey, ['contributor']));
+    const base = imported.manifest.experts[expert]!.digest;
+    await addToStore(places.lineage, signAdapter(commitment, base, secretKey));
+    contributors.set(expert, secretKey);
+    keys.push(key(`contributor of expert ${expert}`, publicKey, ['contributor']));
   }
   const sources = imported.manifest.experts.flatMap(({ parents }) =>
     parents.flatMap((parent) => parent.parents),
@@ -83,7 +99,7 @@ export async function signLineage(
       maker: ['manifest', ...RELATIONS.filter((relation) => relation !== 'adapter-of')],
       contributor: ['adapter-of'],
     },
-    keys: [key('ensemble maker', maker.publicKey, ['maker']), ...contributors],
+    keys,
     allowedRoots: [{ kind: 'ensemble', digest: imported.digest }, ...sources],
     requiredRelations: [],
     maximumDepth: 8,
@@ -92,17 +108,18 @@ export async function signLineage(
     forbiddenLicences: [],
   });
   await writeFileAtomic(places.policy, `${JSON.stringify(policy, null, 2)}\n`);
-  const files = await readStore(places.lineage);
-  const subjects: LineageNode[] = [
-    ...[...commitments.values()].map((each) => ({ kind: 'adapter' as const, digest: adapterId(each) })),
-    ...[...imported.manifest.experts, imported.manifest.router].map(({ digest }) => ({
-      kind: 'checkpoint' as const,
-      digest,
-    })),
-  ];
   const listings = await listingsOf(places, imported);
-  const verdicts = subjects.map((subject) => verifyLineage({ subject, files, policy, now, listings }));
-  return { imported, policy, files, subjects, whole: union(verdicts) };
+  const verdicts: LineageVerdict[] = [];
+  for (const adapter of commitments.values()) {
+    const question = await adapterQuestion(places.lineage, policy, adapter);
+    verdicts.push(verifyAdapterLineage({ ...question, listings, adapter }));
+  }
+  const files = await readStore(places.lineage);
+  for (const { digest } of [...imported.manifest.experts, imported.manifest.router]) {
+    const subject: LineageNode = { kind: 'checkpoint', digest };
+    verdicts.push(verifyLineage({ subject, files, policy, now: Date.now(), listings }));
+  }
+  return { imported, policy, contributors, whole: union(verdicts) };
 }
 
 function key(name: string, publicKey: Uint8Array, roles: readonly string[]) {
@@ -160,45 +177,4 @@ export async function drawLineage(places: EnsemblePlaces, { whole }: SignedLinea
   await write('lineage.html', drawHtml(drawing, whole));
   await write('lineage.mmd', drawMermaid(drawing));
   return drawTree(drawing);
-}
-
-/**
- * Somebody turns an adapter-of edge to another expert: once in the file as it lies, once with the file renamed to fit.
- * Returns whether the adapter's lineage fails both times.
- */
-export async function tryTamperedEdge(
-  places: EnsemblePlaces,
-  { imported, files, policy, subjects }: SignedLineage,
-  expert: number,
-): Promise<{ rejected: boolean; reasons: string[] }> {
-  const own = imported.manifest.experts[expert]!.digest;
-  const other = imported.manifest.experts[(expert + 1) % imported.manifest.experts.length]!.digest;
-  const subject = subjects[0]!;
-  const forged = files.map((file) => {
-    const envelope = parseEnvelope(file.bytes);
-    const text = new TextDecoder().decode(envelope.payload);
-    if (!text.includes('"adapter-of"') || !text.includes(subject.digest)) return { file, bytes: file.bytes };
-    const payload = new TextEncoder().encode(text.replaceAll(own, other));
-    return { file, bytes: serializeEnvelope({ ...envelope, payload }) };
-  });
-  const stores = [
-    forged.map(({ file, bytes }) => ({ id: file.id, bytes })),
-    forged.map(({ bytes }) => ({ id: envelopeId(bytes), bytes })),
-  ];
-  const folder = join(places.frauds, 'lineage-with-turned-edge');
-  await cp(places.lineage, folder, { recursive: true });
-  for (const { id, bytes } of stores[1]!) {
-    await writeFileAtomic(join(folder, `${id}.dsse.json`), bytes, { overwrite: true });
-  }
-  const verdicts = stores.map((store) => verifyLineage({ subject, files: store, policy, now: Date.now() }));
-  return {
-    rejected: verdicts.every(({ valid }) => !valid),
-    reasons: [
-      ...new Set(
-        verdicts.flatMap(({ failures, edges, ignored }) =>
-          [...failures, ...edges.flatMap(({ reasons }) => reasons), ...ignored].map(({ code }) => code),
-        ),
-      ),
-    ],
-  };
 }

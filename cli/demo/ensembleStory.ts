@@ -1,41 +1,29 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AdapterCommitment } from '../../src/adapter/index.js';
-import { type Engine, loadEngine } from '../../src/algebra/index.js';
-import { openParameters, type ParameterStore } from '../../src/circuit/index.js';
+import { loadEngine } from '../../src/algebra/index.js';
+import { openParameters } from '../../src/circuit/index.js';
 import {
-  checkSignedEnsemble,
   type Ensemble,
   type EnsembleRun,
   gaussianNoise,
-  openEnsemble,
-  runEnsemble,
-  type ServedAdapter,
+  openSignedEnsemble,
   sampleEnsemble,
   sampleValues,
-  sessionFolder,
-  verifyEnsembleRun,
 } from '../../src/ensemble/index.js';
 import { ZkLoraError } from '../../src/errors.js';
 import { writeFileAtomic } from '../../src/files.js';
-import { connectContributor, openSessionRecord, parseAddress } from '../../src/inference/index.js';
-import { verifyProof, verifyRegistration } from '../../src/protocol/index.js';
-import { runZklora, ZkloraProcess } from '../childProcess.js';
+import { runZklora } from '../childProcess.js';
 import { loadCommitment } from '../inputs.js';
 import type { Terminal } from '../terminal.js';
-import { trySwappedExpert } from './ensembleFrauds.js';
-import { drawLineage, signLineage, tryTamperedEdge, verifiedEdges } from './ensembleLineage.js';
+import { trySwappedExpert, tryTamperedEdge } from './ensembleFrauds.js';
+import { drawLineage, signAdapters, signEnsemble, verifiedEdges } from './ensembleLineage.js';
 import { ENSEMBLE_TASKS, type EnsemblePlaces, type EnsembleTask, ensemblePlaces } from './ensembleParts.js';
 import { measureQuality } from './ensembleQuality.js';
 import { type EnsemblePart, type EnsembleSummary, summarise } from './ensembleReport.js';
+import { runAndProve, type Tools, verifyOptions, verifyWhole } from './ensembleRun.js';
 import { makeDemoFolder } from './folder.js';
 import { framesOf, pictureOf } from './picture.js';
-
-interface Tools {
-  readonly terminal: Terminal;
-  readonly engine: Engine;
-  readonly parameters: ParameterStore;
-}
 
 /** Tells the story of both bundled ensembles: this process is the user, every contributor is a process of its own. */
 export async function runEnsembleDemo(options: {
@@ -66,18 +54,19 @@ async function tellOne(tools: Tools, task: EnsembleTask, places: EnsemblePlaces)
   const tell = (what: string) => (done?: number, total?: number) =>
     terminal.progress(`${task.name}: ${what}`, done, total);
   await mkdir(places.pictures, { recursive: true });
-  tell('contributors register their adapters')();
+  tell('the maker imports and signs the ensemble')();
+  const signed = await signEnsemble(places);
+  tell('contributors register their adapters for its lineage')();
   const commitments = await registerAll(task, places);
   tell('signing and verifying the lineage')();
-  const lineage = await signLineage(places, commitments);
+  const lineage = await signAdapters(places, signed, commitments);
   if (!lineage.whole.valid) {
     throw new ZkLoraError('INTERNAL', `the lineage was refused: ${lineage.whole.failures[0]?.message}`);
   }
-  await checkSignedEnsemble(places.model, lineage.imported.manifest);
   terminal.note(await drawLineage(places, lineage));
 
   const modules = new Map([...commitments].map(([expert, { modules: each }]) => [expert, each]));
-  const ensemble = await openEnsemble(places.model, modules);
+  const ensemble = await openSignedEnsemble(places.model, lineage.imported.manifest, modules);
   try {
     const { labels, guidance, steps, seed, samples } = task;
     const noise = gaussianNoise(seed, samples * sampleValues(ensemble.description));
@@ -85,11 +74,7 @@ async function tellOne(tools: Tools, task: EnsembleTask, places: EnsemblePlaces)
     const base = await sampleEnsemble(ensemble, noise, { labels, guidance, steps, top: 1 });
     const proven = await runAndProve(tools, task, places, ensemble, commitments);
 
-    tell('running the plan again on the recorded deltas')();
-    const started = performance.now();
-    const replayed = await verifyEnsembleRun({ dir: places.run, ensemble, adapters: commitments });
-    const replaySeconds = (performance.now() - started) / 1000;
-    if (!replayed.valid) throw new ZkLoraError('INTERNAL', `the honest run was refused: ${replayed.message}`);
+    const verified = await verifyWhole(tools, task, places, ensemble, lineage, proven.proofs, commitments);
 
     const expert = task.adapted[0]!;
     tell('frauds')();
@@ -101,8 +86,9 @@ async function tellOne(tools: Tools, task: EnsembleTask, places: EnsemblePlaces)
       expert,
     );
     terminal.note(`swapped expert: ${swapped.codes.join(', ')}`);
-    const turned = await tryTamperedEdge(places, lineage, expert);
-    terminal.note(`tampered edge: ${turned.reasons.join(', ')}`);
+    const session = await verifyOptions(tools, places, proven.proofs, commitments, expert);
+    const turned = await tryTamperedEdge(places, lineage, session, expert);
+    terminal.note(`tampered edge: ${turned.codes.join(', ')}`);
     const quality = await measureQuality({
       ensemble,
       judge: places.judge,
@@ -116,9 +102,8 @@ async function tellOne(tools: Tools, task: EnsembleTask, places: EnsemblePlaces)
       adaptedExperts: task.adapted,
       samples,
       steps: proven.run.trace.length,
-      calls: replayed.calls,
       ...proven.figures,
-      replaySeconds,
+      ...verified,
       ...changeBy(base.samples, proven.run, new Set(task.adapted)),
       lineageEdges: verifiedEdges(lineage.whole),
       swappedExpertRejected: swapped.rejected,
@@ -131,7 +116,7 @@ async function tellOne(tools: Tools, task: EnsembleTask, places: EnsemblePlaces)
   }
 }
 
-/** Each contributor registers its adapter for its expert's file; the user pins what they publish. */
+/** Each contributor registers its adapter for its expert's file and its lineage; the user pins what they publish. */
 async function registerAll(
   task: EnsembleTask,
   places: EnsemblePlaces,
@@ -143,88 +128,12 @@ async function registerAll(
       ...['--adapter', places.adapter(expert)],
       ...['--base', join(places.model, `expert_${expert}`, 'model.onnx')],
       ...['--parameters', places.parameters, '--out', places.contributor(expert)],
+      ...['--lineage', places.lineage],
     ]);
     await copyFile(join(places.contributor(expert), 'adapter.zkl.json'), places.pinned(expert));
     commitments.set(expert, await loadCommitment(places.pinned(expert)));
   }
   return commitments;
-}
-
-type Figures = Pick<
-  EnsemblePart,
-  'tokens' | 'proofBytes' | 'sampleSeconds' | 'proveSeconds' | 'verifySeconds'
->;
-
-/** Samples with the contributors' adapters; then every contributor proves and the user verifies. */
-async function runAndProve(
-  { terminal, engine, parameters }: Tools,
-  task: EnsembleTask,
-  places: EnsemblePlaces,
-  ensemble: Ensemble,
-  commitments: ReadonlyMap<number, AdapterCommitment>,
-): Promise<{ run: EnsembleRun; figures: Figures }> {
-  const servers = [...commitments.keys()].map((expert) => serve(places, expert));
-  const adapters: ServedAdapter[] = [];
-  try {
-    for (const [i, [expert, commitment]] of [...commitments].entries()) {
-      const { address } = await servers[i]!.next();
-      const client = await connectContributor({ address: parseAddress(address as string) });
-      adapters.push({ expert, commitment, client });
-    }
-    const begun = performance.now();
-    const { labels, guidance, steps, seed, samples } = task;
-    const run = await runEnsemble({
-      ...{ ensemble, adapters, dir: places.run, labels, guidance, steps, seed, samples, top: 1 },
-      onStep: (step, total) => terminal.progress(`${task.name}: samples with remote adapters`, step, total),
-    });
-    const sampled = performance.now();
-    const figures = { tokens: 0, proofBytes: 0, proveSeconds: 0, verifySeconds: 0 };
-    for (const [expert, { session }] of run.sessions) {
-      const commitment = commitments.get(expert)!;
-      const started = performance.now();
-      const proof = await session.prove(({ step }) =>
-        terminal.progress(`${task.name}: contributor of expert ${expert} proves: ${step}`),
-      );
-      const proved = performance.now();
-      await writeFileAtomic(join(sessionFolder(places.run, expert), 'proof.zkl'), proof);
-      const common = {
-        engine,
-        parameters: parameters.set,
-        adapter: commitment,
-        allowDevelopmentParameters: true,
-      };
-      const registration = await verifyRegistration(common);
-      const record = await openSessionRecord(sessionFolder(places.run, expert));
-      const verdict = await verifyProof({
-        ...common,
-        verificationKeys: parameters.vkey,
-        session: record,
-        proof,
-      });
-      for (const each of [registration, verdict]) {
-        if (!each.valid) throw new ZkLoraError('INTERNAL', `an honest proof was refused: ${each.message}`);
-      }
-      figures.tokens += verdict.valid ? verdict.tokens : 0;
-      figures.proofBytes += proof.length;
-      figures.proveSeconds += (proved - started) / 1000;
-      figures.verifySeconds += (performance.now() - proved) / 1000;
-    }
-    return { run, figures: { ...figures, sampleSeconds: (sampled - begun) / 1000 } };
-  } finally {
-    for (const { client } of adapters) client.close();
-    for (const server of servers) server.stop();
-    for (const server of servers) await server.exitCode();
-  }
-}
-
-function serve(places: EnsemblePlaces, expert: number): ZkloraProcess {
-  const folder = places.contributor(expert);
-  return new ZkloraProcess([
-    'serve',
-    ...['--adapter', places.adapter(expert), '--parameters', places.parameters],
-    ...['--commitment', join(folder, 'adapter.zkl.json'), '--secret', join(folder, 'adapter.secret')],
-    ...['--sessions', join(folder, 'sessions'), '--listen', '127.0.0.1:0'],
-  ]);
 }
 
 /** How far the adapters moved the samples that they took part in. */

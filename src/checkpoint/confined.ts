@@ -2,7 +2,9 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { quoted } from '../adapter/quoted.js';
+import { bytesToHex } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { createSha256 } from '../sha256.js';
 
 /** An open regular file, read at positions. */
 export interface OpenFile {
@@ -46,6 +48,18 @@ export async function openConfined(folder: string, name: string, what: string): 
     if (stats.isSymbolicLink()) throw escapes(name, what, 'leads through a symbolic link');
   }
   return openWith(path, what, constants.O_NOFOLLOW);
+}
+
+/** SHA-256 of a whole file, hex. @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE` */
+export async function sha256OfFile(path: string, what: string): Promise<string> {
+  const file = await openRegular(path, what);
+  try {
+    const hash = createSha256();
+    await streamRange(file, 0, file.size, (piece) => hash.update(piece));
+    return bytesToHex(hash.digest());
+  } finally {
+    await file.handle.close();
+  }
 }
 
 /**

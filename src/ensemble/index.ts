@@ -23,5 +23,11 @@ export {
   sampleEnsemble,
   stepTimes,
 } from './sampler.js';
-export { checkSignedEnsemble } from './signed.js';
+export { checkSignedEnsemble, openSignedEnsemble } from './signed.js';
+export {
+  type ProvenRunReason,
+  type ProvenRunToVerify,
+  type ProvenRunVerdict,
+  verifyProvenRun,
+} from './verifyProvenRun.js';
 export { type RunReason, type RunToVerify, type RunVerdict, verifyEnsembleRun } from './verifyRun.js';

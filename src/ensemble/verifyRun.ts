@@ -13,7 +13,7 @@ import { gaussianNoise } from './noise.js';
 import { checkRouting, REPLAY_TOLERANCE, ReplayMismatch, replayPass } from './replay.js';
 import { PLAN_FILE, SAMPLES_FILE, sessionFolder, TRACE_FILE } from './run.js';
 import { parseRunPlan, parseRunTrace, planId, type RunPlan, type RunTrace, traceDigest } from './runFiles.js';
-import { sampleEnsemble } from './sampler.js';
+import { sampleEnsemble, stepTimes } from './sampler.js';
 
 export type RunReason =
   /** The plan is for another ensemble, or for other adapters than the pinned ones. */
@@ -34,7 +34,10 @@ export type RunVerdict =
       readonly valid: true;
       readonly steps: number;
       readonly calls: number;
-      readonly unproven: readonly number[];
+      /** Experts whose adapter was never asked: no session, and nothing to prove. */
+      readonly unused: readonly number[];
+      /** Digests of the sessions whose deltas the run was made with; each needs a proof. */
+      readonly sessions: readonly { readonly expert: number; readonly digest: string }[];
     }
   | { readonly valid: false; readonly reason: RunReason; readonly message: string };
 
@@ -49,7 +52,8 @@ export interface RunToVerify {
 
 /**
  * Runs a recorded run again with its recorded deltas: plan, models and deltas must give the recorded activations, routing
- * decisions and samples. That the deltas are those of the committed weights is for each session's proof to show.
+ * decisions and samples. That the deltas are those of the committed weights is for each session's proof to show: see
+ * `verifyProvenRun`.
  *
  * @throws ZkLoraError `ENSEMBLE_MALFORMED`, `SESSION_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE`
  */
@@ -107,8 +111,15 @@ function checkTrace(trace: RunTrace, plan: RunPlan, samples: Uint8Array): RunVer
   if (!isSignedBy(hexToBytes(trace.signature), digest, hexToBytes(trace.userKey))) {
     return no('TRACE_DIFFERS', "the user's signature does not fit the trace");
   }
-  if (trace.steps.length !== plan.steps + 1)
-    return no('TRACE_DIFFERS', 'the trace has another number of steps');
+  const times = stepTimes(plan.steps);
+  if (trace.steps.length !== times.length || trace.steps.some(({ time }, i) => time !== times[i])) {
+    return no('TRACE_DIFFERS', 'the trace has other steps or times than the plan');
+  }
+  const adapted = new Set(plan.adapters.map(({ expert }) => expert));
+  const calls = trace.steps.flatMap((step) => step.calls);
+  if (calls.some(({ expert, call }) => (call !== null) !== adapted.has(expert))) {
+    return no('TRACE_DIFFERS', 'the trace numbers other calls than those of the experts with an adapter');
+  }
   if (bytesToHex(sha256(samples)) !== trace.samples) {
     return no('SAMPLES_DIFFER', 'the samples are not those of the trace');
   }
@@ -179,8 +190,8 @@ async function replay(
     // values lie in [-1, 1]
     samples.every((value, i) => Math.abs(value - view.getFloat32(4 * i, true)) <= REPLAY_TOLERANCE);
   if (!isSame) return no('SAMPLES_DIFFER', 'the samples do not follow from the plan and the recorded deltas');
-  const unproven = plan.adapters.map(({ expert }) => expert).filter((expert) => !sessions.has(expert));
-  return { valid: true, steps: trace.steps.length, calls, unproven };
+  const unused = plan.adapters.map(({ expert }) => expert).filter((expert) => !sessions.has(expert));
+  return { valid: true, steps: trace.steps.length, calls, unused, sessions: trace.sessions };
 }
 
 function no(reason: RunReason, message: string): RunVerdict & { valid: false } {

@@ -1,6 +1,7 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { adapterId } from '../../src/adapter/commitment.js';
 import type { AdapterCommitment } from '../../src/adapter/types.js';
 import { bytesToHex, sha256 } from '../../src/bytes.js';
 import {
@@ -10,7 +11,13 @@ import {
   sessionFolder,
   verifyEnsembleRun,
 } from '../../src/ensemble/index.js';
-import { parseRunPlan, parseRunTrace, planId, traceDigest } from '../../src/ensemble/runFiles.js';
+import {
+  parseRunPlan,
+  parseRunTrace,
+  planId,
+  type RunTrace,
+  traceDigest,
+} from '../../src/ensemble/runFiles.js';
 import { openSessionRecord, sign } from '../../src/inference/index.js';
 import { temporaryFolder } from '../inference/fixtures.js';
 import { commitTo, serve, USER } from '../inference/parties.js';
@@ -79,7 +86,8 @@ describe.each<TaskName>(['image', 'video'])('a run of the %s ensemble', (task) =
       valid: true,
       steps: steps + 1,
       calls: trace.steps.flatMap((step) => step.calls).filter(({ call }) => call !== null).length,
-      unproven: [],
+      unused: [],
+      sessions: trace.sessions,
     });
   });
 });
@@ -121,6 +129,13 @@ describe('verifyEnsembleRun', () => {
       [four!, commitments.get(three!)!],
     ]);
     expect(await verify(nothing, crossed)).toBe('PLAN_DIFFERS');
+    // a plan by hand names the pinned adapter of one expert on the other
+    const pinned = commitments.get(three!)!;
+    const moved = edit('plan.json', (plan: object) => ({
+      ...plan,
+      adapters: [{ expert: four, adapterId: adapterId(pinned) }],
+    }));
+    expect(await verify(moved, new Map([[four!, pinned]]))).toBe('WRONG_EXPERT');
 
     // trace and samples
     expect(await verify(edit('trace.json', (trace: object) => ({ ...trace, plan: '00'.repeat(32) })))).toBe(
@@ -137,6 +152,19 @@ describe('verifyEnsembleRun', () => {
       return { steps: [{ ...first!, calls }, ...rest] };
     });
     expect(await verify(rerouted)).toBe('ROUTING_DIFFERS');
+    const editSteps = (change: (step: RunTrace['steps'][number]) => object) =>
+      resigned(({ steps }) => ({ steps: steps.map((step) => ({ ...step, ...change(step) })) }));
+    expect(await verify(editSteps((step) => step))).toBe('valid');
+    expect(await verify(editSteps(({ time }) => ({ time: time - 2 ** -20 })))).toBe('TRACE_DIFFERS');
+    const numbered = (call: (expert: number, given: number | null) => number | null) =>
+      editSteps(({ calls }) => ({
+        calls: calls.map((each) => ({ ...each, call: call(each.expert, each.call) })),
+      }));
+    // a number on an expert without an adapter, and none on one with
+    expect(await verify(numbered((_, given) => given ?? 0))).toBe('TRACE_DIFFERS');
+    expect(await verify(numbered((expert, given) => (expert === ADAPTED.image[0] ? null : given)))).toBe(
+      'TRACE_DIFFERS',
+    );
     expect(await verify((copy) => writeFile(join(copy, 'samples.f32'), new Uint8Array(4 * 192)))).toBe(
       'SAMPLES_DIFFER',
     );
@@ -179,7 +207,7 @@ describe('verifyEnsembleRun', () => {
     };
     const malformed = expect.objectContaining({ code: 'ENSEMBLE_MALFORMED' });
     trace.sessions.length = 0;
-    await expect(attempt({ expert: 3, rows: [0], weights: [1] })).rejects.toEqual(malformed);
+    await expect(attempt({ expert: 3, call: null, rows: [0], weights: [1] })).rejects.toEqual(malformed);
     await expect(attempt({ expert: 1024, rows: [0], weights: [1] })).rejects.toEqual(malformed);
     await expect(attempt({ rows: [2], weights: [1] })).rejects.toEqual(malformed);
     await expect(attempt({ rows: [1, 0], weights: [0.5, 0.5] })).rejects.toEqual(malformed);
