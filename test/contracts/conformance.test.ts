@@ -53,8 +53,7 @@ afterAll(() => engine.terminate());
 
 async function makeSetting(goodDelivery: boolean, native: boolean): Promise<Setting> {
   const world = await World.create();
-  const holders = [contributor, buyer, stranger].map(({ address }) => address);
-  const token = native ? NATIVE_TOKEN : await world.deploy(silentTokenAbi, silentTokenBytecode, [holders]);
+  const token = native ? NATIVE_TOKEN : await deployToken(world);
   const srs = await makeSrs(engine, 512);
   const row = sampleRow(1, 48);
   const wrong = { ...row, values: row.values.map((value, i) => (i === 3 ? value ^ 1 : value)) };
@@ -82,6 +81,17 @@ async function makeSetting(goodDelivery: boolean, native: boolean): Promise<Sett
     start: await world.chain.snapshot(),
     origin,
   };
+}
+
+/** A token of which every party may spend. */
+async function deployToken(world: World): Promise<Address> {
+  const holders = [contributor, buyer, stranger];
+  const addresses = holders.map(({ address }) => address);
+  const token = await world.deploy(silentTokenAbi, silentTokenBytecode, [addresses]);
+  for (const holder of holders) {
+    await world.sendTo(token, silentTokenAbi, holder, 'approve', [world.escrow.contract, 2n ** 200n]);
+  }
+  return token;
 }
 
 /** A fraud proof of a good row, as far as one can be made: F is C, opened correctly. */
