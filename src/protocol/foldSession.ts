@@ -14,6 +14,7 @@ import {
   toLimbs,
   zeroVector,
 } from '../algebra/index.js';
+import { placeOf } from './lanes.js';
 import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
 import { checkCall, type ModuleShape } from './sessionDigest.js';
 import type { Statement, StatementModule } from './statement.js';
@@ -186,8 +187,4 @@ class PointFolder extends Folder implements FoldedAtPoint {
       this.#values.set(place, Fr.add(sum, dotVectors(engine, rows, weights)));
     }
   }
-}
-
-function placeOf({ input, columnOffset }: StatementModule): string {
-  return `${input}:${columnOffset}`;
 }

@@ -10,6 +10,11 @@ export interface Place {
   readonly positions: readonly number[];
 }
 
+/** Names the place of a module: modules with one input at one offset share it. */
+export function placeOf({ input, columnOffset }: StatementModule): string {
+  return `${input}:${columnOffset}`;
+}
+
 /**
  * Sorts the inputs of a statement into lanes: sets of places that do not overlap, so that one polynomial holds all
  * inputs of a lane and another one all of their rows.
@@ -19,8 +24,9 @@ export interface Place {
  */
 export function lanesOf(modules: readonly StatementModule[]): Place[][] {
   const places = new Map<string, Place & { readonly end: number; readonly positions: number[] }>();
-  modules.forEach(({ input, columnOffset, inFeatures }, position) => {
-    const key = `${input}:${columnOffset}`;
+  modules.forEach((module, position) => {
+    const { input, columnOffset, inFeatures } = module;
+    const key = placeOf(module);
     const found = places.get(key);
     if (found) found.positions.push(position);
     else
