@@ -7,6 +7,19 @@ export function toBytes(values: Int16Array | BigInt64Array | Float32Array): Uint
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
+const INT32_MIN = -(2 ** 31);
+
+/** Whether -2^63 is among the values; looks at their words, since BigInts are slow to make. */
+export function holdsInt64Min(values: BigInt64Array): boolean {
+  const words = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+  let at = words.indexOf(INT32_MIN);
+  while (at >= 0) {
+    if (at % 2 === 1 && words[at - 1] === 0) return true;
+    at = words.indexOf(INT32_MIN, at + 1);
+  }
+  return false;
+}
+
 /**
  * `count` int16 values; a copy.
  *

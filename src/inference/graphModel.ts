@@ -4,7 +4,7 @@ import type { ModuleShape } from './targets.js';
 
 /**
  * Answers the activations of one stage with a delta for each module of its inputs, float32
- * `[tokens, outFeatures]`, by module index.
+ * `[tokens, outFeatures]`, by module index. The deltas move to another thread: their arrays are empty afterwards.
  */
 export type ApplyStage = (
   stage: number,
@@ -72,7 +72,7 @@ class WorkerModel implements GraphModel {
       let step = await this.worker.call('start', { model, feeds });
       while (step.kind === 'ask') {
         const deltas = await applyStage(step.stage, step.inputs);
-        step = await this.worker.call('resume', { model, deltas });
+        step = await this.worker.call('resume', { model, deltas }, wholeBuffers(deltas));
       }
       return step.output;
     });
@@ -92,4 +92,14 @@ class WorkerModel implements GraphModel {
     this.last = result;
     return result;
   }
+}
+
+/** Buffers that belong to one delta alone; what shares its buffer with others is copied. */
+function wholeBuffers(deltas: ReadonlyMap<number, Float32Array>): ArrayBuffer[] {
+  const uses = new Map<ArrayBufferLike, number>();
+  for (const { buffer } of deltas.values()) uses.set(buffer, (uses.get(buffer) ?? 0) + 1);
+  const whole = [...deltas.values()].filter(
+    ({ buffer, byteLength }) => byteLength === buffer.byteLength && uses.get(buffer) === 1,
+  );
+  return whole.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer);
 }

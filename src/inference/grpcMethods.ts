@@ -1,7 +1,8 @@
-import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import type { ChannelOptions, MethodDefinition } from '@grpc/grpc-js';
 import { Contributor } from './gen/zklora_pb.js';
-import { MAX_MESSAGE_BYTES } from './limits.js';
+import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES } from './limits.js';
+import { messageBytes } from './messageBytes.js';
 
 /** A method description for grpc-js, made from the generated types. */
 interface RpcMethod<I extends DescMessage, O extends DescMessage> {
@@ -19,16 +20,11 @@ function definition<I extends DescMessage, O extends DescMessage>(
     path: `/${Contributor.typeName}/${method.name}`,
     requestStream: bidirectional || method.methodKind === 'client_streaming',
     responseStream: bidirectional || method.methodKind === 'server_streaming',
-    requestSerialize: (message) => encode(method.input, message),
+    requestSerialize: (message) => messageBytes(method.input, message),
     requestDeserialize: (bytes) => fromBinary(method.input, bytes),
-    responseSerialize: (message) => encode(method.output, message),
+    responseSerialize: (message) => messageBytes(method.output, message),
     responseDeserialize: (bytes) => fromBinary(method.output, bytes),
   };
-}
-
-function encode<D extends DescMessage>(schema: D, message: MessageShape<D>): Buffer {
-  const bytes = toBinary(schema, message);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The service of proto/zklora.proto for grpc-js. */
@@ -44,6 +40,7 @@ export const contributorMethods = {
 export const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
   'grpc.enable_http_proxy': 0,
   // A repeated request would be a second question; the caller decides.
   'grpc.enable_retries': 0,

@@ -3,6 +3,12 @@
 /** One gRPC message: the deltas of a stage of 512 tokens with 16,384 outputs. Larger batches are split by the caller. */
 export const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
 
+/**
+ * Bytes of a stream or connection that may be under way without an answer. HTTP/2's own 64 KiB stop a message of a
+ * stage several times; with more, a sender who is not read could make the other side hold so much more.
+ */
+export const FLOW_WINDOW_BYTES = 2 ** 20;
+
 /** Room in a message for field tags and lengths, per part. */
 export const MESSAGE_OVERHEAD_BYTES = 64;
 

@@ -34,16 +34,18 @@ export class ModelWorker {
     this.worker.on('exit', () => this.fail('the base-model worker ended'));
   }
 
+  /** @param transfer buffers of the body that move instead of being copied */
   call<O extends WorkerOperation>(
     operation: O,
     body: WorkerOperations[O]['request'],
+    transfer: readonly ArrayBuffer[] = [],
   ): Promise<WorkerOperations[O]['response']> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     this.next += 1;
     const id = this.next;
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.worker.postMessage({ id, operation, body } as WorkerRequest);
+      this.worker.postMessage({ id, operation, body } as WorkerRequest, transfer);
     });
   }
 

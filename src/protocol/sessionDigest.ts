@@ -1,5 +1,6 @@
 import { canonicalJson, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { holdsInt64Min } from '../littleEndian.js';
 import { type SessionCall, type SessionHeader, sessionModules } from './session.js';
 
 /** Shape of an adapter module as far as a session depends on it. */
@@ -19,8 +20,6 @@ export const MAX_SESSION_CALLS = 2 ** 20;
 
 /** Power-of-two exponents of activations: wide enough for every float32, narrow enough for float64 products. */
 export const MAX_EXPONENT = 512;
-
-const INT64_MIN = -(2n ** 63n);
 
 function malformed(message: string): ZkLoraError {
   return new ZkLoraError('SESSION_MALFORMED', message);
@@ -56,7 +55,7 @@ export function checkCall(header: SessionHeader, modules: readonly ModuleShape[]
     if (y.length !== tokens * modules[module]!.outFeatures) {
       throw malformed(`deltas of module ${module} do not have the size of their module`);
     }
-    if (y.includes(INT64_MIN)) throw malformed(`a delta of module ${module} is -2^63`);
+    if (holdsInt64Min(y)) throw malformed(`a delta of module ${module} is -2^63`);
   });
 }
 
