@@ -16,6 +16,7 @@ const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CHAIN_MISMATCH',
   'CHAIN_REFUSED',
   'DELIVERY_MISMATCH',
+  'LEAKAGE_BUDGET',
   'OFFER_REFUSED',
   'PARAMETERS_DEVELOPMENT',
 ]);

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'FRAUD_PROOF_MALFORMED'
   | 'JOURNAL_MALFORMED'
   | 'KEYSTORE_MALFORMED'
+  | 'LEDGER_MALFORMED'
   | 'LINEAGE_MALFORMED'
   | 'OFFER_MALFORMED'
   | 'ONNX_MALFORMED'
@@ -43,6 +44,7 @@ export type ErrorCode =
   | 'CHAIN_MISMATCH'
   | 'CHAIN_REFUSED'
   | 'DELIVERY_MISMATCH'
+  | 'LEAKAGE_BUDGET'
   | 'OFFER_REFUSED'
   | 'PARAMETERS_DEVELOPMENT'
   // the world outside (exit 3)

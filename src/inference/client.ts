@@ -24,7 +24,14 @@ import {
 import { contributorMethods } from './grpcMethods.js';
 import { MAX_PROOF_BYTES, MAX_PROOF_MESSAGES } from './limits.js';
 import { type Exchange, RpcChannel } from './rpc.js';
-import { closingMessage, isSignedBy, type KeyPair, openingMessage, sign } from './signatures.js';
+import {
+  closingMessage,
+  isSignedBy,
+  type KeyPair,
+  openingMessage,
+  sign,
+  userOpeningMessage,
+} from './signatures.js';
 
 const INT64_MIN = -(2n ** 63n);
 
@@ -154,6 +161,7 @@ async function openSession(
       userKey: user.publicKey,
       nonce,
       seed,
+      userSignature: sign(userOpeningMessage(header, seed), user.secretKey),
       inputs: inputs.map((users) => ({ modules: [...users] })),
     }),
     timeouts.answer,

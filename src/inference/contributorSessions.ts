@@ -7,6 +7,7 @@ import { ZkLoraError } from '../errors.js';
 import type { Session, SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Clock, systemClock } from './clock.js';
+import type { LeakageGuard } from './leakage/guard.js';
 import {
   IDLE_CHECK_MS,
   MAX_OPEN_SESSIONS,
@@ -18,7 +19,14 @@ import { type ModuleOutput, OpenSession, PendingMemory } from './openSession.js'
 import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
 import type { SessionClosing } from './sessionHeader.js';
-import { closingMessage, isSignedBy, keyPairFromSeed, openingMessage, sign } from './signatures.js';
+import {
+  closingMessage,
+  isSignedBy,
+  keyPairFromSeed,
+  openingMessage,
+  sign,
+  userOpeningMessage,
+} from './signatures.js';
 import type { StageRequest } from './stageRequest.js';
 
 const SESSION_ID_BYTES = 16;
@@ -52,6 +60,10 @@ export interface ContributorState {
   /** Folder that receives one session record for each session. */
   readonly sessionsDir: string;
   readonly prove: ProveSession;
+  /** Counts what answers give away, and refuses beyond a budget; nothing is counted without it. */
+  readonly leakage?: LeakageGuard;
+  /** Public keys, hex, of the users who may open sessions; everybody without it. */
+  readonly allowedUsers?: ReadonlySet<string>;
   /** For idle sessions; the machine's own without it. */
   readonly clock?: Clock;
 }
@@ -62,6 +74,8 @@ export interface OpenRequest {
   readonly nonce: Uint8Array;
   /** Seed of the session's salts. */
   readonly seed: Uint8Array;
+  /** See {@link userOpeningMessage}. */
+  readonly userSignature: Uint8Array;
   readonly inputs: readonly (readonly number[])[];
 }
 
@@ -131,6 +145,7 @@ export class ContributorSessions {
       inputs: request.inputs.map((users) => [...users]),
     };
     checkHeader(header, this.commitment.modules);
+    this.requireUser(header, request);
     this.dropIdle();
     if (this.sessions.size + this.opening >= MAX_OPEN_SESSIONS) {
       throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
@@ -139,13 +154,35 @@ export class ContributorSessions {
     const dir = this.folderOf(sessionId);
     this.opening += 1;
     try {
+      await this.state.leakage?.open(header);
       const record = await createSessionRecord(dir, { header, seed: request.seed }, this.commitment.modules);
-      const session = new OpenSession(record, this.state.modules, this.memory, this.clock.now());
+      const session = new OpenSession(
+        record,
+        this.state.modules,
+        this.memory,
+        this.clock.now(),
+        this.state.leakage,
+      );
       this.sessions.set(sessionId, session);
     } finally {
       this.opening -= 1;
     }
     return { sessionId, signature: sign(openingMessage(header), this.state.secretKey) };
+  }
+
+  /** @throws ZkLoraError `SESSION_MISMATCH` unless the user may ask and holds its key */
+  private requireUser(header: SessionHeader, { seed, userKey, userSignature }: OpenRequest): void {
+    const { allowedUsers } = this.state;
+    if (allowedUsers !== undefined && !allowedUsers.has(header.userKey)) {
+      throw refusal('PERMISSION_DENIED', 'SESSION_MISMATCH', 'this user key is not on the list of users');
+    }
+    if (!isSignedBy(userSignature, userOpeningMessage(header, seed), userKey)) {
+      throw refusal(
+        'INVALID_ARGUMENT',
+        'SESSION_MISMATCH',
+        "the opening lacks the signature of the user's key; the client may be of an older version",
+      );
+    }
   }
 
   /** Answers one stage, see {@link OpenSession.apply}. */

@@ -76,6 +76,7 @@ export {
   keyPairFromSeed,
   openingMessage,
   sign,
+  userOpeningMessage,
   wrongSigner,
 } from './signatures.js';
 export type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';

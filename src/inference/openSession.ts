@@ -5,6 +5,7 @@ import type { ActivationRows, SessionCall, SessionHeader } from '../protocol/ses
 import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
 import { AnsweredJournal, requestDigest } from './answeredJournal.js';
+import type { LeakageGuard } from './leakage/guard.js';
 import { MAX_PENDING_BYTES } from './limits.js';
 import type { SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
@@ -53,6 +54,7 @@ export class OpenSession {
     private readonly modules: readonly QuantizedModule[],
     private readonly memory: PendingMemory,
     public used: number,
+    private readonly leakage?: LeakageGuard,
   ) {
     this.journal = new AnsweredJournal(record.dir, record.header);
     this.tree = new SessionTree(record, modules);
@@ -63,7 +65,7 @@ export class OpenSession {
    * in is recorded before. The stages of the last call are answered again when the request is the same; an
    * answered stage of the call under way with other content breaks the session off.
    *
-   * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `FILE_UNWRITABLE`
+   * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `LEAKAGE_BUDGET`, `FILE_UNWRITABLE`
    */
   async apply(request: StageRequest): Promise<ModuleOutput[]> {
     if (this.isBrokenOff) throw brokenOff();
@@ -74,12 +76,18 @@ export class OpenSession {
     }
     const pending = checkStage(this.record, this.pending, this.modules, request);
     const rows = this.decode(request);
+    const charge = await this.leakage?.charge(
+      this.record.header,
+      request,
+      request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x })),
+    );
     if (this.pending === undefined) {
       this.memory.take(pending.bytes);
       this.pending = pending;
     }
     try {
       const outputs = await this.compute(request, rows);
+      await charge?.written;
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
       await this.journal.append({ call, stage, tokens, inputs, request: digest });

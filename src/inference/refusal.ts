@@ -5,7 +5,12 @@ import { type ErrorCode, ZkLoraError } from '../errors.js';
 export const CODE_METADATA = 'zklora-code';
 
 /** gRPC statuses that a contributor refuses with. */
-export type RefusalStatus = 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'FAILED_PRECONDITION' | 'RESOURCE_EXHAUSTED';
+export type RefusalStatus =
+  | 'INVALID_ARGUMENT'
+  | 'NOT_FOUND'
+  | 'PERMISSION_DENIED'
+  | 'FAILED_PRECONDITION'
+  | 'RESOURCE_EXHAUSTED';
 
 /** A refusal whose message is written for the other side of the wire. */
 export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: string): ZkLoraError {
@@ -14,6 +19,7 @@ export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: str
 
 /** Codes whose messages hold nothing but what the caller sent; all others stay inside. */
 const PUBLIC_STATUS: Partial<Record<ErrorCode, RefusalStatus>> = {
+  LEAKAGE_BUDGET: 'RESOURCE_EXHAUSTED',
   SESSION_MALFORMED: 'INVALID_ARGUMENT',
   SESSION_MISMATCH: 'FAILED_PRECONDITION',
   STATEMENT_INVALID: 'INVALID_ARGUMENT',

@@ -25,6 +25,15 @@ export function openingMessage(header: SessionHeader): Uint8Array {
   return labelledSha256('zklora/open/v1', canonicalJson(header));
 }
 
+/**
+ * What the user signs at the opening: budgets of questions belong to its key, so the key has to be proven.
+ *
+ * @param seed of the session's salts, 32 bytes
+ */
+export function userOpeningMessage(header: SessionHeader, seed: Uint8Array): Uint8Array {
+  return labelledSha256('zklora/open/user/v1', canonicalJson(header), seed);
+}
+
 /** What both sides sign at the end. @param digest session digest, 32 bytes */
 export function closingMessage(digest: Uint8Array): Uint8Array {
   return labelledSha256('zklora/close/v1', digest);

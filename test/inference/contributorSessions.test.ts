@@ -1,10 +1,9 @@
 import { readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { adapterId } from '../../src/adapter/commitment.js';
 import { applyExact } from '../../src/adapter/forward.js';
 import type { QuantizedModule } from '../../src/adapter/types.js';
-import { hexToBytes } from '../../src/bytes.js';
+import { bytesToHex } from '../../src/bytes.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { callBytes } from '../../src/inference/callSizes.js';
 import type { Clock } from '../../src/inference/clock.js';
@@ -17,12 +16,21 @@ import {
 } from '../../src/inference/limits.js';
 import { PendingMemory } from '../../src/inference/openSession.js';
 import { openSessionRecord } from '../../src/inference/record.js';
-import { closingMessage, sign } from '../../src/inference/signatures.js';
+import { closingMessage, keyPairFromSeed, sign } from '../../src/inference/signatures.js';
 import type { StageRequest } from '../../src/inference/stageRequest.js';
 import { toBytes } from '../../src/littleEndian.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { temporaryFolder } from './fixtures.js';
-import { CONTRIBUTOR, commitTo, INPUTS, MODULES, randomModule, randomRows, SEED, USER } from './parties.js';
+import {
+  CONTRIBUTOR,
+  commitTo,
+  INPUTS,
+  MODULES,
+  openRequest,
+  randomModule,
+  randomRows,
+  USER,
+} from './parties.js';
 
 class TestClock implements Clock {
   time = 0;
@@ -49,6 +57,7 @@ interface Options {
   readonly modules?: readonly QuantizedModule[];
   readonly prove?: ProveSession;
   readonly clock?: Clock;
+  readonly allowedUsers?: ReadonlySet<string>;
 }
 
 async function contributor(options: Options = {}) {
@@ -61,19 +70,14 @@ async function contributor(options: Options = {}) {
     sessionsDir,
     prove: options.prove ?? (async () => Uint8Array.of(1)),
     ...(options.clock && { clock: options.clock }),
+    ...(options.allowedUsers && { allowedUsers: options.allowedUsers }),
   });
   onTestFinished(() => sessions.dispose());
   return { sessions, dir: sessionsDir, commitment: sessions.commitment };
 }
 
 async function opened(sessions: ContributorSessions, inputs: readonly (readonly number[])[] = INPUTS) {
-  const { sessionId } = await sessions.open({
-    adapterId: hexToBytes(adapterId(sessions.commitment)),
-    userKey: USER.publicKey,
-    nonce: new Uint8Array(32).fill(9),
-    seed: SEED,
-    inputs,
-  });
+  const { sessionId } = await sessions.open(openRequest(sessions.commitment, { inputs }));
   return sessionId;
 }
 
@@ -118,6 +122,31 @@ const wideStage = (tokens: number): StageRequest => ({
   stage: 0,
   tokens,
   inputs: [{ input: 0, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
+});
+
+describe('the user of a session', () => {
+  it('has to hold the key that budgets belong to', async () => {
+    const { sessions, commitment, dir } = await contributor();
+    const stolen = openRequest(commitment, { signer: CONTRIBUTOR });
+    await expect(sessions.open(stolen)).rejects.toEqual(refusal(/signature of the user's key/));
+    const otherSession = openRequest(commitment, { nonce: 1 });
+    const replayed = { ...openRequest(commitment, { nonce: 2 }), userSignature: otherSession.userSignature };
+    await expect(sessions.open(replayed)).rejects.toEqual(refusal(/signature of the user's key/));
+    await expect(sessions.open({ ...otherSession, seed: new Uint8Array(32) })).rejects.toEqual(
+      refusal(/signature of the user's key/),
+    );
+    expect(await readdir(dir)).toEqual([]);
+    await sessions.open(otherSession);
+  });
+
+  it('has to be on the list where there is one', async () => {
+    const allowed = keyPairFromSeed(new Uint8Array(32).fill(7));
+    const { sessions, commitment } = await contributor({
+      allowedUsers: new Set([bytesToHex(allowed.publicKey)]),
+    });
+    await expect(sessions.open(openRequest(commitment))).rejects.toEqual(refusal(/not on the list/));
+    await sessions.open(openRequest(commitment, { user: allowed }));
+  });
 });
 
 describe('memory of unfinished calls', () => {

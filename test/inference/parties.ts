@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { adapterId } from '../../src/adapter/commitment.js';
 import { quantizeModule } from '../../src/adapter/quantize.js';
 import type { AdapterCommitment, QuantizedModule } from '../../src/adapter/types.js';
-import { bytesToHex } from '../../src/bytes.js';
+import { bytesToHex, hexToBytes } from '../../src/bytes.js';
 import { type ContributorClient, connectContributor, type Timeouts } from '../../src/inference/client.js';
-import type { ProveSession } from '../../src/inference/contributorSessions.js';
+import type { OpenRequest, ProveSession } from '../../src/inference/contributorSessions.js';
 import { type ContributorServer, type ServiceEvent, serveContributor } from '../../src/inference/service.js';
-import { type KeyPair, keyPairFromSeed } from '../../src/inference/signatures.js';
+import { type KeyPair, keyPairFromSeed, sign, userOpeningMessage } from '../../src/inference/signatures.js';
 import type { ActivationRows, SessionCall, SessionHeader } from '../../src/protocol/session.js';
 import { sessionModules } from '../../src/protocol/session.js';
 
@@ -93,6 +94,33 @@ export function header(commitmentId = '33'.repeat(32)): SessionHeader {
     userKey: bytesToHex(USER.publicKey),
     nonce: '44'.repeat(32),
     inputs: INPUTS,
+  };
+}
+
+/** What a user sends to open a session; signed by `user`. */
+export function openRequest(
+  commitment: AdapterCommitment,
+  options: {
+    readonly inputs?: readonly (readonly number[])[];
+    readonly user?: KeyPair;
+    readonly nonce?: number;
+    readonly signer?: KeyPair;
+  } = {},
+): OpenRequest {
+  const { inputs = INPUTS, user = USER, nonce = 9, signer = user } = options;
+  const head: SessionHeader = {
+    ...header(adapterId(commitment)),
+    userKey: bytesToHex(user.publicKey),
+    nonce: bytesToHex(new Uint8Array(32).fill(nonce)),
+    inputs,
+  };
+  return {
+    adapterId: hexToBytes(head.adapterId),
+    userKey: user.publicKey,
+    nonce: hexToBytes(head.nonce),
+    seed: SEED,
+    inputs,
+    userSignature: sign(userOpeningMessage(head, SEED), signer.secretKey),
   };
 }
 

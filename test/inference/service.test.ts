@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { adapterId, parseAdapterCommitment } from '../../src/adapter/commitment.js';
 import { applyExact } from '../../src/adapter/forward.js';
-import { bytesToHex, hexToBytes } from '../../src/bytes.js';
+import { bytesToHex } from '../../src/bytes.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { connectContributor, type RemoteSession } from '../../src/inference/client.js';
 import {
@@ -37,9 +37,9 @@ import {
   INPUTS,
   LOOPBACK,
   MODULES,
+  openRequest,
   randomModule,
   randomRows,
-  SEED,
   type Served,
   serve,
   USER,
@@ -188,12 +188,10 @@ describe('a session over gRPC', () => {
 async function raw(served: Served) {
   const channel = new RpcChannel(served.server.address);
   onTestFinished(() => channel.close());
+  const { inputs, ...fields } = openRequest(served.commitment);
   const request = create(OpenSessionRequestSchema, {
-    adapterId: hexToBytes(adapterId(served.commitment)),
-    userKey: USER.publicKey,
-    nonce: new Uint8Array(32).fill(9),
-    seed: SEED,
-    inputs: INPUTS.map((modules) => ({ modules })),
+    ...fields,
+    inputs: inputs.map((modules) => ({ modules: [...modules] })),
   });
   return { channel, request };
 }
@@ -225,6 +223,9 @@ describe('refusals', () => {
         { inputs: [create(InputGroupSchema, { modules: [2, 0] })] },
         refused('SESSION_MALFORMED', 'INVALID_ARGUMENT'),
       ],
+      [{ userSignature: new Uint8Array() }, refused('SESSION_MISMATCH', 'INVALID_ARGUMENT', /signature/)],
+      [{ nonce: new Uint8Array(32) }, refused('SESSION_MISMATCH', 'INVALID_ARGUMENT', /signature/)],
+      [{ seed: new Uint8Array(32) }, refused('SESSION_MISMATCH', 'INVALID_ARGUMENT', /signature/)],
     ];
     for (const [change, expected] of cases) {
       const changed = create(OpenSessionRequestSchema, { ...request, ...change });
