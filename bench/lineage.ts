@@ -75,7 +75,7 @@ async function measureVerify(folder: string, perStatement: number): Promise<obje
   const started = performance.now();
   const files = await readStore(store);
   const read = performance.now();
-  const verdict = verifyLineage({ subject: node(depth), files, policy, now: Date.parse(ISSUED) });
+  const verdict = await verifyLineage({ subject: node(depth), files, policy, now: Date.parse(ISSUED) });
   const done = performance.now();
   const { user, system } = process.cpuUsage(cpu);
   if (!verdict.valid) throw new Error(`the lineage failed: ${verdict.failures[0]?.message}`);

@@ -117,7 +117,9 @@ export async function tryTamperedEdge(
     await forge('lineage-with-edited-edge', (file) => ({ id: file.id, bytes: edited(file) })),
     await forge('lineage-with-renamed-edge', (file) => named(edited(file))),
   ];
-  const verdicts: LineageVerdict[] = questions.map((each) => verifyAdapterLineage({ ...each, adapter }));
+  const verdicts: LineageVerdict[] = await Promise.all(
+    questions.map((each) => verifyAdapterLineage({ ...each, adapter })),
+  );
   const bound = await verifyWithLineage(
     proven,
     await forge('lineage-with-edge-signed-again', () => named(signed)),

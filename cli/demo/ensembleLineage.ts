@@ -112,12 +112,12 @@ export async function signAdapters(
   const verdicts: LineageVerdict[] = [];
   for (const adapter of commitments.values()) {
     const question = await adapterQuestion(places.lineage, policy, adapter);
-    verdicts.push(verifyAdapterLineage({ ...question, listings, adapter }));
+    verdicts.push(await verifyAdapterLineage({ ...question, listings, adapter }));
   }
   const files = await readStore(places.lineage);
   for (const { digest } of [...imported.manifest.experts, imported.manifest.router]) {
     const subject: LineageNode = { kind: 'checkpoint', digest };
-    verdicts.push(verifyLineage({ subject, files, policy, now: Date.now(), listings }));
+    verdicts.push(await verifyLineage({ subject, files, policy, now: Date.now(), listings }));
   }
   return { imported, policy, contributors, whole: union(verdicts) };
 }

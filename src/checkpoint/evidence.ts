@@ -27,14 +27,26 @@ export interface Support {
   readonly reasons: readonly LineageReason[];
 }
 
-/** A parsed statement whose signatures are checked when they are first needed. */
+/** Bytes of files whose signatures are under way at a time; {@link FILE_COST} makes that 256 small ones. */
+const BATCH_BYTES = 16 * 2 ** 20;
+/** What a file counts for besides its bytes: the objects of a signature check. */
+const FILE_COST = 2 ** 16;
+
+/** A parsed statement. */
 interface Record {
   readonly envelope: Envelope;
   readonly id: string;
   readonly statement: Statement;
   /** Keys of the statement's subjects. */
   readonly subjects: ReadonlySet<string>;
-  checked: { readonly keys: readonly PolicyKey[]; readonly reasons: readonly LineageReason[] } | undefined;
+  /** Set once the signatures are checked. */
+  checked: Checked;
+}
+
+/** Keys of the policy that signed a statement, and what is wrong with its other signatures. */
+interface Checked {
+  readonly keys: readonly PolicyKey[];
+  readonly reasons: readonly LineageReason[];
 }
 
 /** One edge as one statement asserts it. */
@@ -71,12 +83,35 @@ export class Evidence {
   /** Members of an ensemble, by ensemble: node keys of experts and routers. */
   readonly #ensembles = new Map<string, { record: Record; experts: Set<string>; router: string }[]>();
 
-  /** @param now milliseconds since 1970 @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key */
-  constructor(files: readonly StoredFile[], policy: LineagePolicy, now: number) {
+  private constructor(policy: LineagePolicy, now: number) {
     this.#policy = policy;
     this.#now = now;
     for (const key of policy.keys) this.#keys.set(key.key, { key, verify: verificationKey(key.key) });
-    for (const file of files) this.#read(file);
+  }
+
+  /**
+   * Reads the files of a store and checks their signatures.
+   *
+   * @param now milliseconds since 1970
+   * @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key
+   */
+  static async of(files: readonly StoredFile[], policy: LineagePolicy, now: number): Promise<Evidence> {
+    const evidence = new Evidence(policy, now);
+    // one batch is parsed here while the thread pool checks the one before
+    let underWay: Promise<unknown> = Promise.resolve();
+    for (let at = 0; at < files.length; ) {
+      const checks: Promise<void>[] = [];
+      for (let cost = 0; at < files.length && cost < BATCH_BYTES; at++) {
+        const file = files[at]!;
+        cost += file.bytes.length + FILE_COST;
+        const record = evidence.#read(file);
+        if (record !== null) checks.push(evidence.#check(record));
+      }
+      await underWay;
+      underWay = Promise.all(checks);
+    }
+    await underWay;
+    return evidence;
   }
 
   /** What statements say about the parents of a node. */
@@ -136,27 +171,29 @@ export class Evidence {
     );
   }
 
-  #read({ id, bytes }: StoredFile): void {
+  #read({ id, bytes }: StoredFile): Record | null {
     if (envelopeId(bytes) !== id) {
       this.#ignore('wrong-envelope-name', 'the file does not hold what its name says; fetch it again', id);
-      return;
+      return null;
     }
     let envelope: Envelope;
     try {
       envelope = parseEnvelope(bytes);
     } catch (error) {
       this.#ignore('malformed-envelope', messageOf(error), id);
-      return;
+      return null;
     }
     let statement: Statement;
     try {
       statement = parseStatement(envelope.payload);
     } catch (error) {
       this.#ignore('malformed-statement', messageOf(error), id);
-      return;
+      return null;
     }
     const subjects = new Set(statementSubjects(statement).map(nodeKey));
-    this.#index({ envelope, id, statement, subjects, checked: undefined });
+    const record: Record = { envelope, id, statement, subjects, checked: { keys: [], reasons: [] } };
+    this.#index(record);
+    return record;
   }
 
   #index(record: Record): void {
@@ -192,7 +229,6 @@ export class Evidence {
   }
 
   #support(record: Record, permission: Permission, node: LineageNode): Support {
-    record.checked ??= this.#checkSignatures(record);
     const { keys, reasons } = record.checked;
     const permitted = keys.filter((key) => isPermitted(this.#policy, key, permission));
     if (permitted.length > 0) {
@@ -206,7 +242,7 @@ export class Evidence {
     return { signers: [], reasons: [...reasons.map((reason) => ({ ...reason, node })), ...refused] };
   }
 
-  #checkSignatures(record: Record): NonNullable<Record['checked']> {
+  async #check(record: Record): Promise<void> {
     const { envelope, id, statement } = record;
     const keys: PolicyKey[] = [];
     const reasons: LineageReason[] = [];
@@ -228,11 +264,11 @@ export class Evidence {
         );
       } else if (early) {
         refuse('issued-in-future', 'the statement is dated in the future; check the clocks');
-      } else if (!isEnvelopeSignedBy(envelope, signature, known.verify)) {
+      } else if (!(await isEnvelopeSignedBy(envelope, signature, known.verify))) {
         refuse('bad-signature', `the signature of ${known.key.name} does not fit; fetch the statement again`);
       } else if (!keys.includes(known.key)) keys.push(known.key);
     }
-    return { keys, reasons };
+    record.checked = { keys, reasons };
   }
 
   #ignore(code: LineageCode, message: string, envelope: string): void {

@@ -2,11 +2,12 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { checkpointDigest, type TensorDigest } from './digest.js';
 import { envelopeId } from './dsse.js';
+import type { Evidence } from './evidence.js';
 import { type LineageHead, lineageHeadDigest } from './lineageHead.js';
 import { nodeKey } from './statement.js';
 import type { StoredFile } from './store.js';
 import type { LineageCode, LineageReason, LineageVerdict, VerdictEdge } from './verdict.js';
-import { type LineageQuestion, verifyLineage } from './verifyLineage.js';
+import { gatherEvidence, type LineageQuestion, walkLineage } from './verifyLineage.js';
 import type { LineageNode } from './vocabulary.js';
 
 /** The ONNX model that a session ran on, as it lies at hand. */
@@ -33,17 +34,18 @@ export interface AdapterLineageVerdict extends LineageVerdict {
 }
 
 /**
- * Judges the lineage that an adapter commitment is bound to: {@link verifyLineage} from the adapter id, that the
+ * Judges the lineage that an adapter commitment is bound to: `verifyLineage` from the adapter id, that the
  * statements it rests on are those that the commitment's lineage digest covers, and that none of these was withheld.
  *
  * docs/lineage.md, "Bound to the proof".
  *
  * @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key
  */
-export function verifyAdapterLineage(question: AdapterLineageQuestion): AdapterLineageVerdict {
+export async function verifyAdapterLineage(question: AdapterLineageQuestion): Promise<AdapterLineageVerdict> {
   const { adapter, head, model, ...rest } = question;
   const subject: LineageNode = { kind: 'adapter', digest: adapterId(adapter) };
-  const verdict = verifyLineage({ ...rest, subject });
+  const evidence = await gatherEvidence(rest);
+  const verdict = walkLineage({ ...rest, subject }, evidence);
   const failures = [...verdict.failures];
   const bound = head !== undefined && lineageHeadDigest(head) === adapter.lineageDigest ? head : undefined;
   if (bound === undefined) {
@@ -59,7 +61,7 @@ export function verifyAdapterLineage(question: AdapterLineageQuestion): AdapterL
   } else {
     failures.push(...withheld(bound, question.files, subject));
     failures.push(...outsideHead(verdict, subject, bound));
-    if (model !== undefined) failures.push(...notTheModel(question, model, bound));
+    if (model !== undefined) failures.push(...notTheModel(question, evidence, model, bound));
   }
   const modelChecked = bound !== undefined && model !== undefined;
   return { ...verdict, valid: failures.length === 0, failures, modelChecked };
@@ -93,6 +95,7 @@ function outsideHead({ edges }: LineageVerdict, subject: LineageNode, head: Line
 /** The model is the registered file, and holds the base's weights: itself, or exported from it by a trusted key's word. */
 function notTheModel(
   question: AdapterLineageQuestion,
+  evidence: Evidence,
   model: ModelAtHand,
   head: LineageHead,
 ): LineageReason[] {
@@ -102,7 +105,7 @@ function notTheModel(
     return [reason('model-mismatch', 'the model is not the file that the adapter was registered for', node)];
   }
   if (node.digest === head.base) return [];
-  const { edges } = verifyLineage({ ...rest, subject: node });
+  const { edges } = walkLineage({ ...rest, subject: node }, evidence);
   const exported = edges.some(
     (edge) =>
       isVerified(edge) &&

@@ -47,8 +47,18 @@ interface Visit {
  *
  * @throws ZkLoraError `LINEAGE_MALFORMED` when the policy names an invalid key
  */
-export function verifyLineage(question: LineageQuestion): LineageVerdict {
-  return new Walk(question).run();
+export async function verifyLineage(question: LineageQuestion): Promise<LineageVerdict> {
+  return walkLineage(question, await gatherEvidence(question));
+}
+
+/** Reads the statements of a question's store, for any number of walks over it. */
+export function gatherEvidence({ files, policy, now }: Omit<LineageQuestion, 'subject'>): Promise<Evidence> {
+  return Evidence.of(files, policy, now);
+}
+
+/** {@link verifyLineage} on statements that are already read. */
+export function walkLineage(question: LineageQuestion, evidence: Evidence): LineageVerdict {
+  return new Walk(question, evidence).run();
 }
 
 class Walk {
@@ -63,9 +73,9 @@ class Walk {
   readonly #heights = new Map<string, number>();
   readonly #open = new Set<string>();
 
-  constructor(question: LineageQuestion) {
+  constructor(question: LineageQuestion, evidence: Evidence) {
     this.#question = question;
-    this.#evidence = new Evidence(question.files, question.policy, question.now);
+    this.#evidence = evidence;
     this.#roots = new Set(question.policy.allowedRoots.map(nodeKey));
   }
 

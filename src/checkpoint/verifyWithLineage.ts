@@ -38,7 +38,7 @@ export async function verifyWithLineage(
   proofOptions: VerifyOptions,
   lineage: Omit<AdapterLineageQuestion, 'adapter'>,
 ): Promise<BoundVerdict> {
-  const judged = verifyAdapterLineage({ ...lineage, adapter: proofOptions.adapter });
+  const judged = await verifyAdapterLineage({ ...lineage, adapter: proofOptions.adapter });
   const proof = await verifyProof(proofOptions);
   if (!proof.valid) {
     return { valid: false, reason: proof.reason, message: proof.message, proof, lineage: judged };

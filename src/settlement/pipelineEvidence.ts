@@ -73,7 +73,7 @@ export async function checkEvidence(options: EvidenceOptions, journal: PipelineJ
   const losses = journal.state.evaluation ?? (await evaluate(options, journal));
   const { verified } = journal.state;
   if (!verified) await verify(options, losses);
-  checkLineage(options);
+  await checkLineage(options);
   checkEffect(options.policy, losses);
   if (verified) return;
   if (options.evaluation.kind === 'own') await writeReceipt(options, losses);
@@ -144,12 +144,12 @@ async function verify(options: EvidenceOptions, evaluated: Evaluated): Promise<v
   }
 }
 
-function checkLineage({ lineage, policy, adapter, now }: EvidenceOptions): void {
+async function checkLineage({ lineage, policy, adapter, now }: EvidenceOptions): Promise<void> {
   if (lineage === null) {
     if (!policy.requireLineage) return;
     throw abort('LINEAGE_INVALID', 'the policy requires a lineage, and none was given');
   }
-  const verdict = verifyLineage({
+  const verdict = await verifyLineage({
     subject: { kind: 'adapter', digest: adapterId(adapter) },
     files: lineage.files,
     policy: lineage.policy,

@@ -71,7 +71,7 @@ interface Asked {
   readonly model?: ModelAtHand;
 }
 
-function judge(asked: Asked = {}) {
+async function judge(asked: Asked = {}) {
   const adapter = asked.adapter ?? registered();
   const question: AdapterLineageQuestion = {
     adapter,
@@ -81,7 +81,7 @@ function judge(asked: Asked = {}) {
     now: NOW,
     ...(asked.model === undefined ? {} : { model: asked.model }),
   };
-  const verdict = verifyAdapterLineage(question);
+  const verdict = await verifyAdapterLineage(question);
   expect(verdict.valid).toBe(verdict.failures.length === 0);
   return verdict.failures.map(({ code }) => code);
 }
@@ -157,51 +157,53 @@ describe('a lineage head', () => {
   });
 });
 
-describe('a bound lineage', () => {
-  it('holds with the statements that the head covers', () => {
-    expect(judge()).toEqual([]);
+describe('a bound lineage', async () => {
+  it('holds with the statements that the head covers', async () => {
+    expect(await judge()).toEqual([]);
   });
 
-  it('head-missing: registered without one, or the store lacks it', () => {
-    expect(judge({ adapter: registered(null) })).toEqual(['head-missing']);
-    expect(judge({ head: undefined })).toEqual(['head-missing']);
-    expect(judge({ head: makeLineageHead(EXPERT.digest, []) })).toEqual(['head-missing']);
+  it('head-missing: registered without one, or the store lacks it', async () => {
+    expect(await judge({ adapter: registered(null) })).toEqual(['head-missing']);
+    expect(await judge({ head: undefined })).toEqual(['head-missing']);
+    expect(await judge({ head: makeLineageHead(EXPERT.digest, []) })).toEqual(['head-missing']);
   });
 
-  it('base-mismatch: an adapter proven against another expert', () => {
+  it('base-mismatch: an adapter proven against another expert', async () => {
     const other = checkpoint('another expert');
     const adapter = registered();
     const files = [...OF_EXPERT, edge(other, 'finetuned-from', BASE), adapterOf(adapter, other)];
-    expect(judge({ adapter, files })).toContain('base-mismatch');
+    expect(await judge({ adapter, files })).toContain('base-mismatch');
     // and a head that is rewritten for the other expert is not the committed one
-    expect(judge({ adapter, files, head: makeLineageHead(other.digest, files) })).toEqual(['head-missing']);
+    expect(await judge({ adapter, files, head: makeLineageHead(other.digest, files) })).toEqual([
+      'head-missing',
+    ]);
   });
 
-  it('not-in-head: a history that was signed after the registration', () => {
+  it('not-in-head: a history that was signed after the registration', async () => {
     const late = [stored(edgesStatement([edgeOf(EXPERT, 'finetuned-from', BASE)], ISSUED), OTHER)];
     const adapter = registered();
     const [, manifest] = OF_EXPERT as [StoredFile, StoredFile];
     const head = makeLineageHead(EXPERT.digest, [manifest]);
     const bare = registered(head);
-    expect(judge({ adapter: bare, head, files: [manifest, ...late, adapterOf(bare)] })).toEqual([
+    expect(await judge({ adapter: bare, head, files: [manifest, ...late, adapterOf(bare)] })).toEqual([
       'not-in-head',
     ]);
     // beside the covered statement it does no harm
-    expect(judge({ files: [...OF_EXPERT, ...late, adapterOf(adapter)] })).toEqual([]);
+    expect(await judge({ files: [...OF_EXPERT, ...late, adapterOf(adapter)] })).toEqual([]);
     expect(
-      judge({ files: [...OF_EXPERT, edge(EXPERT, 'trained-from', BASE), adapterOf(adapter)] }),
+      await judge({ files: [...OF_EXPERT, edge(EXPERT, 'trained-from', BASE), adapterOf(adapter)] }),
     ).toContain('fork');
   });
 
-  it('head-incomplete: a statement of the head was withheld', () => {
+  it('head-incomplete: a statement of the head was withheld', async () => {
     // the head lists both sides of a fork; with one side deleted the rest is consistent
     const sides = [edge(EXPERT, 'finetuned-from', BASE), edge(EXPERT, 'trained-from', BASE)];
     const head = makeLineageHead(EXPERT.digest, sides);
     const adapter = registered(head);
     const files = [...sides, adapterOf(adapter)];
-    expect(judge({ adapter, head, files })).toContain('fork');
+    expect(await judge({ adapter, head, files })).toContain('fork');
     for (const [i, side] of sides.entries()) {
-      expect(judge({ adapter, head, files: files.filter((file) => file !== side) })).toEqual([
+      expect(await judge({ adapter, head, files: files.filter((file) => file !== side) })).toEqual([
         'head-incomplete',
       ]);
       // held in name only, or under a name that the walk ignores
@@ -211,32 +213,37 @@ describe('a bound lineage', () => {
         [digestOf('another name'), side.bytes],
         [side.id, new Uint8Array()],
       ] as const) {
-        expect(judge({ adapter, head, files: [other, { id, bytes }, adapterOf(adapter)] })).toEqual([
+        expect(await judge({ adapter, head, files: [other, { id, bytes }, adapterOf(adapter)] })).toEqual([
           'head-incomplete',
         ]);
       }
     }
   });
 
-  it('refuses a tampered edge, in any byte', () => {
+  it('refuses a tampered edge, in any byte', async () => {
     const adapter = registered();
     const [origin, manifest] = OF_EXPERT as [StoredFile, StoredFile];
-    fc.assert(
-      fc.property(fc.nat(), fc.integer({ min: 1, max: 255 }), fc.boolean(), (at, flip, renamed) => {
-        const bytes = new Uint8Array(origin.bytes);
-        bytes[at % bytes.length]! ^= flip;
-        const tampered = { id: renamed ? envelopeId(bytes) : origin.id, bytes };
-        const codes = judge({ adapter, files: [tampered, manifest, adapterOf(adapter)] });
-        expect(codes.length).toBeGreaterThan(0);
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        fc.boolean(),
+        async (at, flip, renamed) => {
+          const bytes = new Uint8Array(origin.bytes);
+          bytes[at % bytes.length]! ^= flip;
+          const tampered = { id: renamed ? envelopeId(bytes) : origin.id, bytes };
+          const codes = await judge({ adapter, files: [tampered, manifest, adapterOf(adapter)] });
+          expect(codes.length).toBeGreaterThan(0);
+        },
+      ),
       { numRuns: 60 },
     );
   });
 
-  it('keeps its own failures: a revoked key, a root that is not allowed', () => {
-    expect(judge({ policy: { allowedRoots: [] } })).not.toEqual([]);
+  it('keeps its own failures: a revoked key, a root that is not allowed', async () => {
+    expect(await judge({ policy: { allowedRoots: [] } })).not.toEqual([]);
     const keys = policyOf().keys.map((key) => ({ ...key, revoked: true }));
-    expect(judge({ policy: { keys } })).toContain('key-revoked');
+    expect(await judge({ policy: { keys } })).toContain('key-revoked');
   });
 });
 
@@ -246,56 +253,59 @@ describe('the model of a session', () => {
   const model: ModelAtHand = { sha256: digestOf('file'), tensors };
   const baseDigest = model.sha256;
 
-  it('may be the base itself', () => {
+  it('may be the base itself', async () => {
     const files = [edge(node, 'finetuned-from', BASE)];
     const head = makeLineageHead(node.digest, files);
     const adapter = registered(head, { baseDigest });
-    expect(judge({ adapter, head, model, files: [...files, adapterOf(adapter, node)] })).toEqual([]);
+    expect(await judge({ adapter, head, model, files: [...files, adapterOf(adapter, node)] })).toEqual([]);
   });
 
-  it('is said not to be checked when it is not given, or there is no head to compare with', () => {
+  it('is said not to be checked when it is not given, or there is no head to compare with', async () => {
     const files = [edge(node, 'finetuned-from', BASE)];
     const head = makeLineageHead(node.digest, files);
     const adapter = registered(head, { baseDigest });
     const question = { adapter, files: [...files, adapterOf(adapter, node)], policy: policyOf(), now: NOW };
-    expect(verifyAdapterLineage({ ...question, head, model })).toMatchObject({
+    expect(await verifyAdapterLineage({ ...question, head, model })).toMatchObject({
       valid: true,
       modelChecked: true,
     });
-    expect(verifyAdapterLineage({ ...question, head })).toMatchObject({ valid: true, modelChecked: false });
-    expect(verifyAdapterLineage({ ...question, head: undefined, model })).toMatchObject({
+    expect(await verifyAdapterLineage({ ...question, head })).toMatchObject({
+      valid: true,
+      modelChecked: false,
+    });
+    expect(await verifyAdapterLineage({ ...question, head: undefined, model })).toMatchObject({
       valid: false,
       modelChecked: false,
     });
   });
 
-  it('model-mismatch: another file than the registered one', () => {
-    expect(judge({ model })).toEqual(['model-mismatch']);
+  it('model-mismatch: another file than the registered one', async () => {
+    expect(await judge({ model })).toEqual(['model-mismatch']);
   });
 
-  it('model-not-exported: neither the base nor exported from it, by a trusted key', () => {
+  it('model-not-exported: neither the base nor exported from it, by a trusted key', async () => {
     const adapter = registered(HEAD, { baseDigest });
     const files = [...OF_EXPERT, adapterOf(adapter)];
-    expect(judge({ adapter, files, model })).toEqual(['model-not-exported']);
+    expect(await judge({ adapter, files, model })).toEqual(['model-not-exported']);
     const exported = edge(node, 'exported-from', EXPERT);
-    expect(judge({ adapter, model, files: [...files, exported] })).toEqual([]);
+    expect(await judge({ adapter, model, files: [...files, exported] })).toEqual([]);
     for (const not of [
       stored(edgesStatement([edgeOf(node, 'exported-from', EXPERT)], ISSUED), STRANGER),
       edge(node, 'exported-from', BASE),
       edge(node, 'quantized-from', EXPERT),
     ]) {
-      expect(judge({ adapter, model, files: [...files, not] })).toEqual(['model-not-exported']);
+      expect(await judge({ adapter, model, files: [...files, not] })).toEqual(['model-not-exported']);
     }
   });
 
-  it('is reached over exported-from when the policy requires that relation', () => {
+  it('is reached over exported-from when the policy requires that relation', async () => {
     const policy = { requiredRelations: ['adapter-of' as const, 'exported-from' as const] };
     const files = [edge(node, 'exported-from', EXPERT), ...OF_EXPERT];
     const head = makeLineageHead(node.digest, files);
     const adapter = registered(head, { baseDigest });
     const all = [...files, adapterOf(adapter, node)];
-    expect(judge({ adapter, head, model, policy, files: all })).toEqual([]);
-    expect(judge({ policy })).toEqual(['missing-relation']);
+    expect(await judge({ adapter, head, model, policy, files: all })).toEqual([]);
+    expect(await judge({ policy })).toEqual(['missing-relation']);
   });
 });
 

@@ -36,17 +36,17 @@ const HOSTILE = [
   '%%{init: {}}%%',
 ];
 
-const PLAIN = judge();
+const PLAIN = await judge();
 
-function verdictNamed(name: string): LineageVerdict {
+function verdictNamed(name: string): Promise<LineageVerdict> {
   return judge({ files: [...GOOD, manifestFile(EXPERT, { name })] });
 }
 
 const FORBIDDEN = /<script|<b>|onload=(?!&)['"]|href=|<!-- x|\u202e/i;
 
 describe('pictures', () => {
-  it('show names, relations, signers and roots', () => {
-    const verdict = verdictNamed('an expert');
+  it('show names, relations, signers and roots', async () => {
+    const verdict = await verdictNamed('an expert');
     expect(drawTree(drawingOf(verdict)).split('\n')).toEqual([
       `adapter ${verdict.subject.digest.slice(0, 16)}`,
       `└─ adapter-of (verified by maker): checkpoint, base ${EXPERT.digest.slice(0, 16)} "an expert"`,
@@ -57,9 +57,9 @@ describe('pictures', () => {
     expect(drawHtml(drawingOf(verdict), verdict)).toContain('The lineage meets the policy.');
   });
 
-  it('show claims as claims', () => {
+  it('show claims as claims', async () => {
     const claim = stored(edgesStatement([edgeOf(BASE, 'trained-from', checkpoint('x'))], ISSUED), STRANGER);
-    const claimed = judge({ files: [...GOOD, claim], policy: { allowedRoots: [checkpoint('x')] } });
+    const claimed = await judge({ files: [...GOOD, claim], policy: { allowedRoots: [checkpoint('x')] } });
     expect(drawTree(drawingOf(claimed))).toContain('trained-from (CLAIMED ONLY)');
     expect(drawMermaid(drawingOf(claimed))).toContain('-.->|"trained-from<br/>CLAIMED ONLY"|');
     expect(drawHtml(drawingOf(claimed), claimed)).toContain('key-unknown');
@@ -102,19 +102,19 @@ describe('pictures', () => {
     );
   });
 
-  it('stay small and come to an end for large lineages and circles', () => {
+  it('stay small and come to an end for large lineages and circles', async () => {
     const files: StoredFile[] = [];
     const edges = Array.from({ length: 1020 }, (_, i) =>
       edgeOf(checkpoint(`c${i}`), 'trained-from', checkpoint(`c${i + 1}`)),
     );
     files.push(stored(edgesStatement(edges, ISSUED)));
-    const chain = judge({ files, subject: checkpoint('c0') });
+    const chain = await judge({ files, subject: checkpoint('c0') });
     const drawing = drawingOf(chain);
     expect(drawing.nodes).toHaveLength(MAX_DRAWN_NODES);
     expect(drawing.leftOut).toBe(21);
     expect(drawTree(drawing)).toContain('deeper levels are not drawn');
     expect(drawTree(drawing).length).toBeLessThan(20_000);
-    const circle = judge({
+    const circle = await judge({
       files: [edge(EXPERT, 'trained-from', checkpoint('a')), edge(checkpoint('a'), 'trained-from', EXPERT)],
       subject: EXPERT,
     });

@@ -63,17 +63,17 @@ describe('importing an ensemble', () => {
     ];
     const policy = { allowedRoots: [ensembleRoot, original], requiredRelations: ['expert-of' as const] };
     // an expert without parents ends in its ensemble, a converted one in what it was converted from
-    expect(failureCodes({ files: onExpert(1), policy })).toEqual([]);
-    expect(failureCodes({ files: onExpert(0), policy })).toEqual([]);
-    expect(failureCodes({ files: onExpert(0), policy: { allowedRoots: [ensembleRoot] } })).toEqual([
+    expect(await failureCodes({ files: onExpert(1), policy })).toEqual([]);
+    expect(await failureCodes({ files: onExpert(0), policy })).toEqual([]);
+    expect(await failureCodes({ files: onExpert(0), policy: { allowedRoots: [ensembleRoot] } })).toEqual([
       'missing-parent',
     ]);
-    expect(failureCodes({ files: onExpert(1), policy: { allowedRoots: [original] } })).toEqual([
+    expect(await failureCodes({ files: onExpert(1), policy: { allowedRoots: [original] } })).toEqual([
       'root-not-allowed',
     ]);
     const ddpm = { ...policy, forbiddenObjectives: ['ddpm' as const], forbiddenLicences: [] };
-    expect(failureCodes({ files: onExpert(1), policy: ddpm })).toContain('forbidden-objective');
-    const nodes = judge({ files: onExpert(1), policy }).nodes;
+    expect(await failureCodes({ files: onExpert(1), policy: ddpm })).toContain('forbidden-objective');
+    const nodes = (await judge({ files: onExpert(1), policy })).nodes;
     expect(nodes.find(({ role }) => role === 'expert')?.name).toBe('tiny paris expert_1');
   });
 
@@ -86,24 +86,26 @@ describe('importing an ensemble', () => {
     const swapped = checkpoint('another expert');
     const claim = edge(swapped, 'expert-of', ensembleRoot);
     const onto = [...files, claim, edge(ADAPTER, 'adapter-of', swapped)];
-    expect(failureCodes({ files: onto, policy })).toEqual(['not-in-ensemble']);
+    expect(await failureCodes({ files: onto, policy })).toEqual(['not-in-ensemble']);
     // a router replaced after signing, and the router passed off as an expert
     const routed = [...files, edge(checkpoint('new router'), 'router-of', ensembleRoot)];
-    expect(failureCodes({ files: routed, policy, subject: checkpoint('new router') })).toEqual([
+    expect(await failureCodes({ files: routed, policy, subject: checkpoint('new router') })).toEqual([
       'not-in-ensemble',
     ]);
     const router = node(manifest.router.digest);
     const passed = [...files, edge(router, 'expert-of', ensembleRoot)];
-    expect(failureCodes({ files: passed, policy, subject: router })).toEqual(['not-in-ensemble']);
+    expect(await failureCodes({ files: passed, policy, subject: router })).toEqual(['not-in-ensemble']);
     // the edges alone, without the ensemble's manifest, or with one that a stranger signed
     const first = node(manifest.experts[1]!.digest);
-    expect(failureCodes({ files: [files[1]!], policy, subject: first })).toEqual(['missing-manifest']);
+    expect(await failureCodes({ files: [files[1]!], policy, subject: first })).toEqual(['missing-manifest']);
     const foreign = [stored(statements[0]!, STRANGER), files[1]!];
-    expect(failureCodes({ files: foreign, policy, subject: first })).toEqual(['missing-manifest']);
+    expect(await failureCodes({ files: foreign, policy, subject: first })).toEqual(['missing-manifest']);
     const other = stored(
       edgesStatement([edgeOf(first, 'expert-of', { kind: 'ensemble', digest: first.digest })], ISSUED),
     );
-    expect(failureCodes({ files: [...files, other], policy, subject: first })).toEqual(['missing-manifest']);
+    expect(await failureCodes({ files: [...files, other], policy, subject: first })).toEqual([
+      'missing-manifest',
+    ]);
   });
 
   it('refuses an ensemble statement whose digest is not that of its manifest', async () => {
@@ -113,7 +115,7 @@ describe('importing an ensemble', () => {
     const altered = { ...manifest, name: 'altered' };
     const forged = { ...whole, predicate: { ...whole.predicate, ensemble: altered } } as typeof whole;
     const files = [stored(forged), stored(statements[1]!)];
-    const verdict = judge({
+    const verdict = await judge({
       files,
       subject: node(manifest.experts[1]!.digest),
       policy: { allowedRoots: [{ kind: 'ensemble', digest }] },

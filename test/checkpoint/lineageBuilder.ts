@@ -153,8 +153,8 @@ export function judge({ files = GOOD, policy = {}, subject = ADAPTER, listings }
   });
 }
 
-export function failureCodes(question: Question): string[] {
-  const verdict = judge(question);
+export async function failureCodes(question: Question): Promise<string[]> {
+  const verdict = await judge(question);
   if (verdict.valid !== (verdict.failures.length === 0)) throw new Error('the verdict contradicts itself');
   return verdict.failures.map(({ code }) => code);
 }

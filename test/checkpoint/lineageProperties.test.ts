@@ -50,25 +50,27 @@ const dags: fc.Arbitrary<Dag> = fc
   });
 
 describe('random lineages', () => {
-  it('hold, in any order of files, exactly up to their depth', () => {
-    fc.assert(
-      fc.property(dags, fc.infiniteStream(fc.nat()), ({ files, depth }, keys) => {
+  it('hold, in any order of files, exactly up to their depth', async () => {
+    await fc.assert(
+      fc.asyncProperty(dags, fc.infiniteStream(fc.nat()), async ({ files, depth }, keys) => {
         const order = files.map((file) => ({ file, at: keys.next().value })).sort((a, b) => a.at - b.at);
         const shuffled = order.map(({ file }) => file);
-        expect(judge({ files: shuffled, policy: { maximumDepth: depth } }).failures).toEqual([]);
+        expect((await judge({ files: shuffled, policy: { maximumDepth: depth } })).failures).toEqual([]);
         if (depth === 1) return;
-        const codes = judge({ files, policy: { maximumDepth: depth - 1 } }).failures.map(({ code }) => code);
+        const codes = (await judge({ files, policy: { maximumDepth: depth - 1 } })).failures.map(
+          ({ code }) => code,
+        );
         expect(codes).toEqual(['too-deep']);
       }),
       { numRuns: 60 },
     );
   });
 
-  it('fail exactly when a file that they run through is lost', () => {
-    fc.assert(
-      fc.property(dags, fc.nat(), ({ files, needed }, choice) => {
+  it('fail exactly when a file that they run through is lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(dags, fc.nat(), async ({ files, needed }, choice) => {
         const lost = choice % files.length;
-        const verdict = judge({ files: files.filter((_, i) => i !== lost) });
+        const verdict = await judge({ files: files.filter((_, i) => i !== lost) });
         expect(verdict.valid).toBe(!needed[lost]);
         if (needed[lost]) expect(verdict.failures.map(({ code }) => code)).toEqual(['missing-parent']);
       }),
@@ -76,14 +78,14 @@ describe('random lineages', () => {
     );
   });
 
-  it('never turn valid by corruption, and one flipped byte counts as the file being lost', () => {
-    fc.assert(
-      fc.property(
+  it('never turn valid by corruption, and one flipped byte counts as the file being lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         dags,
         fc.nat(),
         fc.nat(),
         fc.integer({ min: 1, max: 255 }),
-        ({ files, needed }, which, at, flip) => {
+        async ({ files, needed }, which, at, flip) => {
           const target = which % files.length;
           const corrupted = files.map((file, i) => {
             if (i !== target) return file;
@@ -92,35 +94,35 @@ describe('random lineages', () => {
             // half of the cases as an attacker would: under the name of the new content
             return { id: flip % 2 === 0 ? file.id : envelopeId(bytes), bytes };
           });
-          expect(judge({ files: corrupted }).valid).toBe(!needed[target]);
+          expect((await judge({ files: corrupted })).valid).toBe(!needed[target]);
         },
       ),
       { numRuns: 100 },
     );
   });
 
-  it('are not changed by what strangers sign', () => {
-    fc.assert(
-      fc.property(
+  it('are not changed by what strangers sign', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         dags,
         fc.array(fc.tuple(fc.nat({ max: 8 }), fc.nat({ max: 8 })), { maxLength: 6 }),
-        ({ files }, extra) => {
+        async ({ files }, extra) => {
           const name = (i: number) => (i === 8 ? BASE : checkpoint(`node ${i}`));
           const noise = extra.map(([a, b]) =>
             stored(edgesStatement([edgeOf(name(a), 'trained-from', name(b))], ISSUED), STRANGER),
           );
-          expect(judge({ files: [...noise, ...files] }).failures).toEqual([]);
+          expect((await judge({ files: [...noise, ...files] })).failures).toEqual([]);
         },
       ),
       { numRuns: 40 },
     );
   });
 
-  it('with trusted back edges, fail without hanging', () => {
-    fc.assert(
-      fc.property(
+  it('with trusted back edges, fail without hanging', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.array(fc.tuple(fc.nat({ max: 5 }), fc.nat({ max: 5 })), { minLength: 1, maxLength: 10 }),
-        (pairs) => {
+        async (pairs) => {
           const name = (i: number) => checkpoint(`loop ${i}`);
           const files = [
             edge(ADAPTER, 'adapter-of', name(0)),
@@ -129,7 +131,7 @@ describe('random lineages', () => {
             ),
           ];
           // no edge leads to the root
-          const verdict = judge({ files });
+          const verdict = await judge({ files });
           expect(verdict.valid).toBe(false);
           for (const { code } of verdict.failures)
             expect(['cycle', 'fork', 'missing-parent', 'root-not-allowed']).toContain(code);

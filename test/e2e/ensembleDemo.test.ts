@@ -86,7 +86,7 @@ describe('zklora demo --ensemble --json', () => {
       const store = join(folder.dir, 'demo/frauds/video', `lineage-with-${name}`);
       const question = await adapterQuestion(store, policy, adapter);
       expect(question.files).toHaveLength(honest.length);
-      const { valid, failures, edges, ignored } = verifyAdapterLineage({ ...question, adapter });
+      const { valid, failures, edges, ignored } = await verifyAdapterLineage({ ...question, adapter });
       expect(valid).toBe(false);
       const reasons = [...failures, ...edges.flatMap((edge) => edge.reasons), ...ignored];
       expect(reasons.map(({ code }) => code)).toContain(expected);
