@@ -149,9 +149,13 @@ export async function requireAbsent(path: string): Promise<void> {
  * Makes a folder for new output, with its parents; an existing empty folder is taken as it is.
  *
  * @param options.mode permission bits of a new folder, before the umask; its parents keep the usual ones
+ * @param options.besides names that may be in it already
  * @throws ZkLoraError `FILE_EXISTS` when something is there already, `FILE_UNWRITABLE`
  */
-export async function ensureNewFolder(path: string, options: Pick<WriteOptions, 'mode'> = {}): Promise<void> {
+export async function ensureNewFolder(
+  path: string,
+  options: Pick<WriteOptions, 'mode'> & { readonly besides?: readonly string[] } = {},
+): Promise<void> {
   try {
     const parent = await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
       // A file in the way; the next line says so.
@@ -160,7 +164,8 @@ export async function ensureNewFolder(path: string, options: Pick<WriteOptions, 
     });
     const own = await mkdir(path, { recursive: true, mode: options.mode ?? 0o777 });
     await syncNewFolders(parent ?? own, path);
-    if ((await readdir(path)).length > 0) throw fileExists(path);
+    const names = await readdir(path);
+    if (names.some((name) => !options.besides?.includes(name))) throw fileExists(path);
   } catch (error) {
     throw writeError(error, path);
   }

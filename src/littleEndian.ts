@@ -3,7 +3,7 @@ import { ZkLoraError } from './errors.js';
 // Typed-array views are little-endian, as every host of Node and of browsers is.
 
 /** Bytes of numbers as they travel and are stored: little-endian; a view, not a copy. */
-export function toBytes(values: Int16Array | BigInt64Array | Float32Array): Uint8Array {
+export function toBytes(values: Int16Array | Uint32Array | BigInt64Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 

@@ -17,13 +17,23 @@ export {
 } from './client.js';
 export type { Clock } from './clock.js';
 export type { ContributorState, ProofProgress, ProveSession } from './contributorSessions.js';
+export { MAX_CONTRIBUTORS, type MemberFailure, type SetMember } from './contributorSet.js';
+export { type ContributorEntry, MAX_CONTRIBUTORS_BYTES, parseContributors } from './contributorsFile.js';
+export { unionModules } from './contributorView.js';
 export {
   type EvaluateOptions,
+  type EvaluateSetOptions,
   type Evaluation,
   type EvaluationProgress,
   evaluateAdapter,
+  evaluateSet,
+  type MeasureOptions,
+  type MemberReport,
+  type SetEvaluation,
 } from './evaluate.js';
+export type { EvaluationSource } from './evaluationJournal.js';
 export { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
+export { type Estimate, estimateMean } from './interval.js';
 export {
   MAX_CALL_FILE_BYTES,
   MAX_MESSAGE_BYTES,
@@ -34,15 +44,7 @@ export {
   SESSION_IDLE_MS,
 } from './limits.js';
 export { floatDelta, localLora } from './localLora.js';
-export {
-  byteWindows,
-  type Forward,
-  type Loss,
-  type LossOptions,
-  MAX_WINDOWS,
-  measureLoss,
-  type Windows,
-} from './loss.js';
+export { type Forward, type Loss, type LossOptions, measureLoss } from './loss.js';
 export { ModelWorker } from './modelWorker.js';
 export {
   checkClosing,
@@ -81,3 +83,20 @@ export {
 } from './signatures.js';
 export type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';
 export type { ModuleShape } from './targets.js';
+export {
+  type PlainText,
+  TOKENIZER_TIMEOUT_MS,
+  type Tokenized,
+  tokenizeBytes,
+  tokenizeTexts,
+} from './tokenizer.js';
+export { MAX_TOKENIZER_BYTES, tokenizerDigest } from './tokenizerFile.js';
+export {
+  byteWindows,
+  type CutTexts,
+  cutTexts,
+  MAX_WINDOWS,
+  type TokenText,
+  type WindowOptions,
+  type Windows,
+} from './windows.js';

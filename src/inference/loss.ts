@@ -1,19 +1,9 @@
 import { ZkLoraError } from '../errors.js';
 import type { Logits } from './baseModel.js';
-
-/** Windows of one evaluation; their activations are recorded and proven. */
-export const MAX_WINDOWS = 2 ** 20;
+import type { Windows } from './windows.js';
 
 /** One forward pass: token ids `[batch, sequence]` to logits `[batch * sequence, vocabulary]`. */
 export type Forward = (ids: BigInt64Array, batch: number, sequence: number) => Promise<Logits>;
-
-/** A text cut into sequences of equal length that do not overlap; a shorter rest is not used. */
-export interface Windows {
-  /** Token ids, `[count, sequence]`. */
-  readonly ids: BigInt64Array;
-  readonly count: number;
-  readonly sequence: number;
-}
 
 export interface LossOptions {
   /** Windows in one forward pass. */
@@ -27,58 +17,69 @@ export interface Loss {
   readonly predictions: number;
   /** Token rows that went through the model. */
   readonly tokens: number;
-}
-
-/**
- * Cuts a text into windows of `sequence` bytes; the token id of a byte is its value.
- *
- * @param maxWindows only the first so many
- * @throws ZkLoraError `TEXT_INVALID` for a text shorter than one window, `USAGE`.
- */
-export function byteWindows(text: Uint8Array, sequence: number, maxWindows: number = MAX_WINDOWS): Windows {
-  if (!Number.isInteger(sequence) || sequence < 2) {
-    throw new ZkLoraError('USAGE', 'a sequence has at least 2 tokens: one to read and one to predict');
-  }
-  if (!Number.isInteger(maxWindows) || maxWindows < 1 || maxWindows > MAX_WINDOWS) {
-    throw new ZkLoraError('USAGE', `the number of sequences is an integer from 1 to ${MAX_WINDOWS}`);
-  }
-  const count = Math.min(Math.floor(text.length / sequence), maxWindows);
-  if (count === 0) {
-    throw new ZkLoraError(
-      'TEXT_INVALID',
-      `the text has ${text.length} bytes, less than one sequence of ${sequence}; use a longer text or shorter sequences`,
-    );
-  }
-  const ids = BigInt64Array.from(text.subarray(0, count * sequence), BigInt);
-  return { ids, count, sequence };
+  /** Sum over the predictions of each window, in nats. */
+  readonly sums: Float64Array;
 }
 
 /**
  * Mean next-token loss. Each window runs as its own sequence from position 0; its last position is not scored,
- * so a window of L tokens holds L - 1 predictions.
+ * so a window of L tokens holds at most L - 1 predictions.
  *
  * @throws ZkLoraError `BASE_MODEL_MISMATCH` when a token is outside the vocabulary or logits are not finite.
  */
 export async function measureLoss(forward: Forward, windows: Windows, options: LossOptions): Promise<Loss> {
-  const { count, sequence, ids } = windows;
-  const { batch } = options;
+  const { count, sequence } = windows;
+  const sums = new Float64Array(count);
+  for (const pass of passes(count, options.batch)) {
+    const logits = await forward(passIds(windows, pass), pass.size, sequence);
+    sums.set(scorePass(logits, windows, pass), pass.first);
+    options.onProgress?.(pass.first + pass.size, count);
+  }
+  const { loss, predictions } = meanLoss(windows, sums);
+  return { loss, predictions, tokens: count * sequence, sums };
+}
+
+/** Windows of one forward pass. */
+export interface Pass {
+  readonly first: number;
+  readonly size: number;
+}
+
+/** @throws ZkLoraError `USAGE` */
+export function passes(count: number, batch: number): Pass[] {
   if (!Number.isInteger(batch) || batch < 1)
     throw new ZkLoraError('USAGE', 'a batch has at least one sequence');
-  let sum = 0;
-  for (let first = 0; first < count; first += batch) {
-    const size = Math.min(batch, count - first);
-    // A copy, not a view: the ids travel to another thread.
-    const part = ids.slice(first * sequence, (first + size) * sequence);
-    const logits = await forward(part, size, sequence);
-    for (let row = 0; row < size; row += 1) {
-      for (let t = 0; t < sequence - 1; t += 1) {
-        sum += surprise(logits, row * sequence + t, Number(part[row * sequence + t + 1]));
-      }
+  return Array.from({ length: Math.ceil(count / batch) }, (_, i) => {
+    const first = i * batch;
+    return { first, size: Math.min(batch, count - first) };
+  });
+}
+
+/** Mean over all predictions. @param sums of each window */
+export function meanLoss(
+  { scored }: Windows,
+  sums: Float64Array,
+): { readonly loss: number; readonly predictions: number } {
+  const predictions = scored.reduce((a, b) => a + b, 0);
+  return { loss: sums.reduce((a, b) => a + b, 0) / predictions, predictions };
+}
+
+/** Token ids of a forward pass, `[size, sequence]`: a copy, not a view, for they travel to another thread. */
+export function passIds({ ids, sequence }: Windows, { first, size }: Pass): BigInt64Array {
+  return ids.slice(first * sequence, (first + size) * sequence);
+}
+
+/** Sums of the losses of the windows of a forward pass, in nats, by window. @throws as {@link measureLoss} */
+export function scorePass(logits: Logits, windows: Windows, pass: Pass): Float64Array {
+  const { sequence, scored } = windows;
+  const ids = passIds(windows, pass);
+  return Float64Array.from({ length: pass.size }, (_, row) => {
+    let sum = 0;
+    for (let t = sequence - 1 - scored[pass.first + row]!; t < sequence - 1; t += 1) {
+      sum += surprise(logits, row * sequence + t, Number(ids[row * sequence + t + 1]));
     }
-    options.onProgress?.(first + size, count);
-  }
-  const predictions = count * (sequence - 1);
-  return { loss: sum / predictions, predictions, tokens: count * sequence };
+    return sum;
+  });
 }
 
 /** -ln softmax(logits of `position`)[target], in float64. */

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { ZkLoraError } from '../errors.js';
+import { workerEntry } from './workerEntry.js';
 import {
   fromPlainError,
   type WorkerOperation,
@@ -23,7 +22,7 @@ export class ModelWorker {
   private failure: ZkLoraError | undefined;
 
   constructor() {
-    this.worker = new Worker(workerEntry());
+    this.worker = new Worker(workerEntry('onnxWorker'));
     this.worker.on('message', (response: WorkerResponse) => {
       const pending = this.pending.get(response.id);
       this.pending.delete(response.id);
@@ -58,15 +57,4 @@ export class ModelWorker {
     for (const { reject } of this.pending.values()) reject(this.failure);
     this.pending.clear();
   }
-}
-
-/** The compiled worker: beside this file, or in dist/ when this file runs uncompiled (tests). */
-function workerEntry(): URL {
-  const compiled = import.meta.url.endsWith('.ts')
-    ? new URL('../../dist/src/inference/onnxWorker.js', import.meta.url)
-    : new URL('./onnxWorker.js', import.meta.url);
-  if (!existsSync(fileURLToPath(compiled))) {
-    throw new ZkLoraError('INTERNAL', 'the compiled worker is missing; run `npm run build` first');
-  }
-  return compiled;
 }

@@ -26,6 +26,8 @@ const HEADER_FILE = 'session.json';
 const SECRET_FILE = 'session.secret';
 const CLOSING_FILE = 'close.json';
 const CALL_FOLDER = 'calls';
+/** In the folder of an evaluation; for a single contributor that is the session's. */
+export const EVALUATION_FILE = 'evaluation.jsonl';
 const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
 /** Left behind by a process that was killed while writing (see src/files.ts). */
 const TEMPORARY_FILE = /^\..*\.tmp$/;
@@ -56,10 +58,11 @@ const FILE_MODE = 0o600;
 /**
  * Makes the folder of a record that is to come, or takes an empty one.
  *
+ * @param besides names that may be in it already
  * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`
  */
-export async function reserveSessionFolder(dir: string): Promise<void> {
-  await ensureNewFolder(dir, { mode: FOLDER_MODE });
+export async function reserveSessionFolder(dir: string, besides: readonly string[] = []): Promise<void> {
+  await ensureNewFolder(dir, { mode: FOLDER_MODE, besides });
 }
 
 /**
@@ -75,7 +78,7 @@ export async function createSessionRecord(
   modules: readonly ModuleShape[],
 ): Promise<SessionWriter> {
   checkHeader(header, modules);
-  await reserveSessionFolder(dir);
+  await reserveSessionFolder(dir, [EVALUATION_FILE]);
   await ensureNewFolder(join(dir, CALL_FOLDER), { mode: FOLDER_MODE });
   const secret: SessionSecret = { format: 'zklora/session-secret/v1', seed: bytesToHex(seed) };
   // the header last: where it is, the rest is

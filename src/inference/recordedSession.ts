@@ -12,6 +12,7 @@ import type { ProofProgress } from './contributorSessions.js';
 import type { ApplyStage, CutModel } from './graphModel.js';
 import {
   createSessionRecord,
+  EVALUATION_FILE,
   reserveSessionFolder,
   type SessionRecord,
   type SessionWriter,
@@ -93,7 +94,7 @@ async function open<S>(
   const { client, commitment, dir, model } = options;
   checkBaseModel(options);
   // First, so that a folder that cannot be had costs the contributor no session.
-  await reserveSessionFolder(dir);
+  await reserveSessionFolder(dir, [EVALUATION_FILE]);
   const user = options.user ?? generateKeyPair();
   const nonce = options.nonce === undefined ? {} : { nonce: options.nonce };
   const remote = await client.openSession({ commitment, user, inputs: model.inputs, ...nonce });

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BaseModel, openBaseModel } from '../../src/inference/baseModel.js';
 import { localLora } from '../../src/inference/localLora.js';
-import { byteWindows, measureLoss } from '../../src/inference/loss.js';
+import { measureLoss } from '../../src/inference/loss.js';
+import { byteWindows } from '../../src/inference/windows.js';
 import { constantDeltas, type Fixture, heldOutText, loadFixture, maxDifference } from './fixtures.js';
 
 describe.each(['gpt2-tiny', 'llama-tiny'] as const)('openBaseModel: %s', (name) => {

@@ -8,9 +8,10 @@ import { openBaseModel } from '../../src/inference/baseModel.js';
 import { connectContributor } from '../../src/inference/client.js';
 import { type EvaluationProgress, evaluateAdapter } from '../../src/inference/evaluate.js';
 import { localLora } from '../../src/inference/localLora.js';
-import { byteWindows, measureLoss } from '../../src/inference/loss.js';
+import { measureLoss } from '../../src/inference/loss.js';
 import { checkClosing, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
+import { byteWindows } from '../../src/inference/windows.js';
 import { type FixtureName, heldOutText, loadFixture, maxDifference, temporaryFolder } from './fixtures.js';
 import { commitTo, serve, USER } from './parties.js';
 

@@ -1,29 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { byteWindows, measureLoss } from '../../src/inference/loss.js';
+import { measureLoss } from '../../src/inference/loss.js';
+import { byteWindows } from '../../src/inference/windows.js';
 
 const text = new TextEncoder().encode('abcdefghij');
 const code = (expected: string) => expect.objectContaining({ code: expected });
-
-describe('byteWindows', () => {
-  it('cuts windows that do not overlap and drops the rest', () => {
-    const windows = byteWindows(text, 4);
-    expect(windows).toEqual({
-      ids: BigInt64Array.from([97n, 98n, 99n, 100n, 101n, 102n, 103n, 104n]),
-      count: 2,
-      sequence: 4,
-    });
-    expect(byteWindows(text, 4, 1).count).toBe(1);
-    expect(byteWindows(text, 10).count).toBe(1);
-  });
-
-  it('refuses texts that are too short and sizes that make no sense', () => {
-    expect(() => byteWindows(text, 11)).toThrow(code('TEXT_INVALID'));
-    expect(() => byteWindows(new Uint8Array(), 4)).toThrow(code('TEXT_INVALID'));
-    for (const sequence of [0, 1, -3, 2.5, Number.NaN])
-      expect(() => byteWindows(text, sequence)).toThrow(code('USAGE'));
-    for (const max of [0, -1, 1.5]) expect(() => byteWindows(text, 4, max)).toThrow(code('USAGE'));
-  });
-});
 
 describe('measureLoss', () => {
   const uniform =

@@ -8,9 +8,9 @@ import { callBytes, requireCallFits, stageBytes } from '../../src/inference/call
 import type { ContributorClient, RemoteSession } from '../../src/inference/client.js';
 import { evaluateAdapter } from '../../src/inference/evaluate.js';
 import { MAX_CALL_FILE_BYTES, MAX_MESSAGE_BYTES } from '../../src/inference/limits.js';
-import { byteWindows } from '../../src/inference/loss.js';
 import { createSessionRecord, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
+import { byteWindows } from '../../src/inference/windows.js';
 import { temporaryFolder } from './fixtures.js';
 import { header, INPUTS, MODULES, randomCall, randomModule, SEED, serve } from './parties.js';
 

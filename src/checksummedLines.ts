@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from './bytes.js';
+import { type ErrorCode, ZkLoraError } from './errors.js';
+import { appendFileDurable, openRegularFile, readFileBounded } from './files.js';
+import { parseJsonText } from './jsonText.js';
+
+const LINE = /^([0-9a-f]{64}) (.*)$/;
+const FILE_MODE = 0o600;
+const NEWLINE = 10;
+
+/** What kind of file the lines are in. */
+export interface LinesFormat {
+  readonly name: string;
+  /** Of the checksums, see {@link labelledSha256}. */
+  readonly label: string;
+  readonly maxBytes: number;
+  /** Code of a file that was edited, or is full. */
+  readonly code: ErrorCode;
+}
+
+/**
+ * An append-only file. A line is 64 hex digits, a space, an entry as canonical JSON, a newline; the digits are
+ * SHA-256(label | 00 | checksum before | entry), so that no line can be changed, left out or moved unseen.
+ */
+export class ChecksummedLines {
+  private constructor(
+    private readonly path: string,
+    private readonly format: LinesFormat,
+    private checksum: Uint8Array,
+    private bytes: number,
+  ) {}
+
+  /** @param root stands for the checksum before the first line, 32 bytes */
+  static begin(dir: string, format: LinesFormat, root: Uint8Array): ChecksummedLines {
+    return new ChecksummedLines(join(dir, format.name), format, root, 0);
+  }
+
+  /**
+   * Reads a file to go on with it. A last line without its newline was cut off by a crash: it is taken off the file.
+   *
+   * @returns entries as parsed JSON, unchecked beyond their checksums; undefined without a file
+   * @throws ZkLoraError the format's code for a file that was edited, `FILE_UNREADABLE`, `FILE_UNWRITABLE`
+   */
+  static async resume(
+    dir: string,
+    format: LinesFormat,
+    root: Uint8Array,
+  ): Promise<{ lines: ChecksummedLines; entries: unknown[] } | undefined> {
+    const path = join(dir, format.name);
+    let bytes: Uint8Array;
+    try {
+      bytes = await readFileBounded(path, format.maxBytes, format.name);
+    } catch (error) {
+      if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return undefined;
+      throw error;
+    }
+    const whole = bytes.lastIndexOf(NEWLINE) + 1;
+    const text = new TextDecoder().decode(bytes.subarray(0, whole));
+    let checksum = root;
+    const entries = text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => {
+        const parts = LINE.exec(line);
+        checksum = labelledSha256(format.label, checksum, utf8ToBytes(parts?.[2] ?? ''));
+        if (parts === null || bytesToHex(checksum) !== parts[1]) {
+          throw new ZkLoraError(format.code, `${format.name} was edited, or belongs to something else`);
+        }
+        return parseJsonText(parts[2]!, format.code, format.name);
+      });
+    if (whole < bytes.length) await cutOff(path, format.name, whole);
+    return { lines: new ChecksummedLines(path, format, checksum, whole), entries };
+  }
+
+  /**
+   * Adds an entry; on disk when the promise resolves.
+   *
+   * @throws ZkLoraError the format's code when the file is full, `FILE_UNWRITABLE`
+   */
+  async append(entry: object): Promise<void> {
+    const json = canonicalJson(entry);
+    const checksum = labelledSha256(this.format.label, this.checksum, json);
+    const line = concatBytes(utf8ToBytes(`${bytesToHex(checksum)} `), json, utf8ToBytes('\n'));
+    if (this.bytes + line.length > this.format.maxBytes) {
+      throw new ZkLoraError(this.format.code, `${this.format.name} is full`);
+    }
+    await appendFileDurable(this.path, line, FILE_MODE);
+    this.checksum = checksum;
+    this.bytes += line.length;
+  }
+}
+
+async function cutOff(path: string, what: string, size: number): Promise<void> {
+  const { handle } = await openRegularFile(path, what, 'change');
+  try {
+    await handle.truncate(size);
+    await handle.sync();
+  } catch (cause) {
+    throw new ZkLoraError('FILE_UNWRITABLE', `${path} cannot be cut to its last whole line`, { cause });
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,290 @@
+import type { AdapterCommitment } from '../adapter/types.js';
+import { type ErrorCode, ZkLoraError } from '../errors.js';
+import type { BaseModel, Logits } from './baseModel.js';
+import { requireCallFits } from './callSizes.js';
+import type { ContributorClient } from './client.js';
+import { type ContributorView, viewOf } from './contributorView.js';
+import type { ApplyStage } from './graphModel.js';
+import { type AdapterSession, checkBaseModel, openAdapterSession } from './recordedSession.js';
+import { replayPass } from './replayCall.js';
+import type { KeyPair } from './signatures.js';
+import type { StageInput } from './stageRunner.js';
+
+/** Contributors of one evaluation: each has a session, a stream and a proof of its own. */
+export const MAX_CONTRIBUTORS = 64;
+
+/** One adapter of a set, and who serves it. */
+export interface SetMember {
+  /** Names the contributor in errors and reports. */
+  readonly name: string;
+  /** The pinned commitment. */
+  readonly commitment: AdapterCommitment;
+  /** Its deltas times this are added; finite. */
+  readonly weight: number;
+  /** Folder for the record of its session. */
+  readonly dir: string;
+  /** Connects, or gives a client at hand. The set closes what it connected. */
+  readonly connect: () => Promise<ContributorClient>;
+  /** The user's key; a fresh one without it. */
+  readonly user?: KeyPair;
+}
+
+/** Why a contributor is no longer asked. */
+export interface MemberFailure {
+  /** An {@link ErrorCode}, or one that an earlier version wrote. */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A contributor of an evaluation under way. */
+interface Member {
+  readonly member: SetMember;
+  readonly view: ContributorView;
+  client: ContributorClient | undefined;
+  session: AdapterSession | undefined;
+  failure: MemberFailure | undefined;
+  /** Number of the next pass in its session; below the record's number of calls while passes are repeated from it. */
+  nextCall: number;
+}
+
+/** What the user's own side fails with; anything else is the contributor's failure. */
+const OWN_FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'BASE_MODEL_MISMATCH',
+  'EVALUATION_MALFORMED',
+  'EVALUATION_MISMATCH',
+  'FILE_EXISTS',
+  'FILE_NOT_FOUND',
+  'FILE_UNREADABLE',
+  'FILE_UNWRITABLE',
+  'INTERNAL',
+  'USAGE',
+]);
+
+export interface NamedFailure {
+  readonly name: string;
+  readonly failure: MemberFailure;
+}
+
+/** A pass in which contributors failed; it was finished without them, and its logits are of no set. */
+export interface FailedPass {
+  readonly failed: readonly NamedFailure[];
+}
+
+/**
+ * Several contributors on one base model. Deltas of one module add up, each times its contributor's weight, in the
+ * order of the set, in float64, and are rounded to float32 once.
+ */
+export class ContributorSet {
+  private readonly members: readonly Member[];
+
+  /**
+   * @param model opened for the modules of all members, see `unionModules`
+   * @throws ZkLoraError `USAGE`, `BASE_MODEL_MISMATCH`
+   */
+  constructor(
+    private readonly model: BaseModel,
+    members: readonly SetMember[],
+  ) {
+    if (members.length === 0 || members.length > MAX_CONTRIBUTORS) {
+      throw new ZkLoraError('USAGE', `a set has 1 to ${MAX_CONTRIBUTORS} contributors`);
+    }
+    if (new Set(members.map(({ name }) => name)).size !== members.length) {
+      throw new ZkLoraError('USAGE', 'two contributors have one name');
+    }
+    this.members = members.map((member) => {
+      if (!Number.isFinite(member.weight)) throw new ZkLoraError('USAGE', 'a weight is a finite number');
+      const view = viewOf(model, member.commitment.modules);
+      try {
+        checkBaseModel({ model: view.model, commitment: member.commitment });
+      } catch (error) {
+        throw this.named(members.length, member.name, error);
+      }
+      return { member, view, client: undefined, session: undefined, failure: undefined, nextCall: 0 };
+    });
+  }
+
+  /** Names of the contributors whose deltas enter the losses. */
+  get active(): string[] {
+    return this.live().map(({ member }) => member.name);
+  }
+
+  failureOf(name: string): MemberFailure | undefined {
+    return this.of(name).failure;
+  }
+
+  sessionOf(name: string): AdapterSession | undefined {
+    return this.of(name).session;
+  }
+
+  /** Leaves a contributor out from now on; its session stays, to be closed with its whole calls. */
+  drop(name: string, failure: MemberFailure): void {
+    this.of(name).failure = failure;
+  }
+
+  /** Says that a pass has been made by all that are asked, in a run before this one. */
+  skipPass(): void {
+    for (const member of this.live()) member.nextCall += 1;
+  }
+
+  /**
+   * Connects to all, and opens their sessions or goes on with them; at the same time.
+   *
+   * @returns those that failed, see {@link MemberFailure}
+   */
+  async open(): Promise<NamedFailure[]> {
+    return this.settle(this.live(), async (entry) => {
+      const { member, view } = entry;
+      entry.client ??= await member.connect();
+      const { client } = entry;
+      const { commitment, dir, user } = member;
+      const options = { model: view.model, client, commitment, dir, ...(user && { user }) };
+      entry.session = await openAdapterSession(options);
+      if (entry.nextCall > entry.session.record.callCount) {
+        throw new ZkLoraError('EVALUATION_MISMATCH', `the session in ${dir} lacks calls of this evaluation`);
+      }
+    });
+  }
+
+  /**
+   * One forward pass with the deltas of all that are asked; each records it in its own session.
+   *
+   * A contributor that fails does not end the pass: it is finished without its deltas, so that the call is whole for
+   * everybody else, and what failed is returned in place of logits. With `stop` the pass ends there, and may be made
+   * again.
+   *
+   * @throws ZkLoraError the user's own failures; with `stop` also a contributor's
+   */
+  async forward(
+    ids: BigInt64Array,
+    batch: number,
+    sequence: number,
+    onFailure: 'stop' | 'drop',
+  ): Promise<Logits | FailedPass> {
+    const passes = this.live().map((entry) => ({ entry, apply: this.passOf(entry, batch * sequence) }));
+    const failed: NamedFailure[] = [];
+    const apply: ApplyStage = async (stage, inputs) => {
+      this.requireFinite(inputs);
+      const asked = passes.filter(
+        ({ entry }) => entry.failure === undefined && entry.view.ownStage(stage) !== undefined,
+      );
+      const deltas = new Map<Member, ReadonlyMap<number, Float32Array>>();
+      const failures = await this.settle(
+        asked.map(({ entry }) => entry),
+        async (entry) => {
+          const pass = passes.find((candidate) => candidate.entry === entry)!;
+          const answers = await pass.apply(entry.view.ownStage(stage)!, entry.view.ownInputs(inputs));
+          deltas.set(entry, answers);
+        },
+      );
+      if (failures.length > 0 && onFailure === 'stop') throw this.stopped(failures);
+      for (const { name, failure } of failures) this.drop(name, failure);
+      failed.push(...failures);
+      return this.combine(inputs, deltas);
+    };
+    const logits = await this.model.forward(ids, batch, sequence, apply);
+    for (const { entry } of passes) entry.nextCall += 1;
+    return failed.length > 0 ? { failed } : logits;
+  }
+
+  /** Closes the sessions that hold a call, of dropped contributors too; returns those that failed. */
+  async close(): Promise<NamedFailure[]> {
+    const open = this.members.filter(
+      ({ session }) =>
+        session !== undefined && session.record.closing === null && session.record.callCount > 0,
+    );
+    return this.settle(open, async ({ session }) => {
+      await session!.close();
+    });
+  }
+
+  /** Ends what is under way; records stay at their last whole calls. */
+  abandon(): void {
+    for (const { session } of this.members) session?.abandon();
+  }
+
+  /** Turns failures into the error of an evaluation that ends with them. */
+  stopped(failed: readonly NamedFailure[]): ZkLoraError {
+    const { name, failure } = failed[0]!;
+    return this.named(
+      this.members.length,
+      name,
+      new ZkLoraError(failure.code as ErrorCode, failure.message),
+    ) as ZkLoraError;
+  }
+
+  private live(): Member[] {
+    return this.members.filter(({ failure }) => failure === undefined);
+  }
+
+  private of(name: string): Member {
+    const found = this.members.find(({ member }) => member.name === name);
+    if (found === undefined) throw new ZkLoraError('INTERNAL', 'there is no such contributor');
+    return found;
+  }
+
+  private passOf({ member, view, session, nextCall }: Member, tokens: number): ApplyStage {
+    if (session === undefined) throw new ZkLoraError('INTERNAL', 'the session is not open');
+    const { commitment } = member;
+    requireCallFits({ inputs: view.model.inputs }, commitment.modules, tokens, view.model.stages);
+    const { record } = session;
+    return nextCall < record.callCount
+      ? replayPass(view.model, commitment, record, nextCall)
+      : session.pass();
+  }
+
+  /** All at the same time, and all waited for; only the user's own failures are thrown. */
+  private async settle(
+    members: readonly Member[],
+    work: (member: Member) => Promise<void>,
+  ): Promise<NamedFailure[]> {
+    const outcomes = await Promise.allSettled(members.map(work));
+    return outcomes.flatMap((outcome, i) => {
+      if (outcome.status === 'fulfilled') return [];
+      const { name } = members[i]!.member;
+      const reason: unknown = outcome.reason;
+      if (!(reason instanceof ZkLoraError) || OWN_FAILURES.has(reason.code)) {
+        throw this.named(this.members.length, name, reason);
+      }
+      return [{ name, failure: { code: reason.code, message: reason.message } }];
+    });
+  }
+
+  private combine(
+    inputs: readonly StageInput[],
+    deltas: ReadonlyMap<Member, ReadonlyMap<number, Float32Array>>,
+  ): Map<number, Float32Array> {
+    const sums = new Map<number, Float64Array>();
+    for (const { input, tokens } of inputs) {
+      for (const module of this.model.inputs[input]!) {
+        sums.set(module, new Float64Array(tokens * this.model.modules[module]!.outFeatures));
+      }
+    }
+    for (const entry of this.members) {
+      for (const [own, delta] of deltas.get(entry) ?? []) {
+        const sum = sums.get(entry.view.unionModule[own]!)!;
+        const { weight } = entry.member;
+        for (let i = 0; i < sum.length; i += 1) sum[i]! += weight * delta[i]!;
+      }
+    }
+    return new Map([...sums].map(([module, sum]) => [module, Float32Array.from(sum)]));
+  }
+
+  /** @throws ZkLoraError `BASE_MODEL_MISMATCH` */
+  private requireFinite(inputs: readonly StageInput[]): void {
+    if (inputs.every(({ values }) => values.every(Number.isFinite))) return;
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      `the model gives activations that are not finite with the deltas of ${this.active.join(', ')}; ask each alone ` +
+        'to see which',
+    );
+  }
+
+  private named(members: number, name: string, error: unknown): unknown {
+    if (members === 1 || !(error instanceof ZkLoraError)) return error;
+    const { code, message, details } = error;
+    return new ZkLoraError(code, `contributor ${name}: ${message}`, {
+      details: { ...details, contributor: name },
+      cause: error,
+    });
+  }
+}
