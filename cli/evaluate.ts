@@ -10,9 +10,9 @@ import {
   evaluateAdapter,
   MAX_WINDOWS,
   openBaseModel,
-  parseAddress,
 } from '../src/inference/index.js';
 import { positiveInteger, runs } from './command.js';
+import { type ConnectionFlags, connectionOf, withConnection } from './connection.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment } from './inputs.js';
 import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
@@ -21,7 +21,7 @@ import { formatBytes, formatTable, type Terminal } from './terminal.js';
 /** Text read for one evaluation. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20;
 
-interface Options {
+interface Options extends ConnectionFlags {
   base: string;
   commitment: string;
   contributor: string;
@@ -31,7 +31,6 @@ interface Options {
   sequences?: number;
   batch: number;
   prove?: boolean;
-  allowInsecure?: boolean;
   parameters?: string;
   registrationCache?: string;
   allowDevelopmentParams?: boolean;
@@ -50,7 +49,6 @@ export function evaluateCommand(): Command {
     .option('--sequences <n>', 'only the first n sequences', positiveInteger(MAX_WINDOWS))
     .option('--batch <n>', 'sequences in one forward pass', positiveInteger(4096), 4)
     .option('--prove', 'ask the contributor for the proof and keep it in the session folder as proof.zkl')
-    .option('--allow-insecure', 'speak plain text to another machine')
     .option('--parameters <dir>', 'your own copy of the parameter set: checks the registration proof first')
     .option(
       '--registration-cache <file>',
@@ -61,7 +59,7 @@ export function evaluateCommand(): Command {
       'after',
       '\nExample:\n  zklora evaluate --base model.onnx --commitment adapter.zkl.json --contributor 127.0.0.1:7321 \\\n    --text heldout.txt --session ./session --prove',
     );
-  return runs<Options>(command, async (options, terminal) => {
+  return runs<Options>(withConnection(command), async (options, terminal) => {
     const commitment = await loadCommitment(options.commitment);
     const registration = await registrationOf(options, commitment, terminal);
     if (registration?.status === 'invalid') {
@@ -74,10 +72,7 @@ export function evaluateCommand(): Command {
     terminal.progress('opening the base model');
     const model = await openBaseModel(options.base, commitment.modules);
     try {
-      const client = await connectContributor({
-        address: parseAddress(options.contributor),
-        allowInsecure: options.allowInsecure === true,
-      });
+      const client = await connectContributor(await connectionOf(options.contributor, options, terminal));
       try {
         const evaluation = await evaluateAdapter({
           model,

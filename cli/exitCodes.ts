@@ -15,6 +15,7 @@ const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CEREMONY_INCOMPLETE',
   'CHAIN_MISMATCH',
   'CHAIN_REFUSED',
+  'CONTRIBUTOR_UNTRUSTED',
   'DELIVERY_MISMATCH',
   'LEAKAGE_BUDGET',
   'OFFER_REFUSED',
@@ -22,6 +23,7 @@ const INVALID: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ACCESS_REFUSED',
   'CHAIN_UNREACHABLE',
   'CONTRIBUTOR_REFUSED',
   'CONTRIBUTOR_UNREACHABLE',

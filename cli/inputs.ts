@@ -12,6 +12,9 @@ import type { Terminal } from './terminal.js';
 /** Largest proof file read: one proof for each of 65,535 modules. */
 const MAX_PROOF_BYTES = 128 * 2 ** 20;
 
+/** Permission bits of group and others. */
+export const NOT_OWNER = 0o077;
+
 /** Reads adapter.zkl.json. */
 export async function loadCommitment(path: string): Promise<AdapterCommitment> {
   const bytes = await readFileBounded(path, MAX_COMMITMENT_BYTES, 'adapter commitment');
@@ -26,8 +29,13 @@ export async function loadQuantizedAdapter(dir: string): Promise<QuantizedModule
 /** Reads adapter.secret and warns when others may read it. */
 export async function loadSecret(path: string, terminal: Terminal): Promise<AdapterSecret> {
   const { secret, exposed } = await readAdapterSecret(path);
-  if (exposed) terminal.note(`warning: ${path} is readable by others: run chmod 600 on it`);
+  warnExposed(exposed, path, terminal);
   return secret;
+}
+
+/** A file with a secret that others may read is taken, with a warning. */
+export function warnExposed(exposed: boolean, path: string, terminal: Terminal): void {
+  if (exposed) terminal.note(`warning: ${path} is readable by others: run chmod 600 on it`);
 }
 
 /** Reads a proof file's bytes. */

@@ -9,15 +9,15 @@ import { proveSession } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
+import { type AccessFlags, accessOf, withAccess } from './serveAccess.js';
 
-interface Options {
+interface Options extends AccessFlags {
   adapter: string;
   commitment: string;
   secret: string;
   parameters: string;
   sessions: string;
   listen: string;
-  allowInsecure?: boolean;
 }
 
 /** `zklora serve` */
@@ -30,13 +30,13 @@ export function serveCommand(): Command {
     .requiredOption('--parameters <dir>', 'parameter set')
     .requiredOption('--sessions <dir>', 'folder for one record of each session')
     .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:7321')
-    .option('--allow-insecure', 'serve plain text on an address that other machines can reach')
     .addHelpText(
       'after',
-      '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
+      '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nBeyond loopback the service speaks TLS; give users the fingerprint that it prints.\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
     );
-  return runs<Options>(command, async (options, terminal) => {
+  return runs<Options>(withAccess(command), async (options, terminal) => {
     const address = parseAddress(options.listen);
+    const access = await accessOf(address, options, terminal);
     const commitment = await loadCommitment(options.commitment);
     const secret = await loadSecret(options.secret, terminal);
     assertSecretMatches(secret, commitment);
@@ -51,7 +51,7 @@ export function serveCommand(): Command {
         modules,
         secretKey: hexToBytes(secret.contributorSecretKey),
         sessionsDir: options.sessions,
-        allowInsecure: options.allowInsecure === true,
+        ...access,
         // loaded for each proof: a thread that fails spoils one proof, not all that follow
         prove: async (session, onProgress) =>
           proveSession({
@@ -70,7 +70,11 @@ export function serveCommand(): Command {
         },
       });
       const listening = formatAddress(server.address);
-      terminal.result(`listening on ${listening}`, { event: 'listening', address: listening });
+      const pin = access.tls?.fingerprint;
+      terminal.result(
+        pin === undefined ? `listening on ${listening}` : `listening on ${listening}, fingerprint ${pin}`,
+        { event: 'listening', address: listening, ...(pin !== undefined && { fingerprint: pin }) },
+      );
       await stopped;
       await server.close();
       terminal.result('stopped', { event: 'stopped', peakRssBytes: process.resourceUsage().maxRSS * 1024 });

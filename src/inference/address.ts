@@ -26,21 +26,36 @@ export function formatAddress({ host, port }: Address): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function isLoopback(host: string): boolean {
+/** Whether a host name or address stays on this machine. */
+export function isLoopback(host: string): boolean {
   if (host === 'localhost' || host === '::1') return true;
   return isIP(host) === 4 && host.startsWith('127.');
 }
 
+/** How a connection is protected. */
+export interface Protection {
+  readonly tls: boolean;
+  /** Plain text on an address beyond this machine is wanted. */
+  readonly allowInsecure: boolean;
+  /** The connection carries access tokens. */
+  readonly tokens: boolean;
+}
+
 /**
- * Plain text only inside one machine, unless asked for.
+ * Plain text only inside one machine, unless asked for, and never with tokens: whoever reads along could use them.
  *
  * @throws ZkLoraError `USAGE`
  */
-export function requireLoopback({ host }: Address, allowInsecure: boolean): void {
-  if (allowInsecure || isLoopback(host)) return;
-  throw new ZkLoraError(
-    'USAGE',
-    'connections are not encrypted in this version: use a loopback address such as 127.0.0.1, or say ' +
-      'explicitly that an insecure connection is wanted',
-  );
+export function requireProtected({ host }: Address, { tls, allowInsecure, tokens }: Protection): void {
+  if (tls || isLoopback(host)) return;
+  if (!allowInsecure) {
+    throw new ZkLoraError(
+      'USAGE',
+      'connections to other machines are encrypted: give the fingerprint that the contributor prints, or the ' +
+        'authority of its certificate; or say explicitly that an insecure connection is wanted',
+    );
+  }
+  if (tokens) {
+    throw new ZkLoraError('USAGE', 'tokens do not go over an insecure connection to other machines; use TLS');
+  }
 }

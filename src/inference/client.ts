@@ -8,8 +8,9 @@ import { int64FromBytes, toBytes } from '../littleEndian.js';
 import { SALT_BYTES } from '../protocol/rowSalts.js';
 import type { ActivationRows, SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
-import { type Address, requireLoopback } from './address.js';
+import { type Address, requireProtected } from './address.js';
 import { requireCallFits } from './callSizes.js';
+import { type ClientTls, secureChannel } from './clientTls.js';
 import type { ProofProgress } from './contributorSessions.js';
 import {
   type ApplyRequest,
@@ -47,6 +48,10 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, answer: 60_000, pro
 
 export interface ConnectOptions {
   readonly address: Address;
+  /** Encrypt, and know the service; needed beyond this machine. */
+  readonly tls?: ClientTls;
+  /** Bearer token that the contributor gave to the user. */
+  readonly token?: string;
   /** Speak plain text to an address beyond this machine. */
   readonly allowInsecure?: boolean;
   readonly timeouts?: Partial<Timeouts>;
@@ -112,14 +117,19 @@ export interface RemoteSession {
 /**
  * Connects to a contributor.
  *
- * @throws ZkLoraError `USAGE` for an address beyond loopback, `CONTRIBUTOR_UNREACHABLE`. All methods of the
+ * @throws ZkLoraError `USAGE` for plain text beyond loopback, `CONTRIBUTOR_UNTRUSTED`, `CONTRIBUTOR_UNREACHABLE`. All methods of the
  * client throw `CONTRIBUTOR_UNREACHABLE` and `CONTRIBUTOR_REFUSED`; the latter's details carry the
  * contributor's own code.
  */
 export async function connectContributor(options: ConnectOptions): Promise<ContributorClient> {
-  requireLoopback(options.address, options.allowInsecure ?? false);
+  const { address, tls, token, allowInsecure = false } = options;
+  requireProtected(address, { tls: tls !== undefined, allowInsecure, tokens: token !== undefined });
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-  const channel = new RpcChannel(options.address);
+  const secure = tls && (await secureChannel(address, tls, timeouts.connect));
+  const channel = new RpcChannel(address, {
+    ...(secure && { secure }),
+    ...(token !== undefined && { token }),
+  });
   try {
     await channel.ready(timeouts.connect);
   } catch (error) {

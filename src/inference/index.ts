@@ -1,4 +1,4 @@
-export { type Address, formatAddress, parseAddress } from './address.js';
+export { type Address, formatAddress, isLoopback, parseAddress } from './address.js';
 export {
   type AnsweredStage,
   answeredRows,
@@ -15,6 +15,7 @@ export {
   type StageRows,
   type Timeouts,
 } from './client.js';
+export type { ClientTls } from './clientTls.js';
 export type { Clock } from './clock.js';
 export type { ContributorState, ProofProgress, ProveSession } from './contributorSessions.js';
 export { MAX_CONTRIBUTORS, type MemberFailure, type SetMember } from './contributorSet.js';
@@ -38,9 +39,11 @@ export {
   MAX_CALL_FILE_BYTES,
   MAX_MESSAGE_BYTES,
   MAX_OPEN_SESSIONS,
+  MAX_PEM_FILE_BYTES,
   MAX_PENDING_BYTES,
   MAX_PROOF_BYTES,
   MAX_RUNNING_PROOFS,
+  MAX_TOKEN_FILE_BYTES,
   SESSION_IDLE_MS,
 } from './limits.js';
 export { floatDelta, localLora } from './localLora.js';
@@ -62,6 +65,12 @@ export {
   type RecordedSessionOptions,
 } from './recordedSession.js';
 export { MAX_OPENING_BYTES, parseRowOpening, serializeRowOpening } from './rowOpening.js';
+export {
+  ownTls,
+  readCertificates,
+  type ServerTls,
+  tlsFromFiles,
+} from './serverTls.js';
 export { type ContributorServer, type ServeOptions, type ServiceEvent, serveContributor } from './service.js';
 export {
   parseSessionClosing,
@@ -91,6 +100,7 @@ export {
   tokenizeTexts,
 } from './tokenizer.js';
 export { MAX_TOKENIZER_BYTES, tokenizerDigest } from './tokenizerFile.js';
+export { AccessTokens, parseToken } from './tokens.js';
 export {
   byteWindows,
   type CutTexts,

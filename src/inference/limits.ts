@@ -56,3 +56,15 @@ export const PROOF_CHUNK_BYTES = 64 * 1024;
 
 /** Messages of one proof: 16 chunks, and progress for each step of each module of a large adapter. */
 export const MAX_PROOF_MESSAGES = 65_536;
+
+/** A PEM file: a key and some certificates of at most 8 KB each. */
+export const MAX_PEM_FILE_BYTES = 256 * 1024;
+
+/** Tokens of a service; all are compared at each call. */
+export const MAX_TOKENS = 1024;
+
+/** A file of that many names and tokens, with comments. */
+export const MAX_TOKEN_FILE_BYTES = 2 ** 20;
+
+/** TLS handshake of a user: two round trips on a slow line, in milliseconds. */
+export const TLS_HANDSHAKE_MS = 10_000;

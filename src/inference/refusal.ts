@@ -10,7 +10,9 @@ export type RefusalStatus =
   | 'NOT_FOUND'
   | 'PERMISSION_DENIED'
   | 'FAILED_PRECONDITION'
-  | 'RESOURCE_EXHAUSTED';
+  | 'RESOURCE_EXHAUSTED'
+  | 'UNAUTHENTICATED'
+  | 'UNAVAILABLE';
 
 /** A refusal whose message is written for the other side of the wire. */
 export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: string): ZkLoraError {
@@ -19,6 +21,7 @@ export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: str
 
 /** Codes whose messages hold nothing but what the caller sent; all others stay inside. */
 const PUBLIC_STATUS: Partial<Record<ErrorCode, RefusalStatus>> = {
+  ACCESS_REFUSED: 'UNAUTHENTICATED',
   LEAKAGE_BUDGET: 'RESOURCE_EXHAUSTED',
   SESSION_MALFORMED: 'INVALID_ARGUMENT',
   SESSION_MISMATCH: 'FAILED_PRECONDITION',

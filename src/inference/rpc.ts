@@ -3,12 +3,15 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
   credentials,
+  Metadata,
   type MethodDefinition,
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
 import { type ErrorCode, ZkLoraError } from '../errors.js';
+import { TOKEN_METADATA } from './access.js';
 import { type Address, formatAddress } from './address.js';
+import type { SecureChannel } from './clientTls.js';
 import { channelOptions } from './grpcMethods.js';
 import { CODE_METADATA } from './refusal.js';
 
@@ -27,12 +30,27 @@ const GONE = new Set([
 /** How grpc-js begins the text of a status for an answer that does not parse. */
 const UNREADABLE = 'Response message parsing error';
 
+/** How a channel is secured; made by {@link secureChannel}. */
+export interface ChannelSecurity {
+  readonly secure?: SecureChannel;
+  /** Bearer token of the user. */
+  readonly token?: string;
+}
+
 /** A connection to a contributor; every failure comes as a typed error. */
 export class RpcChannel {
   private readonly client: Client;
 
-  constructor(readonly address: Address) {
-    this.client = new Client(formatAddress(address), credentials.createInsecure(), channelOptions);
+  /** @param security plain text without `secure` */
+  constructor(
+    readonly address: Address,
+    private readonly security: ChannelSecurity = {},
+  ) {
+    const { secure } = security;
+    this.client = new Client(formatAddress(address), secure?.credentials ?? credentials.createInsecure(), {
+      ...channelOptions,
+      ...secure?.options,
+    });
   }
 
   /** @throws ZkLoraError `CONTRIBUTOR_UNREACHABLE` */
@@ -54,6 +72,7 @@ export class RpcChannel {
         requestSerialize,
         responseDeserialize,
         request,
+        this.metadata(),
         { deadline: deadline(timeoutMs) },
         (error, response) => {
           if (error !== null) reject(this.translate(error));
@@ -66,16 +85,23 @@ export class RpcChannel {
 
   serverStream<I, O>(method: MethodDefinition<I, O>, request: I, timeoutMs: number): ClientReadableStream<O> {
     const { path, requestSerialize, responseDeserialize } = method;
-    return this.client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, {
-      deadline: deadline(timeoutMs),
-    });
+    return this.client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      this.metadata(),
+      {
+        deadline: deadline(timeoutMs),
+      },
+    );
   }
 
   /** A stream of questions with one answer each. */
   exchange<I, O>(method: MethodDefinition<I, O>): Exchange<I, O> {
     const { path, requestSerialize, responseDeserialize } = method;
     return new Exchange(
-      this.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize),
+      this.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.metadata()),
       (error) => this.translate(error),
     );
   }
@@ -105,6 +131,13 @@ export class RpcChannel {
       details,
       cause: error,
     });
+  }
+
+  private metadata(): Metadata {
+    const metadata = new Metadata();
+    const { token } = this.security;
+    if (token !== undefined) metadata.set(TOKEN_METADATA, `Bearer ${token}`);
+    return metadata;
   }
 
   private unreachable(cause?: unknown): ZkLoraError {

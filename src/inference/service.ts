@@ -11,9 +11,9 @@ import {
 } from '@grpc/grpc-js';
 import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
-import { ZkLoraError } from '../errors.js';
 import { toBytes } from '../littleEndian.js';
-import { type Address, formatAddress, requireLoopback } from './address.js';
+import { requireToken } from './access.js';
+import { type Address, requireProtected } from './address.js';
 import {
   ContributorSessions,
   type ContributorState,
@@ -33,7 +33,10 @@ import {
 } from './gen/zklora_pb.js';
 import { channelOptions, contributorMethods } from './grpcMethods.js';
 import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES } from './limits.js';
+import { listen } from './listener.js';
 import { toWireError } from './refusal.js';
+import type { ServerTls } from './serverTls.js';
+import type { AccessTokens } from './tokens.js';
 
 /** What happened, for a log; holds no activations and no weights. */
 export interface ServiceEvent {
@@ -44,6 +47,10 @@ export interface ServiceEvent {
 export interface ServeOptions extends ContributorState {
   /** Port 0 takes a free one. */
   readonly address: Address;
+  /** Key and certificate; plain text without. */
+  readonly tls?: ServerTls;
+  /** Only calls with one of these tokens are answered. */
+  readonly tokens?: AccessTokens;
   /** Serve plain text on an address that other machines can reach. */
   readonly allowInsecure?: boolean;
   /** What it throws is dropped: a log that fails ends no request. */
@@ -61,14 +68,15 @@ export interface ContributorServer {
 /**
  * Serves an adapter over gRPC (proto/zklora.proto).
  *
- * @throws ZkLoraError `SECRET_MISMATCH`, `USAGE` for an address beyond loopback, `CONTRIBUTOR_UNREACHABLE` when
+ * @throws ZkLoraError `SECRET_MISMATCH`, `USAGE` for plain text beyond loopback, `CONTRIBUTOR_UNREACHABLE` when
  * the address cannot be bound.
  */
 export async function serveContributor(options: ServeOptions): Promise<ContributorServer> {
-  requireLoopback(options.address, options.allowInsecure ?? false);
+  const { tls, tokens, allowInsecure = false } = options;
+  requireProtected(options.address, { tls: tls !== undefined, allowInsecure, tokens: tokens !== undefined });
   quietTransport();
   const sessions = new ContributorSessions(options);
-  const server = new Server(channelOptions);
+  const server = new Server({ ...channelOptions, interceptors: tokens ? [requireToken(tokens)] : [] });
   const on = unfailing(options.onEvent);
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
 
@@ -86,11 +94,19 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
       void proveStream(sessions, stream, on),
   });
   try {
-    const port = await bind(server, options.address);
+    // Connections are bound, counted and secured here; the library sees plain ones.
+    const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = await listen({
+      address: options.address,
+      ...(tls && { tls }),
+      admit: () => true,
+      accept: (socket) => connections.injectConnection(socket),
+    });
     return {
-      address: { host: options.address.host, port },
+      address: listener.address,
       close: async () => {
         sessions.dispose();
+        listener.close();
         server.forceShutdown();
       },
     };
@@ -210,21 +226,4 @@ async function proveStream(
     on({ method: 'prove', error });
     if (!stream.cancelled) stream.emit('error', toWireError(error));
   }
-}
-
-function bind(server: Server, address: Address): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(formatAddress(address), ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
-      else {
-        reject(
-          new ZkLoraError(
-            'CONTRIBUTOR_UNREACHABLE',
-            `cannot listen on ${formatAddress(address)}; choose another port`,
-            { cause: error },
-          ),
-        );
-      }
-    });
-  });
 }

@@ -98,10 +98,15 @@ export async function invalid(reason: string, args: readonly string[]): Promise<
 }
 
 /** A contributor that serves on a free port of this machine. */
-export async function serving(args: readonly string[]): Promise<Running & { address: string }> {
-  const running = new Running(['serve', ...args, '--listen', '127.0.0.1:0', '--json']);
-  const { address } = JSON.parse(await running.line('stdout', '{')) as { address: string };
-  return Object.assign(running, { address });
+export async function serving(
+  args: readonly string[],
+): Promise<Running & { address: string; fingerprint?: string }> {
+  const running = new Running(['serve', '--listen', '127.0.0.1:0', ...args, '--json']);
+  const listening = JSON.parse(await running.line('stdout', '{')) as {
+    address: string;
+    fingerprint?: string;
+  };
+  return Object.assign(running, listening);
 }
 
 /** An empty folder; remove it with the returned function. */

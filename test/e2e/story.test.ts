@@ -386,8 +386,32 @@ describe('what cannot be judged (exit code 2 or 3)', () => {
 });
 
 describe('a contributor that does not answer', () => {
-  it('does not serve plain text to other machines unless asked to', async () => {
-    await refused('USAGE', 2, ['serve', ...serveArgs('registered'), '--listen', '0.0.0.0:0']);
+  it('speaks TLS to other machines, to those with a token, and is known by its fingerprint', async () => {
+    const token = 'f'.repeat(64);
+    await writeFile(at('tokens'), `alice ${token}\n`, { mode: 0o600 });
+    await writeFile(at('token'), `${token}\n`, { mode: 0o600 });
+    const access = ['--listen', '0.0.0.0:0', '--tls-dir', at('tls'), '--tokens', at('tokens')];
+    await refused('USAGE', 2, ['serve', ...serveArgs('registered'), ...access, '--allow-insecure']);
+    const contributor = await serving([...serveArgs('registered'), ...access]);
+    const address = contributor.address.replace('0.0.0.0', '127.0.0.1');
+    const { fingerprint = '' } = contributor;
+    const args = (session: string, ...others: string[]) => [
+      ...evaluateArgs(address, session),
+      ...['--sequences', '1', '--token-file', at('token')],
+      ...others,
+    ];
+    const wrong = fingerprint.replace(/^./, (digit) => (digit === '0' ? '1' : '0'));
+    await refused('CONTRIBUTOR_UNTRUSTED', 1, args('wrong-pin', '--fingerprint', wrong));
+    await refused(
+      'USAGE',
+      2,
+      args('no-pin').map((arg) => arg.replace('127.0.0.1', '192.0.2.1')),
+    );
+    const colons = fingerprint.toUpperCase().match(/../g)!.join(':');
+    expect(await told(...args('pinned', '--fingerprint', colons))).toMatchObject({ calls: 1 });
+    contributor.process.kill('SIGTERM');
+    const ended = await contributor.ended;
+    expect(ended.stdout + ended.stderr).not.toContain(token);
   });
 
   it('is not there at all: no session folder appears', async () => {

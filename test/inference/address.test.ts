@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatAddress, parseAddress, requireLoopback } from '../../src/inference/address.js';
+import { formatAddress, parseAddress, requireProtected } from '../../src/inference/address.js';
 
 const usage = expect.objectContaining({ code: 'USAGE' });
 
@@ -33,9 +33,11 @@ describe('parseAddress', () => {
   });
 });
 
-describe('requireLoopback', () => {
+describe('requireProtected', () => {
+  const plain = { tls: false, allowInsecure: false, tokens: false };
+
   it.each(['127.0.0.1', '127.8.9.1', '::1', 'localhost'])('lets %s pass', (host) => {
-    expect(() => requireLoopback({ host, port: 1 }, false)).not.toThrow();
+    expect(() => requireProtected({ host, port: 1 }, { ...plain, tokens: true })).not.toThrow();
   });
 
   it.each([
@@ -46,8 +48,12 @@ describe('requireLoopback', () => {
     'example.org',
     '127.0.0.1.example.org',
     'localhost.example.org',
-  ])('stops %s unless told otherwise', (host) => {
-    expect(() => requireLoopback({ host, port: 1 }, false)).toThrow(usage);
-    expect(() => requireLoopback({ host, port: 1 }, true)).not.toThrow();
+  ])('stops plain text on %s unless told otherwise, and tokens always', (host) => {
+    const address = { host, port: 1 };
+    const insecure = { ...plain, allowInsecure: true };
+    expect(() => requireProtected(address, plain)).toThrow(usage);
+    expect(() => requireProtected(address, insecure)).not.toThrow();
+    expect(() => requireProtected(address, { ...insecure, tokens: true })).toThrow(usage);
+    expect(() => requireProtected(address, { tls: true, allowInsecure: false, tokens: true })).not.toThrow();
   });
 });

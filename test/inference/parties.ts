@@ -4,9 +4,19 @@ import { adapterId } from '../../src/adapter/commitment.js';
 import { quantizeModule } from '../../src/adapter/quantize.js';
 import type { AdapterCommitment, QuantizedModule } from '../../src/adapter/types.js';
 import { bytesToHex, hexToBytes } from '../../src/bytes.js';
-import { type ContributorClient, connectContributor, type Timeouts } from '../../src/inference/client.js';
+import {
+  type ConnectOptions,
+  type ContributorClient,
+  connectContributor,
+  type Timeouts,
+} from '../../src/inference/client.js';
 import type { OpenRequest, ProveSession } from '../../src/inference/contributorSessions.js';
-import { type ContributorServer, type ServiceEvent, serveContributor } from '../../src/inference/service.js';
+import {
+  type ContributorServer,
+  type ServeOptions,
+  type ServiceEvent,
+  serveContributor,
+} from '../../src/inference/service.js';
 import { type KeyPair, keyPairFromSeed, sign, userOpeningMessage } from '../../src/inference/signatures.js';
 import type { ActivationRows, SessionCall, SessionHeader } from '../../src/protocol/session.js';
 import { sessionModules } from '../../src/protocol/session.js';
@@ -159,6 +169,9 @@ export interface ServedOptions {
   readonly commitment?: AdapterCommitment;
   readonly prove?: ProveSession;
   readonly timeouts?: Partial<Timeouts>;
+  /** More of the service's options, and of the client's. */
+  readonly serving?: Partial<ServeOptions>;
+  readonly connecting?: Partial<ConnectOptions>;
 }
 
 /** A contributor and a client of it over real loopback; both end with the test. */
@@ -174,11 +187,13 @@ export async function serve(options: ServedOptions): Promise<Served> {
     prove: options.prove ?? (async () => Uint8Array.of(1, 2, 3)),
     address: LOOPBACK,
     onEvent: (event) => events.push(event),
+    ...options.serving,
   });
   onTestFinished(() => server.close());
   const client = await connectContributor({
     address: server.address,
     ...(options.timeouts && { timeouts: options.timeouts }),
+    ...options.connecting,
   });
   onTestFinished(() => client.close());
   return { server, client, commitment, events };
