@@ -2,49 +2,43 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ZkLoraError } from '../src/errors.js';
-import { checkpointCommand } from './checkpoint.js';
 import { reportError } from './command.js';
-import { deliverCommand } from './deliver.js';
-import { demoCommand } from './demo.js';
-import { evaluateCommand } from './evaluate.js';
 import { EXIT_OK, EXIT_USAGE } from './exitCodes.js';
-import { inspectCommand } from './inspect.js';
-import { lineageCommand } from './lineage.js';
-import { openCommand } from './open.js';
-import { paramsCommand } from './params.js';
-import { proveCommand } from './prove.js';
-import { registerCommand } from './register.js';
-import { serveCommand } from './serve.js';
-import { sessionCommand } from './session.js';
-import { settleCommand } from './settle.js';
 import { Terminal } from './terminal.js';
-import { verifyCommand } from './verify.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
+/** Each is loaded when it is asked for: a command needs a fraction of what all of them import. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.js')).demoCommand(),
+  register: async () => (await import('./register.js')).registerCommand(),
+  serve: async () => (await import('./serve.js')).serveCommand(),
+  evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
+  prove: async () => (await import('./prove.js')).proveCommand(),
+  verify: async () => (await import('./verify.js')).verifyCommand(),
+  session: async () => (await import('./session.js')).sessionCommand(),
+  deliver: async () => (await import('./deliver.js')).deliverCommand(),
+  open: async () => (await import('./open.js')).openCommand(),
+  settle: async () => (await import('./settle.js')).settleCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  params: async () => (await import('./params.js')).paramsCommand(),
+  checkpoint: async () => (await import('./checkpoint.js')).checkpointCommand(),
+  lineage: async () => (await import('./lineage.js')).lineageCommand(),
+};
+
 const program = new Command('zklora')
   .description('zero-knowledge verification of LoRA adapters')
   .version(version)
-  .addCommand(demoCommand())
-  .addCommand(registerCommand())
-  .addCommand(serveCommand())
-  .addCommand(evaluateCommand())
-  .addCommand(proveCommand())
-  .addCommand(verifyCommand())
-  .addCommand(sessionCommand())
-  .addCommand(deliverCommand())
-  .addCommand(openCommand())
-  .addCommand(settleCommand())
-  .addCommand(inspectCommand())
-  .addCommand(paramsCommand())
-  .addCommand(checkpointCommand())
-  .addCommand(lineageCommand())
   .addHelpText(
     'after',
     '\nExample:\n  zklora demo\n\nExit code 0: done or valid; 1: invalid; 2: usage or malformed input; 3: file missing, no connection; 70: bug.',
   );
+const [, , asked = ''] = process.argv;
+// the help and the answer to an unknown name list all of them
+const loaders = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : Object.values(COMMANDS);
+for (const load of loaders) program.addCommand(await load());
 
 /** Errors of the parser are thrown, and printed below like all others. */
 function throwErrors(command: Command): void {
@@ -72,6 +66,9 @@ function reportParserError(error: unknown): number {
   if (!(error instanceof CommanderError)) return reportError(error, terminal);
   if (error.exitCode === 0) return EXIT_OK;
   if (error.code === 'commander.help') return EXIT_USAGE;
-  const problem = error.message.replace(/^error: /, '').replace(/\.$/, '');
+  const problem = error.message
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+    .replace(/\.$/, '');
   return reportError(new ZkLoraError('USAGE', `${problem}; --help shows the usage`), terminal);
 }

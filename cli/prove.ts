@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { loadEngine } from '../src/algebra/index.js';
 import { openParameters } from '../src/circuit/index.js';
 import { writeFileAtomic } from '../src/files.js';
-import { openSessionRecord } from '../src/inference/index.js';
+import { openSessionRecord } from '../src/inference/record.js';
 import { outlineProofFile, proveSession } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';

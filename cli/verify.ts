@@ -10,7 +10,7 @@ import {
 } from '../src/checkpoint/index.js';
 import { openParameters } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { checkClosing, openSessionRecord } from '../src/inference/index.js';
+import { checkClosing, openSessionRecord } from '../src/inference/record.js';
 import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
