@@ -26,9 +26,11 @@ import {
 } from './report.js';
 import { RESULTS, ROOT, readResult } from './results.js';
 import type { ScalingPoint, ScalingResult } from './scaling.js';
+import { serviceTables } from './service/markdown.js';
+import { readServiceFile } from './service/result.js';
 
 /** Pages with tables. */
-const PAGES = ['docs/performance.md', 'README.md'];
+export const PAGES = ['docs/performance.md', 'docs/operations.md', 'README.md'];
 
 /** Tables by name. */
 export type Tables = Readonly<Record<string, string>>;
@@ -250,6 +252,8 @@ export async function renderResults(): Promise<{ tables: Tables; charts: Readonl
     tables.scaling = scalingMarkdown(scaling);
     Object.assign(charts, scalingCharts(scaling));
   }
+  const service = await readServiceFile();
+  if (service) Object.assign(tables, serviceTables(service));
   return { tables, charts };
 }
 

@@ -1,0 +1,204 @@
+/** What split, network and records cost over the uncut model, as a whole and by part. */
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type QuantizedModule, quantizeModule, readPeftAdapter } from '../../src/adapter/index.js';
+import {
+  type BaseModel,
+  byteWindows,
+  type ContributorClient,
+  connectContributor,
+  openBaseModel,
+  openRecordedSession,
+  type RecordedSession,
+} from '../../src/inference/index.js';
+import { ROOT } from '../results.js';
+import { Contributor, type Registered } from './contributor.js';
+import { measureParts, type Part } from './parts.js';
+import { localIntegers, recordCalls, zeroDeltas } from './recorded.js';
+import { median, quantile } from './stats.js';
+
+/** A folder in memory, where flushing costs nothing; Linux. */
+const MEMORY_FOLDER = '/dev/shm';
+
+/** Passes that are not counted: the first ones compile code and grow buffers. */
+const WARM_UP = 8;
+
+/** One way to run a forward pass. */
+export interface Variant {
+  readonly name: string;
+  readonly medianMs: number;
+  readonly p90Ms: number;
+  /** Of the uncut model's median. */
+  readonly ratio: number;
+  /** Processor time of a pass, this process with its model thread. */
+  readonly userCpuMs: number;
+  /** Processor time of a pass at the contributor. */
+  readonly contributorCpuMs: number;
+}
+
+export interface Overhead {
+  readonly model: string;
+  readonly tokens: number;
+  readonly passes: number;
+  readonly modules: number;
+  readonly stages: number;
+  /** Bytes of activations and of deltas in one call. */
+  readonly activationBytes: number;
+  readonly deltaBytes: number;
+  readonly variants: readonly Variant[];
+  readonly parts: readonly Part[];
+}
+
+export interface OverheadOptions {
+  readonly registered: Registered;
+  readonly folder: string;
+  readonly tokens: number;
+  readonly passes: number;
+  /** Flags of `zklora serve` in all variants, and in one more that has the leakage meter on. */
+  readonly serve: readonly string[];
+  readonly serveMetered?: readonly string[];
+}
+
+interface Way {
+  readonly name: string;
+  readonly run: (ids: BigInt64Array) => Promise<unknown>;
+  readonly contributor?: Contributor;
+}
+
+/** Runs all ways on the same tokens, one after the other in each round, starting with another one each time. */
+export async function measureOverhead(options: OverheadOptions): Promise<Overhead> {
+  const { registered, tokens, passes, folder } = options;
+  const { commitment, fixture } = registered;
+  const modules = (await readPeftAdapter(fixture.adapter)).modules.map(quantizeModule);
+  const model = await openBaseModel(fixture.base, commitment.modules);
+  const remote = new Remote(registered, model);
+  try {
+    const windows = await tokenWindows(tokens, passes + WARM_UP);
+    const ways: Way[] = [
+      { name: 'uncut model', run: (ids) => model.forwardBase(ids, 1, tokens) },
+      {
+        name: 'cut, deltas of zero',
+        run: (ids) => model.forward(ids, 1, tokens, zeroDeltas(model, modules)),
+      },
+      {
+        name: 'cut, adapter in this process',
+        run: (ids) => model.forward(ids, 1, tokens, localIntegers(model, modules)),
+      },
+      await remote.way('contributor over loopback, records on disk', folder, options.serve),
+    ];
+    const inMemory = join(MEMORY_FOLDER, `zklora-bench-${process.pid}`);
+    if (await isFolder(MEMORY_FOLDER)) {
+      await mkdir(inMemory);
+      remote.temporary = inMemory;
+      ways.push(await remote.way('the same, records in memory (nothing to flush)', inMemory, options.serve));
+    }
+    if (options.serveMetered) {
+      const metered = join(folder, 'metered');
+      await mkdir(metered);
+      ways.push(
+        await remote.way('the same, records on disk, leakage meter on', metered, options.serveMetered),
+      );
+    }
+    const [recorded] = await recordCalls(model, modules, windows.slice(0, 1));
+    const { activationBytes, deltaBytes } = callBytes(modules, tokens, model);
+    return {
+      model: fixture.name,
+      tokens,
+      passes,
+      modules: modules.length,
+      stages: model.stages.length,
+      activationBytes,
+      deltaBytes,
+      variants: await runWays(ways, windows),
+      parts: await measureParts({ model, commitment, modules, call: recorded!, folder }),
+    };
+  } finally {
+    await remote.close();
+    await model.close();
+  }
+}
+
+async function runWays(ways: readonly Way[], windows: readonly BigInt64Array[]): Promise<Variant[]> {
+  const measured = ways.map((way) => ({ way, ms: [] as number[], user: 0, contributor: 0 }));
+  for (const [round, ids] of windows.entries()) {
+    for (let i = 0; i < measured.length; i++) {
+      const one = measured[(i + round) % measured.length]!;
+      const { contributor } = one.way;
+      const before = contributor && (await contributor.sample());
+      const cpu = process.cpuUsage();
+      const started = performance.now();
+      await one.way.run(ids.slice());
+      const ms = performance.now() - started;
+      const used = process.cpuUsage(cpu);
+      if (round < WARM_UP) continue;
+      one.ms.push(ms);
+      one.user += (used.user + used.system) / 1e3;
+      if (contributor && before) {
+        one.contributor += 1e3 * ((await contributor.sample()).cpuSeconds - before.cpuSeconds);
+      }
+    }
+  }
+  const unit = median(measured[0]!.ms);
+  return measured.map(({ way, ms, user, contributor }) => ({
+    name: way.name,
+    medianMs: median(ms),
+    p90Ms: quantile(ms, 0.9),
+    ratio: median(ms) / unit,
+    userCpuMs: user / ms.length,
+    contributorCpuMs: contributor / ms.length,
+  }));
+}
+
+/** Sessions with contributors, to be ended together. */
+class Remote {
+  temporary: string | undefined;
+  readonly #ends: (() => Promise<void>)[] = [];
+
+  constructor(
+    private readonly registered: Registered,
+    private readonly model: BaseModel,
+  ) {}
+
+  async way(name: string, folder: string, serve: readonly string[]): Promise<Way> {
+    const { registered, model } = this;
+    const contributor = await Contributor.start(registered, join(folder, 'contributor'), serve);
+    this.#ends.push(() => contributor.stop());
+    const client: ContributorClient = await connectContributor({ address: contributor.address });
+    this.#ends.push(async () => client.close());
+    const { commitment } = registered;
+    const dir = join(folder, 'user');
+    const session: RecordedSession = await openRecordedSession({ model, client, commitment, dir });
+    this.#ends.push(async () => session.abandon());
+    return { name, contributor, run: (ids) => session.forward(ids, 1, ids.length) };
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends.reverse()) await end();
+    if (this.temporary !== undefined) await rm(this.temporary, { recursive: true, force: true });
+  }
+}
+
+/** Windows of the held-out text, each `tokens` bytes long; the text is used again from its beginning when it ends. */
+export async function tokenWindows(tokens: number, count: number): Promise<BigInt64Array[]> {
+  const text = new Uint8Array(await readFile(join(ROOT, 'fixtures/gpt2-tiny/text/heldout.txt')));
+  const { ids, count: found } = byteWindows(text, tokens);
+  return Array.from({ length: count }, (_, i) => ids.slice((i % found) * tokens, ((i % found) + 1) * tokens));
+}
+
+function callBytes(
+  modules: readonly QuantizedModule[],
+  tokens: number,
+  { inputs }: BaseModel,
+): { activationBytes: number; deltaBytes: number } {
+  let activationBytes = 0;
+  for (const [first] of inputs) activationBytes += 2 * tokens * (modules[first!]!.inFeatures + 1);
+  const outputs = modules.reduce((sum, { outFeatures }) => sum + outFeatures, 0);
+  return { activationBytes, deltaBytes: 8 * tokens * outputs };
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
