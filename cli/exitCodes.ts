@@ -32,6 +32,7 @@ const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FILE_NOT_FOUND',
   'FILE_UNREADABLE',
   'FILE_UNWRITABLE',
+  'FOLDER_IN_USE',
 ]);
 
 /** Exit code for an error code. */

@@ -46,30 +46,20 @@ export class ChecksummedLines {
     format: LinesFormat,
     root: Uint8Array,
   ): Promise<{ lines: ChecksummedLines; entries: unknown[] } | undefined> {
+    const read = await readLines(dir, format, root);
+    if (read === undefined) return undefined;
     const path = join(dir, format.name);
-    let bytes: Uint8Array;
-    try {
-      bytes = await readFileBounded(path, format.maxBytes, format.name);
-    } catch (error) {
-      if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return undefined;
-      throw error;
-    }
-    const whole = bytes.lastIndexOf(NEWLINE) + 1;
-    const text = new TextDecoder().decode(bytes.subarray(0, whole));
-    let checksum = root;
-    const entries = text
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => {
-        const parts = LINE.exec(line);
-        checksum = labelledSha256(format.label, checksum, utf8ToBytes(parts?.[2] ?? ''));
-        if (parts === null || bytesToHex(checksum) !== parts[1]) {
-          throw new ZkLoraError(format.code, `${format.name} was edited, or belongs to something else`);
-        }
-        return parseJsonText(parts[2]!, format.code, format.name);
-      });
-    if (whole < bytes.length) await cutOff(path, format.name, whole);
-    return { lines: new ChecksummedLines(path, format, checksum, whole), entries };
+    if (read.whole < read.bytes) await cutOff(path, format.name, read.whole);
+    return { lines: new ChecksummedLines(path, format, read.checksum, read.whole), entries: read.entries };
+  }
+
+  /**
+   * Reads a file that another process may be writing, and leaves it as it is; otherwise as {@link resume}.
+   *
+   * @throws ZkLoraError the format's code for a file that was edited, `FILE_UNREADABLE`
+   */
+  static async read(dir: string, format: LinesFormat, root: Uint8Array): Promise<unknown[] | undefined> {
+    return (await readLines(dir, format, root))?.entries;
   }
 
   /**
@@ -88,6 +78,40 @@ export class ChecksummedLines {
     this.checksum = checksum;
     this.bytes += line.length;
   }
+}
+
+interface ReadLines {
+  readonly entries: unknown[];
+  /** Of the last whole line. */
+  readonly checksum: Uint8Array;
+  /** Bytes up to the end of the last whole line, and of the file. */
+  readonly whole: number;
+  readonly bytes: number;
+}
+
+async function readLines(dir: string, format: LinesFormat, root: Uint8Array): Promise<ReadLines | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFileBounded(join(dir, format.name), format.maxBytes, format.name);
+  } catch (error) {
+    if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return undefined;
+    throw error;
+  }
+  const whole = bytes.lastIndexOf(NEWLINE) + 1;
+  const text = new TextDecoder().decode(bytes.subarray(0, whole));
+  let checksum = root;
+  const entries = text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => {
+      const parts = LINE.exec(line);
+      checksum = labelledSha256(format.label, checksum, utf8ToBytes(parts?.[2] ?? ''));
+      if (parts === null || bytesToHex(checksum) !== parts[1]) {
+        throw new ZkLoraError(format.code, `${format.name} was edited, or belongs to something else`);
+      }
+      return parseJsonText(parts[2]!, format.code, format.name);
+    });
+  return { entries, checksum, whole, bytes: bytes.length };
 }
 
 async function cutOff(path: string, what: string, size: number): Promise<void> {

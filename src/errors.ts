@@ -64,6 +64,7 @@ export type ErrorCode =
   | 'FILE_NOT_FOUND'
   | 'FILE_UNREADABLE'
   | 'FILE_UNWRITABLE'
+  | 'FOLDER_IN_USE'
   // a bug of ours (exit 70)
   | 'INTERNAL';
 

@@ -133,6 +133,20 @@ export async function appendFileDurable(path: string, data: Uint8Array, mode = 0
 }
 
 /**
+ * Removes a file that may be missing; gone from the disk when the promise resolves.
+ *
+ * @throws ZkLoraError `FILE_UNWRITABLE`
+ */
+export async function removeFileDurable(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+/**
  * Refuses a path at which something is already: a check before long work; the write itself checks again.
  *
  * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`
@@ -156,6 +170,22 @@ export async function ensureNewFolder(
   path: string,
   options: Pick<WriteOptions, 'mode'> & { readonly besides?: readonly string[] } = {},
 ): Promise<void> {
+  await ensureFolder(path, options);
+  try {
+    const names = await readdir(path);
+    if (names.some((name) => !options.besides?.includes(name))) throw fileExists(path);
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+/**
+ * Makes a folder with its parents, unless it is there.
+ *
+ * @param options.mode permission bits of a new folder, before the umask; its parents keep the usual ones
+ * @throws ZkLoraError `FILE_EXISTS` for something that is no folder, `FILE_UNWRITABLE`
+ */
+export async function ensureFolder(path: string, options: Pick<WriteOptions, 'mode'> = {}): Promise<void> {
   try {
     const parent = await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
       // A file in the way; the next line says so.
@@ -164,8 +194,6 @@ export async function ensureNewFolder(
     });
     const own = await mkdir(path, { recursive: true, mode: options.mode ?? 0o777 });
     await syncNewFolders(parent ?? own, path);
-    const names = await readdir(path);
-    if (names.some((name) => !options.besides?.includes(name))) throw fileExists(path);
   } catch (error) {
     throw writeError(error, path);
   }

@@ -47,7 +47,7 @@ interface Entry {
  * data section is covered exactly once: no overlap, no hole, nothing after the last tensor.
  *
  * @param bytes the whole file; the tensors' data are views into it.
- * @throws ZkLoraError `SAFETENSORS_MALFORMED`
+ * @throws ZkLoraError `SAFETENSORS_MALFORMED`, with the detail `cutShort` for a file that ends before its last byte
  * @example
  * const { tensors } = parseSafetensors(serializeSafetensors(new Map()));
  */
@@ -115,12 +115,12 @@ function canonicalText(value: unknown): string {
 
 function readHeaderEnd(bytes: Uint8Array, maxHeaderBytes: number): number {
   if (bytes.length < LENGTH_BYTES)
-    throw malformed('the file is shorter than the 8 bytes of its header length');
+    throw cutShort('the file is shorter than the 8 bytes of its header length');
   const view = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES);
   // Both halves are exact in a double; the sum is rounded only far above every limit.
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
   if (length > maxHeaderBytes) throw malformed(`the header is longer than ${maxHeaderBytes} bytes`);
-  if (length > bytes.length - LENGTH_BYTES) throw malformed('the file ends inside its header');
+  if (length > bytes.length - LENGTH_BYTES) throw cutShort('the file ends inside its header');
   return LENGTH_BYTES + length;
 }
 
@@ -172,7 +172,7 @@ function checkCoverage(entries: readonly Entry[], dataLength: number): void {
     if (begin > at) throw malformed(`there is a hole in the data before tensor ${quoted(name)}`);
     at = end;
   }
-  if (at > dataLength) throw malformed('the file ends inside its tensor data');
+  if (at > dataLength) throw cutShort('the file ends inside its tensor data');
   if (at < dataLength) throw malformed('the file holds bytes after its last tensor');
 }
 
@@ -184,9 +184,15 @@ function isCountArray(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((entry) => Number.isSafeInteger(entry) && entry >= 0);
 }
 
-function malformed(problem: string): ZkLoraError {
+/** The detail `cutShort` tells a file that was not written to its end from one that is wrong. */
+function cutShort(problem: string): ZkLoraError {
+  return malformed(problem, { cutShort: true });
+}
+
+function malformed(problem: string, details: Readonly<Record<string, boolean>> = {}): ZkLoraError {
   return new ZkLoraError(
     'SAFETENSORS_MALFORMED',
     `not a valid safetensors file: ${problem}; save the tensors again or fetch an intact copy`,
+    { details },
   );
 }

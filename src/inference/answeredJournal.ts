@@ -1,21 +1,23 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { MAX_MODULES } from '../adapter/limits.js';
-import { bytesToHex, canonicalJson, concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
+import { u32 } from '../bytes.js';
+import { ChecksummedLines, type LinesFormat } from '../checksummedLines.js';
 import { ZkLoraError } from '../errors.js';
-import { appendFileDurable, readFileBounded } from '../files.js';
-import { parseJsonText } from '../jsonText.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { headerDigest, MAX_CALL_TOKENS, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 import { MAX_ANSWERED_FILE_BYTES } from './limits.js';
-import { refusal } from './refusal.js';
 
 /** Beside session.json in a contributor's records. */
 export const ANSWERED_FILE = 'answered.jsonl';
 
 const LABEL = 'zklora/answered/v1';
-const FILE_MODE = 0o600;
+const FORMAT: LinesFormat = {
+  name: ANSWERED_FILE,
+  label: LABEL,
+  maxBytes: MAX_ANSWERED_FILE_BYTES,
+  code: 'SESSION_MALFORMED',
+};
 
 /** One stage whose deltas were given out, or were about to be when the process ended. */
 export interface AnsweredStage {
@@ -70,36 +72,37 @@ export function requestDigest({ call, stage, tokens, inputs }: RequestContent): 
   return hash.digest('hex');
 }
 
-/**
- * Everything that one session gave out, whole calls or not. A line for each stage: a checksum over the line before
- * and this one, a space, the stage as canonical JSON.
- */
+/** Everything that one session gave out, whole calls or not: an entry for each stage. */
 export class AnsweredJournal {
-  private readonly path: string;
-  private checksum: Uint8Array;
-  private bytes = 0;
+  private constructor(private readonly lines: ChecksummedLines) {}
 
   /** @param dir folder of a new session record */
-  constructor(dir: string, header: SessionHeader) {
-    this.path = join(dir, ANSWERED_FILE);
-    this.checksum = headerDigest(header);
+  static begin(dir: string, header: SessionHeader): AnsweredJournal {
+    return new AnsweredJournal(ChecksummedLines.begin(dir, FORMAT, headerDigest(header)));
   }
 
   /**
-   * Notes a stage; on disk when the promise resolves, and only then may it be answered.
+   * Goes on with the journal of an earlier process. What is left of a line that was cut off is taken away.
+   *
+   * @throws ZkLoraError as {@link readAnswered}, `FILE_UNWRITABLE`
+   */
+  static async reopen(
+    dir: string,
+    header: SessionHeader,
+  ): Promise<{ journal: AnsweredJournal; stages: AnsweredStage[] }> {
+    const resumed = await ChecksummedLines.resume(dir, FORMAT, headerDigest(header));
+    if (resumed === undefined) return { journal: AnsweredJournal.begin(dir, header), stages: [] };
+    return { journal: new AnsweredJournal(resumed.lines), stages: parseStages(header, resumed.entries) };
+  }
+
+  /**
+   * Notes a stage; on disk when the promise resolves, and only then may it be answered. After a failure the journal
+   * is of no use until it is opened again.
    *
    * @throws ZkLoraError `SESSION_MALFORMED` when the journal is full, `FILE_UNWRITABLE`
    */
-  async append(stage: AnsweredStage): Promise<void> {
-    const json = canonicalJson(stage);
-    const checksum = labelledSha256(LABEL, this.checksum, json);
-    const line = concatBytes(utf8ToBytes(`${bytesToHex(checksum)} `), json, utf8ToBytes('\n'));
-    if (this.bytes + line.length > MAX_ANSWERED_FILE_BYTES) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MALFORMED', 'the session is full; close it, open another');
-    }
-    await appendFileDurable(this.path, line, FILE_MODE);
-    this.checksum = checksum;
-    this.bytes += line.length;
+  append(stage: AnsweredStage): Promise<void> {
+    return this.lines.append(stage);
   }
 }
 
@@ -110,23 +113,12 @@ export class AnsweredJournal {
  * @throws ZkLoraError `SESSION_MALFORMED` for a journal that was edited, `FILE_UNREADABLE`
  */
 export async function readAnswered(dir: string, header: SessionHeader): Promise<AnsweredStage[]> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFileBounded(join(dir, ANSWERED_FILE), MAX_ANSWERED_FILE_BYTES, 'answered stages');
-  } catch (error) {
-    if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return [];
-    throw error;
-  }
-  const lines = new TextDecoder().decode(bytes).split('\n');
-  lines.pop();
-  let checksum = headerDigest(header);
-  return lines.map((line) => {
-    const parts = /^([0-9a-f]{64}) (.*)$/.exec(line);
-    if (parts === null) throw edited();
-    const json = parts[2]!;
-    checksum = labelledSha256(LABEL, checksum, utf8ToBytes(json));
-    if (bytesToHex(checksum) !== parts[1]) throw edited();
-    const stage = stageSchema.safeParse(parseJsonText(json, 'SESSION_MALFORMED', ANSWERED_FILE));
+  return parseStages(header, (await ChecksummedLines.read(dir, FORMAT, headerDigest(header))) ?? []);
+}
+
+function parseStages(header: SessionHeader, entries: readonly unknown[]): AnsweredStage[] {
+  return entries.map((entry) => {
+    const stage = stageSchema.safeParse(entry);
     if (!stage.success || stage.data.inputs.some((input) => header.inputs[input] === undefined))
       throw edited();
     return stage.data;
@@ -148,6 +140,7 @@ export function answeredRows(header: SessionHeader, stages: readonly AnsweredSta
   return rows;
 }
 
-function edited(): ZkLoraError {
+/** A journal that is not of its session or of its calls. */
+export function edited(): ZkLoraError {
   return new ZkLoraError('SESSION_MALFORMED', `${ANSWERED_FILE} was edited or is not of this session`);
 }

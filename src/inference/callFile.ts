@@ -1,17 +1,24 @@
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../adapter/safetensors.js';
+import { bytesToHex, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
 import { type SessionCall, type SessionHeader, sessionModules } from '../protocol/session.js';
-import { MAX_CALL_TOKENS } from '../protocol/sessionDigest.js';
+import { headerDigest, MAX_CALL_TOKENS } from '../protocol/sessionDigest.js';
+import { createSha256 } from '../sha256.js';
 import { MAX_CALL_FILE_BYTES } from './limits.js';
+
+const LABEL = 'zklora/call/v1';
+const CHECKSUM = 'sha256';
 
 /**
  * One call as safetensors: `input.I.x` I16 `[tokens, inFeatures]` and `input.I.exponents` I16 `[tokens]` for
- * each input I of the header, `module.M.y` I64 `[tokens, outFeatures]` for each module M.
+ * each input I of the header, `module.M.y` I64 `[tokens, outFeatures]` for each module M; its metadata hold a
+ * checksum.
  *
+ * @param index of the call in its session
  * @throws ZkLoraError `SESSION_MALFORMED` for a call larger than {@link MAX_CALL_FILE_BYTES}.
  */
-export function encodeCall(header: SessionHeader, call: SessionCall): Uint8Array {
+export function encodeCall(header: SessionHeader, index: number, call: SessionCall): Uint8Array {
   const { tokens } = call;
   const tensors = new Map<string, Tensor>();
   for (const [i, { x, exponents }] of call.inputs.entries()) {
@@ -22,7 +29,7 @@ export function encodeCall(header: SessionHeader, call: SessionCall): Uint8Array
     const y = call.outputs[i]!;
     tensors.set(`module.${module}.y`, { dtype: 'I64', shape: [tokens, y.length / tokens], data: toBytes(y) });
   }
-  const bytes = serializeSafetensors(tensors);
+  const bytes = serializeSafetensors(tensors, { [CHECKSUM]: callChecksum(header, index, call) });
   if (bytes.length > MAX_CALL_FILE_BYTES) {
     throw new ZkLoraError('SESSION_MALFORMED', 'one call is too large to be recorded; use a smaller batch');
   }
@@ -30,15 +37,58 @@ export function encodeCall(header: SessionHeader, call: SessionCall): Uint8Array
 }
 
 /**
- * Reads a call file: exactly the tensors that the header asks for, all with the same number of tokens.
+ * Reads a call file: exactly the tensors that the header asks for, all with the same number of tokens. Its checksum
+ * is not looked at: the session digest covers what it covers.
  *
  * @param what names the file in messages
  * @throws ZkLoraError `SESSION_MALFORMED`, `SAFETENSORS_MALFORMED`
  */
 export function decodeCall(header: SessionHeader, bytes: Uint8Array, what: string): SessionCall {
+  return parseCall(header, bytes, what).call;
+}
+
+/**
+ * The same for a session that is to go on, which no digest covers yet: the checksum has to fit.
+ *
+ * @param index of the call in its session
+ * @throws ZkLoraError `SESSION_MALFORMED`, `SAFETENSORS_MALFORMED`
+ */
+export function decodeOwnCall(
+  header: SessionHeader,
+  index: number,
+  bytes: Uint8Array,
+  what: string,
+): SessionCall {
+  const { call, checksum } = parseCall(header, bytes, what);
+  if (checksum !== callChecksum(header, index, call)) throw malformed(what, 'does not fit its checksum');
+  return call;
+}
+
+/** Hex; docs/formats.md, `zklora/call/v1`. */
+function callChecksum(
+  header: SessionHeader,
+  index: number,
+  { tokens, inputs, outputs }: SessionCall,
+): string {
+  const hash = createSha256()
+    .update(utf8ToBytes(`${LABEL}\0`))
+    .update(headerDigest(header))
+    .update(u32(index))
+    .update(u32(tokens));
+  for (const values of [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs]) {
+    hash.update(u32(values.byteLength)).update(toBytes(values));
+  }
+  return bytesToHex(hash.digest());
+}
+
+function parseCall(
+  header: SessionHeader,
+  bytes: Uint8Array,
+  what: string,
+): { call: SessionCall; checksum: string | undefined } {
   const modules = sessionModules(header);
   const expected = 2 * header.inputs.length + modules.length;
-  const { tensors } = parseSafetensors(bytes, { maxTensors: expected });
+  const { tensors, metadata } = parseSafetensors(bytes, { maxTensors: expected });
   const tokens = tensors.get('input.0.exponents')?.shape[0] ?? 0;
   if (tensors.size !== expected || tokens < 1 || tokens > MAX_CALL_TOKENS) {
     throw malformed(what, 'does not hold the tensors of its session');
@@ -67,7 +117,7 @@ export function decodeCall(header: SessionHeader, bytes: Uint8Array, what: strin
     const { data, size } = find(name, 'I64', 2);
     return int64FromBytes(data, size, name);
   });
-  return { tokens, inputs, outputs };
+  return { call: { tokens, inputs, outputs }, checksum: metadata[CHECKSUM] };
 }
 
 function malformed(what: string, problem: string): ZkLoraError {

@@ -15,7 +15,7 @@ import {
   MAX_RUNNING_PROOFS,
   SESSION_IDLE_MS,
 } from './limits.js';
-import { type ModuleOutput, OpenSession, PendingMemory } from './openSession.js';
+import { type ModuleOutput, OpenSession, PendingMemory, type SessionTools } from './openSession.js';
 import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
 import type { SessionClosing } from './sessionHeader.js';
@@ -79,14 +79,14 @@ export interface OpenRequest {
   readonly inputs: readonly (readonly number[])[];
 }
 
-/** A session that takes part in a request: an open one, or a closed one as it lies on disk. */
+/** A session that takes part in a request: an open one in memory, or a closed one as it lies on disk. */
 type Found =
   | { readonly open: OpenSession }
   | { readonly open?: never; readonly record: SessionRecord; readonly closing: SessionClosing };
 
 /**
  * The contributor's side of all sessions, apart from any transport. Every request is checked whole before
- * work; refusals say nothing about weights. Memory holds open sessions only: a closed one is read from its
+ * work; refusals say nothing about weights. Memory holds the sessions that are in use: any other one is read from its
  * folder when it is asked for, by this process or a later one.
  */
 export class ContributorSessions {
@@ -99,7 +99,10 @@ export class ContributorSessions {
   private readonly busy = new Set<string>();
   /** Sessions whose folders are being made. */
   private opening = 0;
-  private readonly memory = new PendingMemory();
+  /** Requests that may write. */
+  private readonly underWay = new Set<Promise<unknown>>();
+  private hasEnded = false;
+  private readonly tools: SessionTools;
   private runningProofs = 0;
 
   /** @throws ZkLoraError `SECRET_MISMATCH` when weights or key are not those of the commitment. */
@@ -119,13 +122,20 @@ export class ContributorSessions {
     if (bytesToHex(keyPairFromSeed(secretKey).publicKey) !== commitment.contributorKey) {
       throw new ZkLoraError('SECRET_MISMATCH', 'the secret file does not belong to this adapter commitment');
     }
+    this.tools = {
+      modules,
+      memory: new PendingMemory(),
+      ...(state.leakage && { leakage: state.leakage }),
+    };
     this.clock = state.clock ?? systemClock;
     this.stopIdleCheck = this.clock.every(IDLE_CHECK_MS, () => this.dropIdle());
   }
 
-  /** Ends the watch for idle sessions. */
-  dispose(): void {
+  /** Takes no more requests, and resolves when those under way have left the folders alone. */
+  async dispose(): Promise<void> {
     this.stopIdleCheck();
+    this.hasEnded = true;
+    await Promise.allSettled(this.underWay);
   }
 
   /** Opens a session; returns its random name (16 bytes, hex) and the contributor's signature. */
@@ -147,26 +157,16 @@ export class ContributorSessions {
     checkHeader(header, this.commitment.modules);
     this.requireUser(header, request);
     this.dropIdle();
-    if (this.sessions.size + this.opening >= MAX_OPEN_SESSIONS) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
-    }
     const sessionId = randomBytes(SESSION_ID_BYTES).toString('hex');
-    const dir = this.folderOf(sessionId);
-    this.opening += 1;
-    try {
-      await this.state.leakage?.open(header);
-      const record = await createSessionRecord(dir, { header, seed: request.seed }, this.commitment.modules);
-      const session = new OpenSession(
-        record,
-        this.state.modules,
-        this.memory,
-        this.clock.now(),
-        this.state.leakage,
-      );
-      this.sessions.set(sessionId, session);
-    } finally {
-      this.opening -= 1;
-    }
+    await this.tracked(() =>
+      this.takePlace(sessionId, async () => {
+        await this.state.leakage?.open(header);
+        const session = { header, seed: request.seed };
+        const dir = this.folderOf(sessionId);
+        const record = await createSessionRecord(dir, session, this.commitment.modules);
+        return OpenSession.begin(record, this.tools, this.clock.now());
+      }),
+    );
     return { sessionId, signature: sign(openingMessage(header), this.state.secretKey) };
   }
 
@@ -218,14 +218,18 @@ export class ContributorSessions {
       }
       if (!equalBytes(request.digest, found.open.digest())) throw differs(callCount);
       const signature = sign(message, this.state.secretKey);
-      await found.open.record.finish({
-        format: 'zklora/close/v1',
-        calls: callCount,
-        digest: bytesToHex(request.digest),
-        userSignature: bytesToHex(request.userSignature),
-        contributorSignature: bytesToHex(signature),
-      });
-      this.forget(sessionId, found.open);
+      try {
+        await found.open.record.finish({
+          format: 'zklora/close/v1',
+          calls: callCount,
+          digest: bytesToHex(request.digest),
+          userSignature: bytesToHex(request.userSignature),
+          contributorSignature: bytesToHex(signature),
+        });
+      } finally {
+        // After a failure the folder says whether the session is closed.
+        this.forget(sessionId, found.open);
+      }
       return signature;
     });
   }
@@ -265,7 +269,7 @@ export class ContributorSessions {
     });
   }
 
-  /** Gives up sessions without a request for {@link SESSION_IDLE_MS}; their folders stay. */
+  /** Frees the places of sessions without a request for {@link SESSION_IDLE_MS}; the next request opens them again. */
   private dropIdle(): void {
     const oldest = this.clock.now() - SESSION_IDLE_MS;
     for (const [id, session] of this.sessions) {
@@ -290,26 +294,78 @@ export class ContributorSessions {
     if (this.busy.has(sessionId)) {
       throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is busy');
     }
-    this.busy.add(sessionId);
-    const session = this.sessions.get(sessionId);
+    return this.tracked(async () => {
+      this.busy.add(sessionId);
+      try {
+        const session = this.sessions.get(sessionId);
+        const found = session === undefined ? await this.openStored(sessionId) : { open: session };
+        try {
+          return await work(found);
+        } finally {
+          if (found.open !== undefined) {
+            found.open.used = this.clock.now();
+            if (found.open.isStale) this.forget(sessionId, found.open);
+          }
+        }
+      } finally {
+        this.busy.delete(sessionId);
+      }
+    });
+  }
+
+  /** @throws ZkLoraError `SESSION_MISMATCH` after the end, and what `work` throws */
+  private async tracked<T>(work: () => Promise<T>): Promise<T> {
+    if (this.hasEnded) {
+      throw refusal('UNAVAILABLE', 'SESSION_MISMATCH', 'the contributor is shutting down; try again later');
+    }
+    const running = work();
+    this.underWay.add(running);
     try {
-      return await work(session === undefined ? await this.openClosed(sessionId) : { open: session });
+      return await running;
     } finally {
-      this.busy.delete(sessionId);
-      if (session !== undefined) session.used = this.clock.now();
+      this.underWay.delete(running);
     }
   }
 
-  private async openClosed(sessionId: string): Promise<Found> {
+  /** A session that is not in memory: closed, given up, or of an earlier process. */
+  private async openStored(sessionId: string): Promise<Found> {
+    const dir = this.folderOf(sessionId);
     let record: SessionRecord;
     try {
-      record = await openSessionRecord(this.folderOf(sessionId));
+      record = await openSessionRecord(dir);
     } catch (error) {
-      throw error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND' ? noSession() : error;
+      throw error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND' ? noSession() : unusable(error);
     }
-    if (record.closing === null || record.header.adapterId !== this.id) throw noSession();
-    return { record, closing: record.closing };
+    if (record.header.adapterId !== this.id) throw noSession();
+    if (record.closing !== null) return { record, closing: record.closing };
+    const open = await this.takePlace(sessionId, () =>
+      OpenSession.reopen(dir, record, this.tools, this.clock.now()).catch((error: unknown) => {
+        throw unusable(error);
+      }),
+    );
+    return { open };
   }
+
+  /** @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws */
+  private async takePlace(sessionId: string, open: () => Promise<OpenSession>): Promise<OpenSession> {
+    if (this.sessions.size + this.opening >= MAX_OPEN_SESSIONS) {
+      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
+    }
+    this.opening += 1;
+    try {
+      const session = await open();
+      this.sessions.set(sessionId, session);
+      return session;
+    } finally {
+      this.opening -= 1;
+    }
+  }
+}
+
+/** The reason is for the contributor's log; the other side learns that there is no answer. */
+function unusable(cause: unknown): ZkLoraError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ZkLoraError('FILE_UNREADABLE', `the record of a session cannot be used: ${reason}`, { cause });
 }
 
 function noSession(): ZkLoraError {

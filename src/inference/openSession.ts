@@ -1,13 +1,14 @@
 import { applyExact } from '../adapter/forward.js';
 import type { QuantizedModule } from '../adapter/types.js';
 import type { ZkLoraError } from '../errors.js';
-import type { ActivationRows, SessionCall, SessionHeader } from '../protocol/session.js';
+import type { ActivationRows, Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
-import { AnsweredJournal, requestDigest } from './answeredJournal.js';
+import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
+import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
 import type { LeakageGuard } from './leakage/guard.js';
 import { MAX_PENDING_BYTES } from './limits.js';
-import type { SessionWriter } from './record.js';
+import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
 
@@ -38,32 +39,102 @@ export class PendingMemory {
   }
 }
 
+/** What every open session of a contributor works with. */
+export interface SessionTools {
+  readonly modules: readonly QuantizedModule[];
+  readonly memory: PendingMemory;
+  readonly leakage?: LeakageGuard;
+}
+
+/** What an earlier process answered. */
+interface Answered {
+  readonly journal: AnsweredJournal;
+  /** Digests of the requests of the last whole call, by stage. */
+  readonly last: readonly string[];
+  /** The same of the call after it. */
+  readonly pending: readonly string[];
+}
+
 /** An open session of a contributor: answers stages, and puts each on disk before it is answered. */
 export class OpenSession {
-  private readonly journal: AnsweredJournal;
   private pending: PendingCall | undefined;
   /** Digests of the requests of the last whole call, by stage. */
-  private lastRequests: readonly string[] = [];
-  /** Tree of the whole calls, so that a close reads none again. */
-  private readonly tree: SessionTree;
+  private lastRequests: readonly string[];
   private isBrokenOff = false;
+  private hasFailed = false;
+  /** Number of the call that was under way when the session was opened. */
+  private readonly firstCall: number;
 
-  /** @param used time of the last request */
-  constructor(
+  /**
+   * @param tree of the whole calls, so that a close reads none again
+   * @param used time of the last request
+   */
+  private constructor(
     readonly record: SessionWriter,
-    private readonly modules: readonly QuantizedModule[],
-    private readonly memory: PendingMemory,
+    private readonly tools: SessionTools,
+    private readonly answered: Answered,
+    private readonly tree: SessionTree,
     public used: number,
-    private readonly leakage?: LeakageGuard,
   ) {
-    this.journal = new AnsweredJournal(record.dir, record.header);
-    this.tree = new SessionTree(record, modules);
+    this.lastRequests = answered.last;
+    this.firstCall = record.callCount;
+  }
+
+  /** @param record a new one */
+  static begin(record: SessionWriter, tools: SessionTools, used: number): OpenSession {
+    const journal = AnsweredJournal.begin(record.dir, record.header);
+    const tree = new SessionTree(record, tools.modules);
+    return new OpenSession(record, tools, { journal, last: [], pending: [] }, tree, used);
+  }
+
+  /**
+   * Goes on with a session of an earlier process. Calls and journal are read and held against each other; what a crash
+   * left half-written is cut off, anything else that differs is refused.
+   *
+   * @param session its header and salts, as they lie in `dir`
+   * @throws ZkLoraError `SESSION_MALFORMED`, `SAFETENSORS_MALFORMED`, `FILE_UNREADABLE`, `FILE_UNWRITABLE`
+   */
+  static async reopen(
+    dir: string,
+    session: Pick<Session, 'header' | 'seed'>,
+    tools: SessionTools,
+    used: number,
+  ): Promise<OpenSession> {
+    const { header } = session;
+    const { journal, stages } = await AnsweredJournal.reopen(dir, header);
+    const calls = answeredCalls(header, stages);
+    const tree = new SessionTree(session, tools.modules);
+    // The journal is a call ahead at most: the next one begins when the one before is recorded.
+    const requireAhead = (callCount: number): void => {
+      if (calls.length > callCount + 1) throw edited();
+    };
+    const record = await reopenSessionRecord(dir, tools.modules, {
+      call: (call, index) => {
+        requireAsAnswered(call, index, calls[index], header);
+        tree.add(call);
+      },
+      torn: requireAhead,
+    });
+    requireAhead(record.callCount);
+    const requests = (call: number): string[] => (calls[call] ?? []).map(({ request }) => request);
+    const answered = {
+      journal,
+      last: requests(record.callCount - 1),
+      pending: requests(record.callCount),
+    };
+    return new OpenSession(record, tools, answered, tree, used);
+  }
+
+  /** Whether memory may differ from what is on disk, so that the session has to be opened again. */
+  get isStale(): boolean {
+    return this.hasFailed;
   }
 
   /**
    * Answers one stage; one at a time. It is in the journal before it is answered, and a call whose last input came
    * in is recorded before. The stages of the last call are answered again when the request is the same; an
-   * answered stage of the call under way with other content breaks the session off.
+   * answered stage of the call under way with other content breaks the session off. After a restart the stages of the
+   * call under way come again from the first on.
    *
    * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `LEAKAGE_BUDGET`, `FILE_UNWRITABLE`
    */
@@ -74,15 +145,15 @@ export class OpenSession {
       // The weights are the same, so the integers are.
       return this.compute(request, this.decode(request));
     }
-    const pending = checkStage(this.record, this.pending, this.modules, request);
+    const pending = checkStage(this.record, this.pending, this.tools.modules, request);
     const rows = this.decode(request);
-    const charge = await this.leakage?.charge(
+    const charge = await this.tools.leakage?.charge(
       this.record.header,
       request,
       request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x })),
     );
     if (this.pending === undefined) {
-      this.memory.take(pending.bytes);
+      this.tools.memory.take(pending.bytes);
       this.pending = pending;
     }
     try {
@@ -90,7 +161,9 @@ export class OpenSession {
       await charge?.written;
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
-      await this.journal.append({ call, stage, tokens, inputs, request: digest });
+      if (this.earlierAnswer(request) === undefined) {
+        await this.answered.journal.append({ call, stage, tokens, inputs, request: digest });
+      }
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
@@ -103,8 +176,8 @@ export class OpenSession {
       }
       return outputs;
     } catch (error) {
-      // What is on disk may lack this stage, or hold a part of it: nothing may follow.
-      this.breakOff();
+      // What is on disk may lack this stage, or hold a part of it.
+      this.hasFailed = true;
       throw error;
     }
   }
@@ -116,28 +189,36 @@ export class OpenSession {
 
   /** Lets go of the call under way. */
   dropCall(): void {
-    if (this.pending !== undefined) this.memory.give(this.pending.bytes);
+    if (this.pending !== undefined) this.tools.memory.give(this.pending.bytes);
     this.pending = undefined;
   }
 
-  /** @throws ZkLoraError `SESSION_MISMATCH` for an answered stage with other content */
-  private isRepeated({ call, stage }: StageRequest, digest: string): boolean {
+  /**
+   * Whether the answer needs nothing to be noted and leaves the call under way as it is.
+   *
+   * @throws ZkLoraError `SESSION_MISMATCH` for an answered stage with other content
+   */
+  private isRepeated(request: StageRequest, digest: string): boolean {
+    const { call, stage } = request;
     const { callCount } = this.record;
     if (call === callCount - 1) return this.lastRequests[stage] === digest;
-    const answered = call === callCount ? this.pending?.requests[stage] : undefined;
-    if (answered === undefined) return false;
-    if (answered === digest) return true;
-    this.breakOff();
-    throw brokenOff();
+    const held = call === callCount ? this.pending?.requests[stage] : undefined;
+    const answered = held ?? this.earlierAnswer(request);
+    if (answered !== undefined && answered !== digest) {
+      this.isBrokenOff = true;
+      this.dropCall();
+      throw brokenOff();
+    }
+    return held !== undefined;
   }
 
-  private breakOff(): void {
-    this.isBrokenOff = true;
-    this.dropCall();
+  /** Digest of what an earlier process answered at this stage of the call that was under way. */
+  private earlierAnswer({ call, stage }: StageRequest): string | undefined {
+    return call === this.firstCall ? this.answered.pending[stage] : undefined;
   }
 
   private decode({ tokens, inputs }: StageRequest): ActivationRows[] {
-    return inputs.map((part) => decodeRows(this.record.header, this.modules, tokens, part));
+    return inputs.map((part) => decodeRows(this.record.header, this.tools.modules, tokens, part));
   }
 
   /** Deltas of the modules of a stage, ascending by module. @param rows of each input of the request */
@@ -148,7 +229,7 @@ export class OpenSession {
     const outputs: ModuleOutput[] = [];
     for (const [i, { input }] of inputs.entries()) {
       for (const module of this.record.header.inputs[input]!) {
-        outputs.push({ module, values: applyExact(this.modules[module]!, rows[i]!.x, tokens) });
+        outputs.push({ module, values: applyExact(this.tools.modules[module]!, rows[i]!.x, tokens) });
         // Other sessions get their turn between the products.
         await new Promise(setImmediate);
       }

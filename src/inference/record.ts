@@ -2,11 +2,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { ensureNewFolder, readFileBounded, writeFileAtomic } from '../files.js';
+import { ensureNewFolder, readFileBounded, removeFileDurable, writeFileAtomic } from '../files.js';
 import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
-import { decodeCall, encodeCall } from './callFile.js';
+import { decodeCall, decodeOwnCall, encodeCall } from './callFile.js';
 import {
   MAX_CALL_FILE_BYTES,
   MAX_CLOSING_FILE_BYTES,
@@ -93,7 +93,40 @@ export async function createSessionRecord(
  * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `SESSION_MALFORMED` for missing or foreign call files
  * and for a close.json that names another number of calls.
  */
-export async function openSessionRecord(dir: string): Promise<SessionRecord> {
+export function openSessionRecord(dir: string): Promise<SessionRecord> {
+  return openFolder(dir, null);
+}
+
+/**
+ * Opens a record that is to go on. Every call is read and held against its checksum. A last call that was not written
+ * to its end is taken away: nobody was told of it.
+ *
+ * @param modules shapes of all modules of the adapter, in its order
+ * @param visit sees every whole call, in order, and the number of a torn last one before it is taken away; what it
+ * throws ends the opening
+ * @throws ZkLoraError as {@link openSessionRecord}; `SESSION_MALFORMED` for a record that was edited
+ */
+export async function reopenSessionRecord(
+  dir: string,
+  modules: readonly ModuleShape[],
+  visit: { call(call: SessionCall, index: number): void; torn(index: number): void },
+): Promise<SessionWriter> {
+  const folder = await openFolder(dir, modules);
+  checkHeader(folder.header, modules);
+  for (let index = 0; index < folder.callCount; index += 1) {
+    const call = await folder.readOwnCall(index);
+    if (call === undefined) {
+      visit.torn(index);
+      await folder.removeLast();
+    } else {
+      checkCall(folder.header, modules, call);
+      visit.call(call, index);
+    }
+  }
+  return folder;
+}
+
+async function openFolder(dir: string, modules: readonly ModuleShape[] | null): Promise<SessionFolder> {
   const header = parseSessionHeader(await readText(join(dir, HEADER_FILE), MAX_HEADER_FILE_BYTES, 'session'));
   const { seed } = parseSessionSecret(
     await readText(join(dir, SECRET_FILE), MAX_SECRET_FILE_BYTES, 'session secret'),
@@ -106,7 +139,7 @@ export async function openSessionRecord(dir: string): Promise<SessionRecord> {
       `the session was closed with ${closing.calls} calls but holds ${callCount}; it was edited or is incomplete`,
     );
   }
-  return new SessionFolder(dir, header, hexToBytes(seed), callCount, closing, null);
+  return new SessionFolder(dir, header, hexToBytes(seed), callCount, closing, modules);
 }
 
 /**
@@ -160,13 +193,24 @@ class SessionFolder implements SessionWriter {
     if (!Number.isInteger(index) || index < 0 || index >= this.calls) {
       throw new ZkLoraError('SESSION_MALFORMED', `the session has no call ${index}`);
     }
-    const name = callFile(index);
-    const bytes = await readFileBounded(
-      join(this.dir, CALL_FOLDER, name),
-      MAX_CALL_FILE_BYTES,
-      'session call',
-    );
-    return decodeCall(this.header, bytes, `call file ${name}`);
+    return decodeCall(this.header, await this.readFile(index), `call file ${callFile(index)}`);
+  }
+
+  /** A call that fits its checksum; undefined for a torn last one. */
+  async readOwnCall(index: number): Promise<SessionCall | undefined> {
+    try {
+      return decodeOwnCall(this.header, index, await this.readFile(index), `call file ${callFile(index)}`);
+    } catch (error) {
+      const torn =
+        error instanceof ZkLoraError && error.details.cutShort === true && index === this.calls - 1;
+      if (!torn || this.signed !== null) throw error;
+      return undefined;
+    }
+  }
+
+  async removeLast(): Promise<void> {
+    await removeFileDurable(this.pathOf(this.calls - 1));
+    this.calls -= 1;
   }
 
   async append(call: SessionCall): Promise<void> {
@@ -180,8 +224,8 @@ class SessionFolder implements SessionWriter {
       );
     }
     checkCall(this.header, this.modules, call);
-    const path = join(this.dir, CALL_FOLDER, callFile(this.calls));
-    await writeFileAtomic(path, encodeCall(this.header, call), { mode: FILE_MODE });
+    const bytes = encodeCall(this.header, this.calls, call);
+    await writeFileAtomic(this.pathOf(this.calls), bytes, { mode: FILE_MODE });
     this.calls += 1;
   }
 
@@ -189,6 +233,14 @@ class SessionFolder implements SessionWriter {
     if (this.signed !== null) throw new ZkLoraError('INTERNAL', 'this session record is closed');
     await writeJson(join(this.dir, CLOSING_FILE), closing);
     this.signed = closing;
+  }
+
+  private pathOf(index: number): string {
+    return join(this.dir, CALL_FOLDER, callFile(index));
+  }
+
+  private readFile(index: number): Promise<Uint8Array> {
+    return readFileBounded(this.pathOf(index), MAX_CALL_FILE_BYTES, 'session call');
   }
 }
 

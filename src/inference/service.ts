@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
+import { lockFolder } from '../folderLock.js';
 import { toBytes } from '../littleEndian.js';
 import { requireToken } from './access.js';
 import { type Address, requireProtected } from './address.js';
@@ -68,14 +69,22 @@ export interface ContributorServer {
 /**
  * Serves an adapter over gRPC (proto/zklora.proto).
  *
- * @throws ZkLoraError `SECRET_MISMATCH`, `USAGE` for plain text beyond loopback, `CONTRIBUTOR_UNREACHABLE` when
- * the address cannot be bound.
+ * @throws ZkLoraError `SECRET_MISMATCH`, `USAGE` for plain text beyond loopback, `FOLDER_IN_USE` when another process
+ * serves from the sessions folder, `CONTRIBUTOR_UNREACHABLE` when the address cannot be bound.
  */
 export async function serveContributor(options: ServeOptions): Promise<ContributorServer> {
   const { tls, tokens, allowInsecure = false } = options;
   requireProtected(options.address, { tls: tls !== undefined, allowInsecure, tokens: tokens !== undefined });
   quietTransport();
   const sessions = new ContributorSessions(options);
+  const lock = await lockFolder(options.sessionsDir).catch(async (error: unknown) => {
+    await sessions.dispose();
+    throw error;
+  });
+  const end = async (): Promise<void> => {
+    await sessions.dispose();
+    await lock.release();
+  };
   const server = new Server({ ...channelOptions, interceptors: tokens ? [requireToken(tokens)] : [] });
   const on = unfailing(options.onEvent);
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
@@ -105,13 +114,13 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     return {
       address: listener.address,
       close: async () => {
-        sessions.dispose();
         listener.close();
         server.forceShutdown();
+        await end();
       },
     };
   } catch (error) {
-    sessions.dispose();
+    await end();
     throw error;
   }
 }

@@ -24,7 +24,7 @@ const STAGES = [stage(0, 0), stage(0, 1), stage(1, 0, 5)];
 
 async function written(): Promise<{ dir: string; path: string; lines: string[] }> {
   const dir = await temporaryFolder();
-  const journal = new AnsweredJournal(dir, HEAD);
+  const journal = AnsweredJournal.begin(dir, HEAD);
   for (const entry of STAGES) await journal.append(entry);
   const path = join(dir, ANSWERED_FILE);
   return { dir, path, lines: (await readFile(path, 'utf8')).split('\n').slice(0, -1) };
@@ -80,7 +80,7 @@ describe('journal of answered stages', () => {
       { ...STAGES[0]!, more: 1 },
     ]) {
       const dir = await temporaryFolder();
-      await new AnsweredJournal(dir, HEAD).append(entry);
+      await AnsweredJournal.begin(dir, HEAD).append(entry);
       await expect(readAnswered(dir, HEAD)).rejects.toEqual(malformed);
     }
   });

@@ -28,7 +28,7 @@ const decode = (bytes: Uint8Array) => decodeCall(header, bytes, NAME);
 
 /** The file of a call with its tensors edited. */
 function edited(edit: (tensors: Map<string, Tensor>) => void, tokens = 2): Uint8Array {
-  const { tensors } = parseSafetensors(encodeCall(header, call(tokens)));
+  const { tensors } = parseSafetensors(encodeCall(header, 0, call(tokens)));
   const copy = new Map(
     [...tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array(tensor.data) }]),
   );
@@ -38,7 +38,7 @@ function edited(edit: (tensors: Map<string, Tensor>) => void, tokens = 2): Uint8
 
 describe('a call file', () => {
   it('comes back as it was, from any place in memory', () => {
-    const bytes = encodeCall(header, call(2));
+    const bytes = encodeCall(header, 0, call(2));
     expect(decode(bytes)).toEqual(call(2));
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
@@ -46,7 +46,7 @@ describe('a call file', () => {
   });
 
   it('has the tensors of its session, named by input and module', () => {
-    const { tensors } = parseSafetensors(encodeCall(header, call(2)));
+    const { tensors } = parseSafetensors(encodeCall(header, 0, call(2)));
     const shapes = [...tensors].map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape}`).sort();
     expect(shapes).toEqual([
       'input.0.exponents I16 2',
@@ -75,8 +75,8 @@ describe('a call file', () => {
   });
 
   it('takes 1 to 2^15 tokens', async () => {
-    expect(decode(encodeCall(header, call(32_768))).tokens).toBe(32_768);
-    await expectRefused(() => decode(encodeCall(header, call(32_769))), 'SESSION_MALFORMED', whole);
+    expect(decode(encodeCall(header, 0, call(32_768))).tokens).toBe(32_768);
+    await expectRefused(() => decode(encodeCall(header, 0, call(32_769))), 'SESSION_MALFORMED', whole);
     const none = edited((tensors) => {
       for (const [name, { dtype, shape }] of tensors) {
         tensors.set(name, { dtype, shape: [0, ...shape.slice(1)], data: new Uint8Array() });

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseAdapterCommitment } from '../../src/adapter/commitment.js';
@@ -13,7 +12,7 @@ import { checkClosing, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
 import { byteWindows } from '../../src/inference/windows.js';
 import { type FixtureName, heldOutText, loadFixture, maxDifference, temporaryFolder } from './fixtures.js';
-import { commitTo, serve, USER } from './parties.js';
+import { commitTo, serve, sessionFolders, USER } from './parties.js';
 
 /** Base model, contributor and an empty folder for one fixture. */
 async function parties(name: FixtureName) {
@@ -70,8 +69,8 @@ describe('evaluateAdapter', () => {
     ]);
 
     const mine = await openSessionRecord(sessionDir);
-    const [name] = await readdir(join(dir, 'contributor'));
-    const theirs = await openSessionRecord(join(dir, 'contributor', name!));
+    const [folder] = await sessionFolders(join(dir, 'contributor'));
+    const theirs = await openSessionRecord(folder!);
     expect(mine.header).toEqual(theirs.header);
     expect(mine.closing).toEqual(theirs.closing);
     expect(await checkClosing(mine, modules)).toEqual(await checkClosing(theirs, modules));
@@ -106,9 +105,11 @@ describe('a contributor that dies', () => {
     const { ids, batch, sequence } = fixture;
     const session = await openRecordedSession({ model, client, commitment, dir: sessionDir });
     const first = await session.forward(ids, batch, sequence);
-    const dying = session.forward(ids, batch, sequence);
+    const dying = expect(session.forward(ids, batch, sequence)).rejects.toMatchObject({
+      code: 'CONTRIBUTOR_UNREACHABLE',
+    });
     await server.close();
-    await expect(dying).rejects.toMatchObject({ code: 'CONTRIBUTOR_UNREACHABLE' });
+    await dying;
     await expect(session.forward(ids, batch, sequence)).rejects.toMatchObject({
       code: 'CONTRIBUTOR_UNREACHABLE',
     });
@@ -144,8 +145,8 @@ describe('a contributor that dies', () => {
     session.abandon();
     const record = await openSessionRecord(join(dir, 'user'));
     expect(record.callCount).toBe(2);
-    const [name] = await readdir(join(dir, 'contributor'));
-    const theirs = await openSessionRecord(join(dir, 'contributor', name!));
+    const [folder] = await sessionFolders(join(dir, 'contributor'));
+    const theirs = await openSessionRecord(folder!);
     expect(await theirs.readCall(1)).toEqual(await record.readCall(1));
   });
 });

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { adapterId } from '../../src/adapter/commitment.js';
@@ -197,4 +198,10 @@ export async function serve(options: ServedOptions): Promise<Served> {
   });
   onTestFinished(() => client.close());
   return { server, client, commitment, events };
+}
+
+/** Folders of a contributor's sessions, in no order. */
+export async function sessionFolders(sessionsDir: string): Promise<string[]> {
+  const names = await readdir(sessionsDir);
+  return names.filter((name) => /^[0-9a-f]{32}$/.test(name)).map((name) => join(sessionsDir, name));
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { MethodDefinition } from '@grpc/grpc-js';
@@ -42,6 +42,7 @@ import {
   randomRows,
   type Served,
   serve,
+  sessionFolders,
   USER,
 } from './parties.js';
 
@@ -66,8 +67,7 @@ async function ask(session: RemoteSession, call: number, tokens = 3) {
 }
 
 async function contributorFolder(dir: string): Promise<string> {
-  const [name] = await readdir(join(dir, 'contributor'));
-  return join(dir, 'contributor', name!);
+  return (await sessionFolders(join(dir, 'contributor')))[0]!;
 }
 
 async function closeOnce(session: RemoteSession, dir: string): Promise<void> {
@@ -139,8 +139,8 @@ describe('a session over gRPC', () => {
     await Promise.all([ask(one, 0), ask(two, 0, 5)]);
     await ask(one, 1);
     const counts = await Promise.all(
-      (await readdir(join(dir, 'contributor'))).map(
-        async (name) => (await openSessionRecord(join(dir, 'contributor', name))).callCount,
+      (await sessionFolders(join(dir, 'contributor'))).map(
+        async (folder) => (await openSessionRecord(folder)).callCount,
       ),
     );
     expect(counts.sort()).toEqual([1, 2]);
@@ -185,10 +185,10 @@ describe('a session over gRPC', () => {
 });
 
 /** Requests that the client itself would not send. */
-async function raw(served: Served) {
+async function raw(served: Served, groups: readonly (readonly number[])[] = INPUTS) {
   const channel = new RpcChannel(served.server.address);
   onTestFinished(() => channel.close());
-  const { inputs, ...fields } = openRequest(served.commitment);
+  const { inputs, ...fields } = openRequest(served.commitment, { inputs: groups });
   const request = create(OpenSessionRequestSchema, {
     ...fields,
     inputs: inputs.map((modules) => ({ modules: [...modules] })),
@@ -231,7 +231,7 @@ describe('refusals', () => {
       const changed = create(OpenSessionRequestSchema, { ...request, ...change });
       await expect(channel.unary(contributorMethods.openSession, changed, TIMEOUT)).rejects.toEqual(expected);
     }
-    await expect(readdir(join(dir, 'contributor'))).rejects.toThrow('ENOENT');
+    expect(await sessionFolders(join(dir, 'contributor'))).toEqual([]);
   });
 
   it('refuses more sessions than the limit', async () => {
@@ -306,12 +306,8 @@ describe('refusals', () => {
     const rows = randomRows(1024, 1);
     // The client does not even ask.
     await expect(session.apply(0, 0, 1024, [{ input: 0, rows }])).rejects.toMatchObject({ code: 'USAGE' });
-    const { channel, request } = await raw(served);
-    const { sessionId } = await channel.unary(
-      contributorMethods.openSession,
-      create(OpenSessionRequestSchema, { ...request, inputs: [create(InputGroupSchema, { modules: [0] })] }),
-      TIMEOUT,
-    );
+    const { channel, request } = await raw(served, [[0]]);
+    const { sessionId } = await channel.unary(contributorMethods.openSession, request, TIMEOUT);
     const exchange = channel.exchange(contributorMethods.apply);
     const inputs = [{ input: 0, rows: toBytes(rows.x), exponents: toBytes(rows.exponents) }];
     await expect(
@@ -495,7 +491,7 @@ describe('refusals', () => {
     );
     const session = await open(served);
     await ask(session, 0);
-    expect(await readdir(join(dir, 'contributor'))).toHaveLength(1);
+    expect(await sessionFolders(join(dir, 'contributor'))).toHaveLength(1);
   });
 
   it('refuses a message beyond the limit', async () => {

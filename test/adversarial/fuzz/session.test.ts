@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseSafetensors, serializeSafetensors } from '../../../src/adapter/safetensors.js';
 import { type Engine, loadEngine } from '../../../src/algebra/index.js';
 import {
   bytesToHex,
@@ -13,7 +14,7 @@ import {
   utf8ToBytes,
 } from '../../../src/bytes.js';
 import type { ErrorCode } from '../../../src/errors.js';
-import { decodeCall, encodeCall } from '../../../src/inference/callFile.js';
+import { decodeCall, decodeOwnCall, encodeCall } from '../../../src/inference/callFile.js';
 import {
   checkClosing,
   createSessionRecord,
@@ -54,6 +55,7 @@ let subject: Subject;
 let header: SessionHeader;
 let call: SessionCall;
 let callBytes: Uint8Array;
+let ownBytes: Uint8Array;
 let closing: SessionClosing;
 let folder: string;
 let record: SessionRecord;
@@ -63,7 +65,9 @@ beforeAll(async () => {
   const keys = [9, 8].map((fill) => new Uint8Array(32).fill(fill)) as [Uint8Array, Uint8Array];
   header = { ...subject.session.header, contributorKey: bytesToHex(ed25519.getPublicKey(keys[1])) };
   call = subject.session.calls[1]!;
-  callBytes = encodeCall(header, call);
+  ownBytes = encodeCall(header, 1, call);
+  // What a digest covers needs no checksum.
+  callBytes = serializeSafetensors(parseSafetensors(ownBytes).tensors);
   const session = new MemorySession(header, subject.session.calls);
   const digest = await sessionDigest(session, subject.adapter.modules);
   const message = labelledSha256('zklora/close/v1', digest);
@@ -252,6 +256,24 @@ describe('close.json', () => {
 });
 
 describe('a call file', () => {
+  it(
+    'every byte, of a session that goes on',
+    async () => {
+      const target: Target = {
+        ...callTarget,
+        judge(bytes): Outcome {
+          expect(decodeOwnCall(header, 1, bytes, 'call file 000001.safetensors')).toEqual(call);
+          return 'same';
+        },
+      };
+      const tally = await runAll(target, everyByte(ownBytes));
+      expect(tally.refused).toBe(total(tally));
+      expect(() => decodeOwnCall(header, 0, ownBytes, 'x')).toThrow(/checksum/);
+      expect(() => decodeOwnCall(header, 1, callBytes, 'x')).toThrow(/checksum/);
+    },
+    FUZZ_TIMEOUT,
+  );
+
   it(
     'every byte',
     async () => {

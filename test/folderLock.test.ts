@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { lockFolder } from '../src/folderLock.js';
+
+async function folder(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'zklora-lock-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** Another process that holds the folder. */
+async function holder(dir: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['test/lockHolder.mjs', dir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await once(child.stdout!, 'data');
+  return child;
+}
+
+const inUse = (pid: number) =>
+  expect.objectContaining({
+    code: 'FOLDER_IN_USE',
+    message: expect.stringMatching(new RegExp(`is used by process ${pid} on `)),
+  });
+
+describe('the lock of a folder', () => {
+  it('is held by one, and free again afterwards', async () => {
+    const dir = await folder();
+    const lock = await lockFolder(dir);
+    await expect(lockFolder(dir)).rejects.toEqual(inUse(process.pid));
+    await lock.release();
+    expect(await readdir(join(dir, '.lock'))).toEqual([]);
+    await (await lockFolder(dir)).release();
+    expect((await stat(join(dir, '.lock'))).mode & 0o777).toBe(0o700);
+  });
+
+  it('is never held by two of many that ask at once', async () => {
+    const dir = await folder();
+    for (let round = 0; round < 20; round += 1) {
+      const asked = await Promise.allSettled(Array.from({ length: 4 }, () => lockFolder(dir)));
+      const held = asked.filter((one) => one.status === 'fulfilled');
+      expect(held.length).toBeLessThanOrEqual(1);
+      for (const { value } of held) await value.release();
+    }
+    await (await lockFolder(dir)).release();
+  });
+
+  it('ends with kill -9 of its process, however it was killed', async () => {
+    const dir = await folder();
+    const child = await holder(dir);
+    await expect(lockFolder(dir)).rejects.toEqual(inUse(child.pid!));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await (await lockFolder(dir)).release();
+    expect(await readdir(join(dir, '.lock'))).toEqual([]);
+  });
+
+  it('is void when its number belongs to another process, boot or container; another host cannot be asked', async () => {
+    const dir = await folder();
+    const lock = await lockFolder(dir);
+    const [name] = await readdir(join(dir, '.lock'));
+    const path = join(dir, '.lock', name!);
+    const own = JSON.parse(await readFile(path, 'utf8'));
+    await lock.release();
+    for (const change of [
+      { started: '1' },
+      { boot: 'another' },
+      { namespace: 'pid:[1]' },
+      { pid: 2 ** 30 },
+    ]) {
+      await writeFile(path, JSON.stringify({ ...own, ...change }));
+      await (await lockFolder(dir)).release();
+      expect(await readdir(join(dir, '.lock'))).toEqual([]);
+    }
+    await writeFile(path, JSON.stringify({ ...own, host: 'elsewhere' }));
+    await expect(lockFolder(dir)).rejects.toMatchObject({
+      code: 'FOLDER_IN_USE',
+      message: expect.stringMatching(/on elsewhere; stop it, or remove .*\.json if that process is gone$/),
+    });
+  });
+
+  it('is refused when its file is not one', async () => {
+    const dir = await folder();
+    await mkdir(join(dir, '.lock'));
+    for (const text of ['', '{}', '[]', '{"pid":1}', 'x'.repeat(5000)]) {
+      await writeFile(join(dir, '.lock', `${'ab'.repeat(16)}.json`), text);
+      await expect(lockFolder(dir)).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+      expect(await readdir(join(dir, '.lock'))).toHaveLength(1);
+    }
+  });
+});

@@ -1,0 +1,102 @@
+import { expect, onTestFinished } from 'vitest';
+import type { QuantizedModule } from '../../src/adapter/types.js';
+import type { Clock } from '../../src/inference/clock.js';
+import { ContributorSessions, type ProveSession } from '../../src/inference/contributorSessions.js';
+import { openSessionRecord } from '../../src/inference/record.js';
+import { closingMessage, sign } from '../../src/inference/signatures.js';
+import type { StageRequest } from '../../src/inference/stageRequest.js';
+import { toBytes } from '../../src/littleEndian.js';
+import { sessionDigest } from '../../src/protocol/sessionPass.js';
+import { temporaryFolder } from './fixtures.js';
+import {
+  CONTRIBUTOR,
+  commitTo,
+  INPUTS,
+  MODULES,
+  openRequest,
+  randomRows,
+  sessionFolders,
+  USER,
+} from './parties.js';
+
+/** A clock that stands until it is told to go on. */
+export class TestClock implements Clock {
+  time = 0;
+  readonly work = new Set<() => void>();
+
+  now(): number {
+    return this.time;
+  }
+
+  every(_ms: number, work: () => void): () => void {
+    this.work.add(work);
+    return () => this.work.delete(work);
+  }
+
+  /** Time passes and every timer runs. */
+  advance(ms: number): void {
+    this.time += ms;
+    for (const work of this.work) work();
+  }
+}
+
+export interface ContributorOptions {
+  readonly dir?: string;
+  readonly modules?: readonly QuantizedModule[];
+  readonly prove?: ProveSession;
+  readonly clock?: Clock;
+  readonly allowedUsers?: ReadonlySet<string>;
+}
+
+/** A contributor without a transport; it ends with the test. */
+export async function contributor(options: ContributorOptions = {}) {
+  const modules = options.modules ?? MODULES;
+  const sessionsDir = options.dir ?? (await temporaryFolder());
+  const sessions = new ContributorSessions({
+    commitment: commitTo(modules),
+    modules,
+    secretKey: CONTRIBUTOR.secretKey,
+    sessionsDir,
+    prove: options.prove ?? (async () => Uint8Array.of(1)),
+    ...(options.clock && { clock: options.clock }),
+    ...(options.allowedUsers && { allowedUsers: options.allowedUsers }),
+  });
+  onTestFinished(() => sessions.dispose());
+  return { sessions, dir: sessionsDir, commitment: sessions.commitment };
+}
+
+export async function opened(sessions: ContributorSessions, inputs: readonly (readonly number[])[] = INPUTS) {
+  const { sessionId } = await sessions.open(openRequest(sessions.commitment, { inputs }));
+  return sessionId;
+}
+
+/** One input of one stage: input 0 has four features, input 1 five. */
+export function stageOf(call: number, stage: number, seed: number, tokens = 2): StageRequest {
+  const { x, exponents } = randomRows(tokens, stage === 0 ? 4 : 5, seed);
+  return { call, stage, tokens, inputs: [{ input: stage, rows: toBytes(x), exponents: toBytes(exponents) }] };
+}
+
+export async function onlyFolder(dir: string): Promise<string> {
+  const folders = await sessionFolders(dir);
+  expect(folders).toHaveLength(1);
+  return folders[0]!;
+}
+
+export async function wholeCall(sessions: ContributorSessions, id: string, call = 0): Promise<void> {
+  for (const stage of [0, 1]) await sessions.apply(id, stageOf(call, stage, call));
+}
+
+/** Closes a session as its user would who has the same record. */
+export async function closed(sessions: ContributorSessions, id: string, folder: string) {
+  const record = await openSessionRecord(folder);
+  const digest = await sessionDigest(record, MODULES);
+  const request = {
+    calls: record.callCount,
+    digest,
+    userSignature: sign(closingMessage(digest), USER.secretKey),
+  };
+  return { request, signature: await sessions.close(id, request) };
+}
+
+export const refusal = (message: RegExp, code = 'SESSION_MISMATCH') =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
