@@ -94,7 +94,7 @@ export async function measureParts(options: PartsOptions): Promise<Part[]> {
   const recordDir = join(folder, 'parts');
   await mkdir(recordDir);
   const record = await createSessionRecord(join(recordDir, 'record'), { header, seed }, modules);
-  const journal = new AnsweredJournal(recordDir, header);
+  const journal = AnsweredJournal.begin(recordDir, header);
   let noted = 0;
 
   return [
