@@ -3,7 +3,7 @@ import { concatBytes } from '../bytes.js';
 import { parseBinFile } from '../circuit/binfile.js';
 import { POINTS_OFFSET, readProvingKey, ZKEY_SECTION } from '../circuit/zkey.js';
 import { ZkLoraError } from '../errors.js';
-import { ByteReader } from './byteReader.js';
+import { ByteReader } from '../byteReader.js';
 import { type ContributionNote, MAX_CONTRIBUTIONS, readContributionNote } from './contributionNote.js';
 import { requirePoints } from './pointChecks.js';
 

@@ -1,0 +1,197 @@
+import type { ModuleEnergy } from './moduleEnergy.js';
+import { type JudgedRow, type RowKind, RowSpace } from './rowSpace.js';
+
+/**
+ * Weights that one exact answer can hold, by packing: A x with |x| < 2^15 has at most 31 + log2(inFeatures) bits, a
+ * weight of A 15, so that chosen integers reveal up to this many weights of a row of A for each direction. See
+ * docs/leakage.md, "Chosen integers".
+ */
+export const PACKED_WEIGHTS = 3;
+
+/** Figures of one module, for one user or for everybody. */
+export interface Revealed {
+  /** Rows that were answered, with repetitions. */
+  readonly tokens: number;
+  /** Rank of these rows over the rationals; rows that cannot be read any more count as independent. */
+  readonly directions: number;
+  /** ||Delta W P||_F^2 / ||Delta W||_F^2, P the projector on the rows; 1 with a row that float64 cannot resolve. */
+  readonly measured: number;
+  /** Bound from the number of directions alone: {@link PACKED_WEIGHTS} times their share. */
+  readonly packed: number;
+  /** The larger of the two: what budgets are held against. */
+  readonly counted: number;
+}
+
+/** Rows of one user, or of all. */
+interface Level {
+  readonly space: RowSpace;
+  /** ||Delta W P||_F^2, by module. */
+  energies: number[];
+  tokens: number;
+  /** Answered rows that cannot be read any more. */
+  lost: number;
+}
+
+/** Rows asked of modules that were always asked together: they share their input, and so their span. */
+export class InputSpace {
+  private readonly users = new Map<string, Level>();
+  /** A v for each vector v of the basis over all users, by module. */
+  private readonly projections: Float64Array[][] = [];
+
+  /** @param modules by index in the commitment; equally wide */
+  constructor(
+    readonly modules: ReadonlyMap<number, ModuleEnergy>,
+    private readonly total = emptyLevel(widthOf(modules), modules.size),
+  ) {}
+
+  get inFeatures(): number {
+    return widthOf(this.modules);
+  }
+
+  /** Users who asked anything. */
+  get userKeys(): string[] {
+    return [...this.users.keys()];
+  }
+
+  /** Counts rows, whether or not they add anything. @param lost how many of them nobody can read any more */
+  addTokens(user: string, tokens: number, lost: number): void {
+    for (const level of [this.total, this.level(user)]) {
+      level.tokens += tokens;
+      level.lost += lost;
+    }
+  }
+
+  /**
+   * Adds a row.
+   *
+   * @returns what it adds for its user; what is known of the user is known of all
+   */
+  addRow(user: string, row: Int16Array): RowKind {
+    const own = this.level(user);
+    const whole = new Float64Array(row);
+    const overall = this.total.space.judge(row, () => whole);
+    this.total.space.add(row, overall);
+    if (overall.kind === 'new') {
+      const { direction } = overall.resolved!;
+      this.projections.push(this.energies().map((module) => module.project(direction)));
+      this.reveal(this.total, this.projections.at(-1)!);
+    }
+    const mine = own.space.judge(row, () => this.position(whole, overall));
+    own.space.add(row, mine);
+    if (mine.kind === 'new') this.reveal(own, this.combine(mine.resolved!.direction));
+    return mine.kind;
+  }
+
+  /** @param user everybody without it */
+  revealed(module: number, user?: string): Revealed {
+    const level = user === undefined ? this.total : (this.users.get(user) ?? emptyLevel(this.inFeatures, 0));
+    const place = [...this.modules.keys()].indexOf(module);
+    const { total } = this.modules.get(module)!;
+    const { unresolved } = level.space;
+    const directions = Math.min(this.inFeatures, level.space.directions + level.lost);
+    const energy = level.energies[place] ?? 0;
+    const isAll = unresolved > 0 || level.space.directions >= this.inFeatures;
+    const measured = isAll ? 1 : total === 0 ? 0 : Math.min(1, energy / total);
+    const packed = Math.min(1, (PACKED_WEIGHTS * directions) / this.inFeatures);
+    return { tokens: level.tokens, directions, measured, packed, counted: Math.max(measured, packed) };
+  }
+
+  /** Float64 numbers and row entries held, in bytes. */
+  get bytes(): number {
+    const levels = [this.total, ...this.users.values()];
+    const own = levels.reduce(
+      (sum, { space }) => sum + 8 * space.basis.entries + 2 * this.inFeatures * space.directions,
+      0,
+    );
+    return own + 8 * this.projections.length * this.energies().reduce((sum, { rank }) => sum + rank, 0);
+  }
+
+  /** Remembers the state; the returned function goes back to it. */
+  mark(user: string): () => void {
+    const levels = [this.total, this.level(user)];
+    const states = levels.map(({ space, energies, tokens, lost }) => ({
+      mark: space.mark(),
+      energies: [...energies],
+      tokens,
+      lost,
+    }));
+    const vectors = this.projections.length;
+    return () => {
+      for (const [i, level] of levels.entries()) {
+        const { mark, energies, tokens, lost } = states[i]!;
+        level.space.rollBack(mark);
+        level.energies = energies;
+        level.tokens = tokens;
+        level.lost = lost;
+      }
+      this.projections.length = vectors;
+      if (levels[1]!.tokens === 0) this.users.delete(user);
+    };
+  }
+
+  /** The same rows for some of the modules alone. */
+  part(chosen: ReadonlySet<number>): InputSpace {
+    const indices = [...this.modules.keys()];
+    const places = indices.flatMap((module, place) => (chosen.has(module) ? [place] : []));
+    const take = <T>(values: readonly T[]): T[] => places.map((place) => values[place]!);
+    const copy = ({ space, energies, tokens, lost }: Level): Level => ({
+      space: space.copy(),
+      energies: take(energies),
+      tokens,
+      lost,
+    });
+    const modules = new Map([...this.modules].filter(([module]) => chosen.has(module)));
+    const other = new InputSpace(modules, copy(this.total));
+    for (const [user, level] of this.users) other.users.set(user, copy(level));
+    other.projections.push(...this.projections.map(take));
+    return other;
+  }
+
+  private energies(): ModuleEnergy[] {
+    return [...this.modules.values()];
+  }
+
+  private level(user: string): Level {
+    const known = this.users.get(user);
+    if (known !== undefined) return known;
+    const fresh = emptyLevel(this.inFeatures, this.modules.size);
+    this.users.set(user, fresh);
+    return fresh;
+  }
+
+  /** A row in the coordinates of the basis over all users. */
+  private position(row: Float64Array, { kind, resolved }: JudgedRow): Float64Array {
+    const { coordinates, distance } = resolved ?? this.total.space.basis.resolve(row);
+    if (kind !== 'new') return coordinates;
+    const grown = new Float64Array(coordinates.length + 1);
+    grown.set(coordinates);
+    grown[coordinates.length] = distance;
+    return grown;
+  }
+
+  /** A v of a vector that is given in these coordinates, by module. */
+  private combine(direction: Float64Array): Float64Array[] {
+    return this.energies().map(({ rank }, place) => {
+      const sum = new Float64Array(rank);
+      direction.forEach((factor, i) => {
+        const projected = this.projections[i]![place]!;
+        for (let j = 0; j < rank; j++) sum[j]! += factor * projected[j]!;
+      });
+      return sum;
+    });
+  }
+
+  private reveal(level: Level, projected: readonly Float64Array[]): void {
+    for (const [place, module] of this.energies().entries()) {
+      level.energies[place]! += module.energy(projected[place]!);
+    }
+  }
+}
+
+function widthOf(modules: ReadonlyMap<number, ModuleEnergy>): number {
+  return modules.values().next().value!.inFeatures;
+}
+
+function emptyLevel(inFeatures: number, modules: number): Level {
+  return { space: new RowSpace(inFeatures), energies: new Array<number>(modules).fill(0), tokens: 0, lost: 0 };
+}

@@ -1,0 +1,235 @@
+import { adapterId } from '../../adapter/commitment.js';
+import type { AdapterCommitment, QuantizedModule } from '../../adapter/types.js';
+import { bytesToHex } from '../../bytes.js';
+import type { ZkLoraError } from '../../errors.js';
+import { ensureFolder } from '../../files.js';
+import type { SessionHeader } from '../../protocol/session.js';
+import { headerDigest } from '../../protocol/sessionDigest.js';
+import { refusal } from '../refusal.js';
+import type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './guard.js';
+import type { BudgetRefusal, CountedStage, LedgerEntry } from './ledgerEntry.js';
+import { LedgerFile, ledgerPath, readLedger } from './ledgerFile.js';
+import { MAX_BUDGET_REFUSALS, MAX_LEDGER_OPENINGS, MAX_METER_BYTES } from './limits.js';
+import { LeakageMeter } from './meter.js';
+import { unledgeredStages } from './records.js';
+
+/** What may be given away of each module, as a share of 0 to 1; 1 is no limit. See {@link Revealed.counted}. */
+export interface LeakageBudget {
+  /** To one user key. */
+  readonly maxRevealed: number;
+  /** To all users together. */
+  readonly maxRevealedTotal: number;
+}
+
+/** A quarter to one key, a half to all: see docs/leakage.md, "Choosing a budget". */
+export const DEFAULT_BUDGET: LeakageBudget = { maxRevealed: 0.25, maxRevealedTotal: 0.5 };
+
+export interface LedgerOptions {
+  /** Folder of the ledgers of this contributor. */
+  readonly dir: string;
+  /** Folder of the session records, against which the ledger is checked. */
+  readonly sessionsDir: string;
+  readonly commitment: AdapterCommitment;
+  readonly modules: readonly QuantizedModule[];
+  readonly budget: LeakageBudget;
+}
+
+/** Counts of an adapter's leakage, as its ledger has them. */
+export interface LedgerState {
+  readonly meter: LeakageMeter;
+  /** Sessions that were opened, by header digest. */
+  readonly sessions: ReadonlyMap<string, string>;
+  /** Keys that were refused for a budget, with the budget of that time. */
+  readonly refused: ReadonlyMap<string, LeakageBudget>;
+}
+
+/** The state that grows with the records of a ledger. */
+class Counts implements LedgerState {
+  readonly meter: LeakageMeter;
+  readonly sessions = new Map<string, string>();
+  readonly refused = new Map<string, LeakageBudget>();
+  /** Places of the stages that were read; see {@link placeOf}. */
+  readonly stages = new Set<string>();
+
+  constructor(modules: readonly QuantizedModule[]) {
+    this.meter = new LeakageMeter(modules);
+  }
+
+  async take(entry: LedgerEntry): Promise<void> {
+    if (entry.kind === 'opening') this.sessions.set(entry.session, entry.user);
+    else if (entry.kind === 'refusal') this.refused.set(entry.user, entry);
+    else {
+      this.stages.add(placeOf(entry));
+      await this.meter.add(entry.user, entry.asked);
+    }
+  }
+}
+
+/** Names a stage among all sessions of an adapter. */
+export function placeOf({ session, call, stage }: Pick<CountedStage, 'session' | 'call' | 'stage'>): string {
+  return `${session}/${call}/${stage}`;
+}
+
+/**
+ * Reads a ledger without changing it.
+ *
+ * @throws ZkLoraError `LEDGER_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE`
+ */
+export async function readLeakage(
+  options: Pick<LedgerOptions, 'dir' | 'commitment' | 'modules'>,
+): Promise<LedgerState> {
+  const counts = new Counts(options.modules);
+  const subject = subjectOf(options.commitment);
+  await readLedger(ledgerPath(options.dir, subject), subject, (entry) => counts.take(entry));
+  return counts;
+}
+
+/**
+ * Counts what a contributor's answers give away, keeps the counts on disk, and refuses what would pass a budget. One
+ * process at a time may have a ledger open.
+ */
+export class LeakageLedger implements LeakageGuard {
+  private turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly counts: Counts,
+    private readonly file: LedgerFile,
+    private readonly budget: LeakageBudget,
+  ) {}
+
+  /**
+   * Opens the ledger of an adapter, or begins one, and adds what the session records hold beyond it: a ledger that was
+   * removed, or set back, comes back from them.
+   *
+   * @throws ZkLoraError `LEDGER_MALFORMED`, `SESSION_MALFORMED`, `FILE_UNREADABLE`, `FILE_UNWRITABLE`
+   */
+  static async open(options: LedgerOptions): Promise<LeakageLedger> {
+    const { dir, sessionsDir, commitment, modules, budget } = options;
+    const counts = new Counts(modules);
+    const subject = subjectOf(commitment);
+    await ensureFolder(dir, { mode: 0o700 });
+    const file = await LedgerFile.open(ledgerPath(dir, subject), subject, (entry) => counts.take(entry));
+    try {
+      for await (const entry of unledgeredStages(sessionsDir, subject.adapterId, counts)) {
+        await counts.take(entry);
+        await file.append(entry);
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    counts.stages.clear();
+    return new LeakageLedger(counts, file, budget);
+  }
+
+  get state(): LedgerState {
+    return this.counts;
+  }
+
+  async open(header: SessionHeader): Promise<void> {
+    const { sessions } = this.counts;
+    const session = bytesToHex(headerDigest(header));
+    const user = header.userKey;
+    if (sessions.has(session)) {
+      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'this nonce has opened a session before');
+    }
+    if (sessions.size >= MAX_LEDGER_OPENINGS) {
+      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'this contributor opens no more sessions');
+    }
+    this.requireUnspent(user);
+    sessions.set(session, user);
+    await this.file.append({ kind: 'opening', session, user });
+  }
+
+  async charge(
+    header: SessionHeader,
+    { call, stage, tokens }: ChargedStage,
+    rows: readonly ChargedRows[],
+  ): Promise<Charge> {
+    const user = header.userKey;
+    const session = bytesToHex(headerDigest(header));
+    return this.inTurn(async () => {
+      this.requireUnspent(user);
+      const { meter } = this.counts;
+      if (meter.bytes > MAX_METER_BYTES) throw spent('this contributor cannot count more questions');
+      const asked = rows.map(({ input, x }) => ({ modules: header.inputs[input]!, tokens, x }));
+      try {
+        const added = await meter.add(user, asked, (module) => this.requireWithin(module, user));
+        const written = this.file.append({ kind: 'stage', user, session, call, stage, asked: added });
+        // The caller may fail before it waits for the disk.
+        written.catch(() => undefined);
+        return { written };
+      } catch (error) {
+        if (error instanceof OverBudget) await this.refuse(user);
+        throw error instanceof OverBudget ? error.refusal : error;
+      }
+    });
+  }
+
+  /** Waits for what is being written. */
+  close(): Promise<void> {
+    return this.inTurn(() => this.file.close());
+  }
+
+  /** @throws ZkLoraError `LEAKAGE_BUDGET` for a key that was refused under limits as high as these */
+  private requireUnspent(user: string): void {
+    const before = this.counts.refused.get(user);
+    if (before !== undefined && !isRaised(this.budget, before)) throw spent(OF_USER);
+    if (this.refusals >= MAX_BUDGET_REFUSALS) throw spent(OF_ALL);
+  }
+
+  /** Keys that were refused under limits as high as these. */
+  private get refusals(): number {
+    return [...this.counts.refused.values()].filter((before) => !isRaised(this.budget, before)).length;
+  }
+
+  private requireWithin(module: number, user: string): void {
+    const { meter } = this.counts;
+    const { maxRevealed, maxRevealedTotal } = this.budget;
+    if (meter.revealed(module, user).counted > maxRevealed) throw new OverBudget(spent(OF_USER));
+    if (meter.revealed(module).counted > maxRevealedTotal) throw new OverBudget(spent(OF_ALL));
+  }
+
+  private async refuse(user: string): Promise<void> {
+    const entry: BudgetRefusal = { kind: 'refusal', user, ...this.budget };
+    this.counts.refused.set(user, entry);
+    await this.file.append(entry);
+  }
+
+  /** One at a time, in the order of the calls. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** Thrown while rows are added, so that they are taken back. */
+class OverBudget extends Error {
+  constructor(readonly refusal: ZkLoraError) {
+    super(refusal.message);
+  }
+}
+
+const OF_USER = 'the budget of what one user key may learn is spent';
+const OF_ALL = 'the budget of what all users together may learn is spent';
+
+/** The message says nothing about how much a question would reveal: that depends on the weights. */
+function spent(what: string): ZkLoraError {
+  return refusal(
+    'RESOURCE_EXHAUSTED',
+    'LEAKAGE_BUDGET',
+    `${what}; the whole calls of the session can still be closed and proven`,
+  );
+}
+
+function isRaised(now: LeakageBudget, before: LeakageBudget): boolean {
+  return now.maxRevealed > before.maxRevealed || now.maxRevealedTotal > before.maxRevealedTotal;
+}
+
+function subjectOf(commitment: AdapterCommitment) {
+  return {
+    adapterId: adapterId(commitment),
+    widths: commitment.modules.map(({ inFeatures }) => inFeatures),
+  };
+}

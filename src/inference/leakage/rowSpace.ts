@@ -1,0 +1,129 @@
+import { toBytes } from '../../littleEndian.js';
+import { sha256Of } from '../../sha256.js';
+import { ModularRank } from './modularRank.js';
+import { type Resolved, RowBasis } from './rowBasis.js';
+
+/**
+ * What a row adds to the rows before it: nothing; a direction; or, where float64 cannot tell the direction though
+ * exact arithmetic can, something that has to be taken for everything.
+ */
+export type RowKind = 'known' | 'new' | 'unresolved';
+
+/**
+ * Part of a row of length 1 outside the span above which its direction is certain: float64 gives the part to about
+ * 2^-50, so the direction to 2^-20. A row that differs by 1 in one place from a known one lies above it.
+ */
+const RESOLVED = 2 ** -30;
+
+/** A row as it was judged, ready to be added. */
+export interface JudgedRow {
+  readonly kind: RowKind;
+  /** For `new`, and for `known` rows that were resolved. */
+  readonly resolved?: Resolved;
+}
+
+/** State of a {@link RowSpace} to go back to. */
+export interface RowSpaceMark {
+  readonly directions: number;
+  readonly basis: number;
+  readonly unresolved: number;
+}
+
+/** The span of integer rows: its exact rank over the rationals, and an orthonormal basis. */
+export class RowSpace {
+  private unresolvedRows = 0;
+  private modular: ModularRank | undefined;
+
+  private readonly seen: Set<string>;
+
+  constructor(
+    private readonly inFeatures: number,
+    readonly basis = new RowBasis(),
+    /** Independent rows. */
+    private readonly rows: Int16Array[] = [],
+    /** Digests of {@link rows}. */
+    private readonly digests: string[] = [],
+  ) {
+    this.seen = new Set(digests);
+  }
+
+  /** Rank over the rationals of all rows. */
+  get directions(): number {
+    return this.rows.length;
+  }
+
+  /** Independent rows whose direction is not in the basis. */
+  get unresolved(): number {
+    return this.unresolvedRows;
+  }
+
+  /**
+   * @param row int16 `[inFeatures]`
+   * @param position gives the row in the coordinates of the basis
+   */
+  judge(row: Int16Array, position: () => Float64Array): JudgedRow {
+    if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
+    if (this.seen.has(rowDigest(row))) return { kind: 'known' };
+    const place = position();
+    if (place.every((value) => value === 0)) return { kind: this.exactly(row) };
+    const resolved = this.basis.resolve(place);
+    return { kind: resolved.distance > RESOLVED ? 'new' : this.exactly(row), resolved };
+  }
+
+  /** Adds a row that was judged `new` or `unresolved`. */
+  add(row: Int16Array, { kind, resolved }: JudgedRow): void {
+    if (kind === 'known') return;
+    const digest = rowDigest(row);
+    this.rows.push(row);
+    this.digests.push(digest);
+    this.seen.add(digest);
+    if (kind === 'new') this.basis.add(resolved!.direction);
+    else this.unresolvedRows += 1;
+  }
+
+  mark(): RowSpaceMark {
+    return { directions: this.directions, basis: this.basis.size, unresolved: this.unresolvedRows };
+  }
+
+  /** Forgets the rows that were added since. */
+  rollBack({ directions, basis, unresolved }: RowSpaceMark): void {
+    if (directions === this.directions) return;
+    for (const digest of this.digests.splice(directions)) this.seen.delete(digest);
+    this.rows.length = directions;
+    this.basis.truncate(basis);
+    this.unresolvedRows = unresolved;
+    this.modular = undefined;
+  }
+
+  copy(): RowSpace {
+    const other = new RowSpace(this.inFeatures, this.basis.copy(), [...this.rows], [...this.digests]);
+    other.unresolvedRows = this.unresolvedRows;
+    return other;
+  }
+
+  /** Built when it is first needed, for real activations never: their rounding keeps them apart. */
+  private exactly(row: Int16Array): RowKind {
+    this.modular ??= new ModularRank();
+    for (const known of this.rows.slice(this.modular.taken)) this.modular.add(known);
+    return this.modular.isIndependent(row) ? 'unresolved' : 'known';
+  }
+}
+
+/** Of the row up to a rational factor. */
+function rowDigest(row: Int16Array): string {
+  let divisor = 0;
+  for (const value of row) {
+    divisor = gcd(Math.abs(value), divisor);
+    if (divisor === 1) break;
+  }
+  const first = row.find((value) => value !== 0) ?? 1;
+  const factor = Math.sign(first) * Math.max(1, divisor);
+  const primitive = factor === 1 ? row : row.map((value) => value / factor);
+  return Buffer.from(sha256Of(toBytes(primitive))).toString('base64');
+}
+
+function gcd(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y !== 0) [x, y] = [y, x % y];
+  return x;
+}
