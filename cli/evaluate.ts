@@ -17,11 +17,13 @@ import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment } from './inputs.js';
 import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
 import { formatBytes, formatTable, type Terminal } from './terminal.js';
+import { userKeyOf, withUserKey } from './userKey.js';
 
 /** Text read for one evaluation. */
 const MAX_TEXT_BYTES = 256 * 2 ** 20;
 
 interface Options extends ConnectionFlags {
+  userKey?: string;
   base: string;
   commitment: string;
   contributor: string;
@@ -59,7 +61,7 @@ export function evaluateCommand(): Command {
       'after',
       '\nExample:\n  zklora evaluate --base model.onnx --commitment adapter.zkl.json --contributor 127.0.0.1:7321 \\\n    --text heldout.txt --session ./session --prove',
     );
-  return runs<Options>(withConnection(command), async (options, terminal) => {
+  return runs<Options>(withUserKey(withConnection(command)), async (options, terminal) => {
     const commitment = await loadCommitment(options.commitment);
     const registration = await registrationOf(options, commitment, terminal);
     if (registration?.status === 'invalid') {
@@ -69,6 +71,7 @@ export function evaluateCommand(): Command {
     }
     const text = await readFileBounded(options.text, MAX_TEXT_BYTES, 'text');
     const windows = byteWindows(text, options.sequenceLength, options.sequences ?? MAX_WINDOWS);
+    const user = await userKeyOf(options, terminal);
     terminal.progress('opening the base model');
     const model = await openBaseModel(options.base, commitment.modules);
     try {
@@ -80,6 +83,7 @@ export function evaluateCommand(): Command {
           commitment,
           dir: options.session,
           windows,
+          ...(user && { user }),
           batch: options.batch,
           onProgress: ({ part, done, total }) =>
             terminal.progress(part === 'base' ? 'base model alone' : 'base model with adapter', done, total),

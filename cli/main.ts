@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   deliver: async () => (await import('./deliver.js')).deliverCommand(),
   open: async () => (await import('./open.js')).openCommand(),
   settle: async () => (await import('./settle.js')).settleCommand(),
+  leakage: async () => (await import('./leakage.js')).leakageCommand(),
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   params: async () => (await import('./params.js')).paramsCommand(),
   checkpoint: async () => (await import('./checkpoint.js')).checkpointCommand(),

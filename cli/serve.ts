@@ -4,19 +4,19 @@ import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { formatAddress, parseAddress, serveContributor } from '../src/inference/index.js';
+import { adapterLeakage, formatAddress, parseAddress, serveContributor } from '../src/inference/index.js';
 import { proveSession } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
 import { type AccessFlags, accessOf, withAccess } from './serveAccess.js';
+import { type LeakageFlags, openLedger, readAllowedUsers, withLeakage } from './serveLeakage.js';
 
-interface Options extends AccessFlags {
+interface Options extends AccessFlags, LeakageFlags {
   adapter: string;
   commitment: string;
   secret: string;
   parameters: string;
-  sessions: string;
   listen: string;
 }
 
@@ -34,7 +34,7 @@ export function serveCommand(): Command {
       'after',
       '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nBeyond loopback the service speaks TLS; give users the fingerprint that it prints.\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
     );
-  return runs<Options>(withAccess(command), async (options, terminal) => {
+  return runs<Options>(withLeakage(withAccess(command)), async (options, terminal) => {
     const address = parseAddress(options.listen);
     const access = await accessOf(address, options, terminal);
     const commitment = await loadCommitment(options.commitment);
@@ -42,6 +42,9 @@ export function serveCommand(): Command {
     assertSecretMatches(secret, commitment);
     const modules = await loadQuantizedAdapter(options.adapter);
     const parameters = await openParameters(options.parameters);
+    const allowedUsers =
+      options.allowUsers === undefined ? undefined : await readAllowedUsers(options.allowUsers);
+    const leakage = await openLedger(options, commitment, modules);
     await loadEngine();
     const stopped = waitForSignal();
     try {
@@ -51,6 +54,8 @@ export function serveCommand(): Command {
         modules,
         secretKey: hexToBytes(secret.contributorSecretKey),
         sessionsDir: options.sessions,
+        leakage,
+        ...(allowedUsers && { allowedUsers }),
         ...access,
         // loaded for each proof: a thread that fails spoils one proof, not all that follow
         prove: async (session, onProgress) =>
@@ -77,7 +82,11 @@ export function serveCommand(): Command {
       );
       await stopped;
       await server.close();
-      terminal.result('stopped', { event: 'stopped', peakRssBytes: process.resourceUsage().maxRSS * 1024 });
+      await leakage.close();
+      const { counted, measured } = adapterLeakage(leakage.state.meter);
+      const revealed = { counted, measured };
+      const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+      terminal.result('stopped', { event: 'stopped', peakRssBytes, revealed });
       return EXIT_OK;
     } finally {
       await (await loadEngine()).terminate();

@@ -84,7 +84,7 @@ function serve(places: EnsemblePlaces, expert: number): ZkloraProcess {
     'serve',
     ...['--adapter', places.adapter(expert), '--parameters', places.parameters],
     ...['--commitment', join(folder, 'adapter.zkl.json'), '--secret', join(folder, 'adapter.secret')],
-    ...['--sessions', join(folder, 'sessions'), '--listen', '127.0.0.1:0'],
+    ...['--sessions', join(folder, 'sessions'), '--listen', '127.0.0.1:0', '--max-revealed', '1'],
   ]);
 }
 

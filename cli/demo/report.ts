@@ -1,3 +1,4 @@
+import { percent } from '../leakageChart.js';
 import { formatBytes, formatSeconds, formatTable } from '../terminal.js';
 
 /** What the demo measured; the object that `--json` prints. */
@@ -11,6 +12,8 @@ export interface DemoSummary {
   readonly modules: number;
   /** Token rows recorded and proven. */
   readonly tokens: number;
+  /** Share of the adapter that these rows give away, 0 to 1; see docs/leakage.md. */
+  readonly revealed: number;
   readonly proofBytes: number;
   /** Size of a proof of one module alone. */
   readonly moduleProofBytes: number;
@@ -38,6 +41,7 @@ export function describeDemo(summary: DemoSummary, out: string): string {
       row('held-out loss, adapter in floating point', `${summary.floatLoraLoss.toFixed(4)} nats/byte`),
       row('held-out loss, remote adapter (proven)', `${summary.protocolLoss.toFixed(4)} nats/byte`),
       row('modules x token rows', `${summary.modules} x ${summary.tokens}`),
+      row('adapter revealed to the user by these rows', percent(summary.revealed)),
       row('register', formatSeconds(summary.registerSeconds)),
       row('evaluate (base twice, deltas over gRPC)', formatSeconds(summary.evaluateSeconds)),
       row('prove every delta', formatSeconds(summary.proveSeconds)),
@@ -51,6 +55,7 @@ export function describeDemo(summary: DemoSummary, out: string): string {
     ]),
     '',
     'The parameters are development parameters (their secret is known): this run shows the mechanics, not security.',
+    'The budget of what answers may reveal was off (--max-revealed 1): so many rows give these small modules away (docs/leakage.md).',
     `Everything is in ${out}: try  zklora inspect ${out}/user/proof.zkl`,
   ].join('\n');
 }

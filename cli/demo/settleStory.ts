@@ -140,7 +140,7 @@ async function evaluateRemote(places: {
     'serve',
     ...['--adapter', adapter, '--parameters', parameters],
     ...['--commitment', join(registered, 'adapter.zkl.json'), '--secret', join(registered, 'adapter.secret')],
-    ...['--sessions', join(registered, 'sessions'), '--listen', '127.0.0.1:0'],
+    ...['--sessions', join(registered, 'sessions'), '--listen', '127.0.0.1:0', '--max-revealed', '1'],
   ]);
   try {
     const { address } = await contributor.next();

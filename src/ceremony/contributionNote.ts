@@ -1,6 +1,6 @@
+import type { ByteReader } from '../byteReader.js';
 import { sha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { ByteReader } from '../byteReader.js';
 
 /** A public random value that was applied as a contribution. */
 export interface Beacon {

@@ -1,9 +1,9 @@
 import { type Engine, G1_BYTES, type G1Point, G2_BYTES, type G2Point } from '../algebra/index.js';
+import { ByteReader } from '../byteReader.js';
 import { concatBytes } from '../bytes.js';
 import { parseBinFile } from '../circuit/binfile.js';
 import { POINTS_OFFSET, readProvingKey, ZKEY_SECTION } from '../circuit/zkey.js';
 import { ZkLoraError } from '../errors.js';
-import { ByteReader } from '../byteReader.js';
 import { type ContributionNote, MAX_CONTRIBUTIONS, readContributionNote } from './contributionNote.js';
 import { requirePoints } from './pointChecks.js';
 

@@ -9,11 +9,11 @@ import {
   type G2Point,
   Q,
 } from '../algebra/index.js';
+import { ByteReader } from '../byteReader.js';
 import { concatBytes, equalBytes } from '../bytes.js';
 import { parseBinFile, serializeBinFile } from '../circuit/binfile.js';
 import { PTAU_SECTION } from '../circuit/ptau.js';
 import { ZkLoraError } from '../errors.js';
-import { ByteReader } from '../byteReader.js';
 import { type ContributionNote, MAX_CONTRIBUTIONS, readContributionNote } from './contributionNote.js';
 import { requirePoints } from './pointChecks.js';
 import { HASH_STATE_BYTES, isHashState, resumeHash } from './resumedHash.js';

@@ -6,12 +6,19 @@ import { readFileWithMode, writeFileAtomic } from '../files.js';
 import { parseJsonBytes } from '../jsonText.js';
 import { digestSchema } from './vocabulary.js';
 
-const FORMAT = 'zklora/lineage-key/v1';
+const FORMATS = { lineage: 'zklora/lineage-key/v1', user: 'zklora/user-key/v1' } as const;
+/** What a key signs: lineage statements, or sessions. */
+export type KeyPurpose = keyof typeof FORMATS;
+const HOW_TO_MAKE: Record<KeyPurpose, string> = {
+  lineage: 'make one with `zklora lineage key`',
+  user: 'name a new file for --user-key',
+};
 const MAX_KEY_BYTES = 4096;
 const OWNER_ONLY = 0o600;
 const OTHERS = 0o077;
 
-const schema = z.strictObject({ format: z.literal(FORMAT), secretKey: digestSchema });
+const schemaOf = (purpose: KeyPurpose) =>
+  z.strictObject({ format: z.literal(FORMATS[purpose]), secretKey: digestSchema });
 
 /** A signing key, read from its file. */
 export interface SigningKey {
@@ -24,19 +31,19 @@ export interface SigningKey {
 }
 
 /** Makes a key from OS randomness and writes it with mode 0600. @returns the public key, hex */
-export async function makeSigningKey(path: string): Promise<string> {
+export async function makeSigningKey(path: string, purpose: KeyPurpose = 'lineage'): Promise<string> {
   const secretKey = ed25519.utils.randomSecretKey();
-  const text = `${JSON.stringify({ format: FORMAT, secretKey: bytesToHex(secretKey) }, null, 2)}\n`;
+  const text = `${JSON.stringify({ format: FORMATS[purpose], secretKey: bytesToHex(secretKey) }, null, 2)}\n`;
   await writeFileAtomic(path, text, { mode: OWNER_ONLY });
   return bytesToHex(ed25519.getPublicKey(secretKey));
 }
 
 /** Reads a key file. @throws ZkLoraError `SECRET_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE` */
-export async function readSigningKey(path: string): Promise<SigningKey> {
+export async function readSigningKey(path: string, purpose: KeyPurpose = 'lineage'): Promise<SigningKey> {
   const { bytes, mode } = await readFileWithMode(path, MAX_KEY_BYTES, 'signing key');
-  const parsed = schema.safeParse(parseJsonBytes(bytes, 'SECRET_MALFORMED', 'the signing key'));
+  const parsed = schemaOf(purpose).safeParse(parseJsonBytes(bytes, 'SECRET_MALFORMED', 'the signing key'));
   if (!parsed.success) {
-    throw new ZkLoraError('SECRET_MALFORMED', 'not a signing key; make one with `zklora lineage key`');
+    throw new ZkLoraError('SECRET_MALFORMED', `not a ${purpose} key; ${HOW_TO_MAKE[purpose]}`);
   }
   const secretKey = hexToBytes(parsed.data.secretKey);
   return {

@@ -35,6 +35,18 @@ export {
 export type { EvaluationSource } from './evaluationJournal.js';
 export { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
 export { type Estimate, estimateMean } from './interval.js';
+export type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './leakage/guard.js';
+export { PACKED_WEIGHTS, type Revealed } from './leakage/inputSpace.js';
+export {
+  DEFAULT_BUDGET,
+  type LeakageBudget,
+  LeakageLedger,
+  type LedgerOptions,
+  type LedgerState,
+  readLeakage,
+} from './leakage/ledger.js';
+export { type AskedRows, LeakageMeter } from './leakage/meter.js';
+export { type AdapterLeakage, adapterLeakage, type ModuleLeakage } from './leakage/report.js';
 export {
   MAX_CALL_FILE_BYTES,
   MAX_MESSAGE_BYTES,

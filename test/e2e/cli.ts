@@ -97,11 +97,14 @@ export async function invalid(reason: string, args: readonly string[]): Promise<
   return verdict;
 }
 
+/** Tests of other things than the budget: a few hundred rows reveal the small fixtures whole. */
+const ALL_REVEALED = ['--max-revealed', '1'];
+
 /** A contributor that serves on a free port of this machine. */
 export async function serving(
   args: readonly string[],
 ): Promise<Running & { address: string; fingerprint?: string }> {
-  const running = new Running(['serve', '--listen', '127.0.0.1:0', ...args, '--json']);
+  const running = new Running(['serve', '--listen', '127.0.0.1:0', ...ALL_REVEALED, ...args, '--json']);
   const listening = JSON.parse(await running.line('stdout', '{')) as {
     address: string;
     fingerprint?: string;

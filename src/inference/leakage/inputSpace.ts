@@ -193,5 +193,10 @@ function widthOf(modules: ReadonlyMap<number, ModuleEnergy>): number {
 }
 
 function emptyLevel(inFeatures: number, modules: number): Level {
-  return { space: new RowSpace(inFeatures), energies: new Array<number>(modules).fill(0), tokens: 0, lost: 0 };
+  return {
+    space: new RowSpace(inFeatures),
+    energies: new Array<number>(modules).fill(0),
+    tokens: 0,
+    lost: 0,
+  };
 }

@@ -1,13 +1,13 @@
+import { mkdir } from 'node:fs/promises';
 import { adapterId } from '../../adapter/commitment.js';
 import type { AdapterCommitment, QuantizedModule } from '../../adapter/types.js';
 import { bytesToHex } from '../../bytes.js';
 import type { ZkLoraError } from '../../errors.js';
-import { ensureFolder } from '../../files.js';
 import type { SessionHeader } from '../../protocol/session.js';
 import { headerDigest } from '../../protocol/sessionDigest.js';
 import { refusal } from '../refusal.js';
 import type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './guard.js';
-import type { BudgetRefusal, CountedStage, LedgerEntry } from './ledgerEntry.js';
+import { type BudgetRefusal, type LedgerEntry, placeOf } from './ledgerEntry.js';
 import { LedgerFile, ledgerPath, readLedger } from './ledgerFile.js';
 import { MAX_BUDGET_REFUSALS, MAX_LEDGER_OPENINGS, MAX_METER_BYTES } from './limits.js';
 import { LeakageMeter } from './meter.js';
@@ -65,23 +65,29 @@ class Counts implements LedgerState {
   }
 }
 
-/** Names a stage among all sessions of an adapter. */
-export function placeOf({ session, call, stage }: Pick<CountedStage, 'session' | 'call' | 'stage'>): string {
-  return `${session}/${call}/${stage}`;
-}
-
 /**
  * Reads a ledger without changing it.
  *
- * @throws ZkLoraError `LEDGER_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE`
+ * @param options.sessionsDir session records to check it against; what they hold beyond it is counted too
+ * @returns the counts, and the number of answered stages that the ledger lacks
+ * @throws ZkLoraError `LEDGER_MALFORMED`, `SESSION_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE`
  */
 export async function readLeakage(
-  options: Pick<LedgerOptions, 'dir' | 'commitment' | 'modules'>,
-): Promise<LedgerState> {
-  const counts = new Counts(options.modules);
-  const subject = subjectOf(options.commitment);
-  await readLedger(ledgerPath(options.dir, subject), subject, (entry) => counts.take(entry));
-  return counts;
+  options: Pick<LedgerOptions, 'dir' | 'commitment' | 'modules'> &
+    Partial<Pick<LedgerOptions, 'sessionsDir'>>,
+): Promise<{ state: LedgerState; missing: number }> {
+  const { dir, sessionsDir, commitment, modules } = options;
+  const counts = new Counts(modules);
+  const subject = subjectOf(commitment);
+  await readLedger(ledgerPath(dir, subject), subject, (entry) => counts.take(entry));
+  let missing = 0;
+  if (sessionsDir !== undefined) {
+    for await (const entry of unledgeredStages(sessionsDir, subject.adapterId, counts)) {
+      await counts.take(entry);
+      if (entry.kind === 'stage') missing += 1;
+    }
+  }
+  return { state: counts, missing };
 }
 
 /**
@@ -107,7 +113,8 @@ export class LeakageLedger implements LeakageGuard {
     const { dir, sessionsDir, commitment, modules, budget } = options;
     const counts = new Counts(modules);
     const subject = subjectOf(commitment);
-    await ensureFolder(dir, { mode: 0o700 });
+    // What stands in the way is named by the file below.
+    await mkdir(dir, { recursive: true, mode: 0o700 }).catch(() => undefined);
     const file = await LedgerFile.open(ledgerPath(dir, subject), subject, (entry) => counts.take(entry));
     try {
       for await (const entry of unledgeredStages(sessionsDir, subject.adapterId, counts)) {

@@ -34,6 +34,11 @@ export interface BudgetRefusal {
 
 export type LedgerEntry = Opening | CountedStage | BudgetRefusal;
 
+/** Names a stage among all sessions of an adapter. */
+export function placeOf({ session, call, stage }: Pick<CountedStage, 'session' | 'call' | 'stage'>): string {
+  return `${session}/${call}/${stage}`;
+}
+
 const KINDS = ['opening', 'stage', 'refusal'] as const;
 const DIGEST_BYTES = 32;
 
@@ -98,7 +103,10 @@ function readAsked(reader: ByteReader, widths: readonly number[]): AskedRows {
 }
 
 export function malformed(reason: string): ZkLoraError {
-  return new ZkLoraError('LEDGER_MALFORMED', `the leakage ledger was edited or is of another adapter: ${reason}`);
+  return new ZkLoraError(
+    'LEDGER_MALFORMED',
+    `the leakage ledger was edited or is of another adapter: ${reason}`,
+  );
 }
 
 function u32s(...values: number[]): Uint8Array {

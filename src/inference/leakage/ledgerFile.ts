@@ -74,7 +74,9 @@ export class LedgerFile {
     try {
       const end = await readRecords(handle, size, subject, take);
       if (end.size < size) await handle.truncate(end.size);
-      return new LedgerFile(path, handle, end.size, end.checksum);
+      const file = new LedgerFile(path, handle, end.size, end.checksum);
+      if (end.size === 0) file.waiting.push(rootOf(subject.adapterId));
+      return file;
     } catch (error) {
       await handle.close();
       throw error;
@@ -143,10 +145,17 @@ async function readRecords(
   { adapterId, widths }: LedgerSubject,
   take: (entry: LedgerEntry) => Promise<void>,
 ): Promise<Position> {
-  let checksum = labelledSha256(`${LABEL}/adapter`, hexToBytes(adapterId));
-  let at = 0;
+  const root = rootOf(adapterId);
+  // A file that ends before its first record was never used.
+  if (size < CHECKSUM_BYTES) return { size: 0, checksum: root };
+  if (!equalBytes(await bytesAt(handle, 0, CHECKSUM_BYTES), root)) throw malformed('it begins differently');
+  let checksum = root;
+  let at = CHECKSUM_BYTES;
   while (at < size) {
-    const length = size - at < LENGTH_BYTES ? size : new DataView((await bytesAt(handle, at, LENGTH_BYTES)).buffer).getUint32(0, true);
+    const length =
+      size - at < LENGTH_BYTES
+        ? size
+        : new DataView((await bytesAt(handle, at, LENGTH_BYTES)).buffer).getUint32(0, true);
     const end = at + LENGTH_BYTES + length + CHECKSUM_BYTES;
     // cut off by a crash: longer than the file, or its end never reached the disk
     if (end > size) break;
@@ -163,6 +172,11 @@ async function readRecords(
     at = end;
   }
   return { size: at, checksum };
+}
+
+/** What a ledger begins with, and its first checksum continues. */
+function rootOf(adapterId: string): Uint8Array {
+  return labelledSha256(`${LABEL}/adapter`, hexToBytes(adapterId));
 }
 
 async function bytesAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {

@@ -121,6 +121,6 @@ export class LeakageMeter {
 
 function joined(rows: readonly Int16Array[], width: number): Int16Array {
   const all = new Int16Array(rows.length * width);
-  rows.forEach((row, i) => all.set(row, i * width));
+  for (const [i, row] of rows.entries()) all.set(row, i * width);
   return all;
 }

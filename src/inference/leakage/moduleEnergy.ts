@@ -1,3 +1,4 @@
+import { powerOfTwo } from '../../adapter/fixedPoint.js';
 import type { QuantizedModule } from '../../adapter/types.js';
 import { dot } from './rowBasis.js';
 
@@ -9,6 +10,8 @@ export class ModuleEnergy {
   readonly name: string;
   readonly rank: number;
   readonly inFeatures: number;
+  /** The model adds `scale` times B A. */
+  readonly scale: number;
   /** ||Delta W||_F^2 */
   readonly total: number;
   /** `[rank]` rows of inFeatures. */
@@ -21,6 +24,7 @@ export class ModuleEnergy {
     this.name = name;
     this.rank = rank;
     this.inFeatures = inFeatures;
+    this.scale = module.scaling * powerOfTwo(module.aExponent + module.bExponent);
     this.a = floatRows(a, rank, inFeatures);
     this.gram = gramOf(floatRows(bT, rank, outFeatures));
     const gramA = gramOf(this.a);

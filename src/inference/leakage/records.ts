@@ -5,8 +5,7 @@ import { ZkLoraError } from '../../errors.js';
 import { headerDigest } from '../../protocol/sessionDigest.js';
 import { type AnsweredStage, readAnswered } from '../answeredJournal.js';
 import { openSessionRecord, type SessionRecord } from '../record.js';
-import { placeOf } from './ledger.js';
-import type { LedgerEntry } from './ledgerEntry.js';
+import { type LedgerEntry, placeOf } from './ledgerEntry.js';
 import type { AskedRows } from './meter.js';
 
 /** What a ledger knows of. */
@@ -57,7 +56,9 @@ async function askedRows(
 async function folderNames(dir: string): Promise<string[]> {
   try {
     const entries = await readdir(dir, { withFileTypes: true });
-    return entries.flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : [])).sort();
+    return entries
+      .flatMap((entry) => (entry.isDirectory() && !entry.name.startsWith('.') ? [entry.name] : []))
+      .sort();
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
     throw new ZkLoraError('FILE_UNREADABLE', `the sessions in ${dir} cannot be listed`, { cause });

@@ -80,12 +80,7 @@ export class RowBasis {
   }
 }
 
-function dotFour(
-  vectors: readonly Float64Array[],
-  at: number,
-  row: Float64Array,
-  parts: Float64Array,
-): void {
+function dotFour(vectors: readonly Float64Array[], at: number, row: Float64Array, parts: Float64Array): void {
   const [v0, v1, v2, v3] = [vectors[at]!, vectors[at + 1]!, vectors[at + 2]!, vectors[at + 3]!];
   const common = v0.length;
   let s0 = 0;

@@ -1,0 +1,389 @@
+import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { QuantizedModule } from '../../../src/adapter/types.js';
+import { bytesToHex } from '../../../src/bytes.js';
+import { readAnswered } from '../../../src/inference/answeredJournal.js';
+import { ContributorSessions } from '../../../src/inference/contributorSessions.js';
+import { type LeakageBudget, LeakageLedger, readLeakage } from '../../../src/inference/leakage/ledger.js';
+import { openSessionRecord } from '../../../src/inference/record.js';
+import { closingMessage, type KeyPair, keyPairFromSeed, sign } from '../../../src/inference/signatures.js';
+import type { StageRequest } from '../../../src/inference/stageRequest.js';
+import { toBytes } from '../../../src/littleEndian.js';
+import { sessionDigest } from '../../../src/protocol/sessionPass.js';
+import { temporaryFolder } from '../fixtures.js';
+import { CONTRIBUTOR, commitTo, openRequest, randomRows, USER } from '../parties.js';
+import { randomAdapter, rows, unit } from './adapters.js';
+
+const WIDTH = 12;
+const MODULES = [1, 2].map((seed) => randomAdapter(seed, { name: `m.${seed}` }));
+const INPUTS = [[0], [1]];
+const OFF: LeakageBudget = { maxRevealed: 1, maxRevealedTotal: 1 };
+/** A direction counts three of twelve: two directions are half. */
+const HALF: LeakageBudget = { maxRevealed: 0.5, maxRevealedTotal: 1 };
+const OTHER = keyPairFromSeed(new Uint8Array(32).fill(3));
+
+/** A contributor with a ledger; `stop` lets go of it as a restart would. */
+async function contributor(
+  dir: string,
+  budget: LeakageBudget,
+  modules: readonly QuantizedModule[] = MODULES,
+) {
+  const commitment = commitTo(modules);
+  const sessionsDir = join(dir, 'sessions');
+  const leakage = await LeakageLedger.open({
+    dir: join(dir, 'ledger'),
+    sessionsDir,
+    commitment,
+    modules,
+    budget,
+  });
+  const sessions = new ContributorSessions({
+    commitment,
+    modules,
+    secretKey: CONTRIBUTOR.secretKey,
+    sessionsDir,
+    prove: async () => new Uint8Array(),
+    leakage,
+  });
+  const stop = async () => {
+    sessions.dispose();
+    await leakage.close();
+  };
+  let nonce = 0;
+  return {
+    sessions,
+    leakage,
+    meter: leakage.state.meter,
+    stop,
+    open: async (user: KeyPair = USER, number?: number) => {
+      nonce += 1;
+      const request = openRequest(commitment, { inputs: INPUTS, user, nonce: number ?? nonce });
+      return (await sessions.open(request)).sessionId;
+    },
+  };
+}
+
+type Contributor = Awaited<ReturnType<typeof contributor>>;
+
+function asked(call: number, stage: number, x: Int16Array): StageRequest {
+  const tokens = x.length / WIDTH;
+  return {
+    call,
+    stage,
+    tokens,
+    inputs: [{ input: stage, rows: toBytes(x), exponents: new Uint8Array(2 * tokens) }],
+  };
+}
+
+const axis = (...indices: number[]) => rows(...indices.map((index) => unit(WIDTH, index)));
+const directions = ({ meter }: Contributor, user?: KeyPair) =>
+  [0, 1].map((module) => meter.revealed(module, user && bytesToHex(user.publicKey)).directions);
+const overBudget = (message: RegExp) =>
+  expect.objectContaining({
+    code: 'LEAKAGE_BUDGET',
+    message: expect.stringMatching(message),
+    details: { grpcStatus: 'RESOURCE_EXHAUSTED' },
+  });
+const ONE_USER = /one user key/;
+const ALL_USERS = /all users together/;
+
+async function readAnsweredStages(dir: string) {
+  const [folder] = await readdir(join(dir, 'sessions'));
+  const { header } = await openSessionRecord(join(dir, 'sessions', folder!));
+  return readAnswered(join(dir, 'sessions', folder!), header);
+}
+
+async function ledgerFile(dir: string): Promise<string> {
+  const [name] = (await readdir(join(dir, 'ledger'))).filter((file) => file.endsWith('.ledger'));
+  return join(dir, 'ledger', name!);
+}
+
+describe('the ledger', () => {
+  it('counts answered stages over restarts, also of calls that never became whole', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    const id = await first.open();
+    await first.sessions.apply(id, asked(0, 0, axis(0, 1)));
+    await first.sessions.apply(id, asked(0, 1, axis(2, 2)));
+    await first.sessions.apply(id, asked(1, 0, axis(5)));
+    const before = [first.meter.revealed(0), first.meter.revealed(1)];
+    expect(directions(first)).toEqual([3, 1]);
+    await first.stop();
+    const second = await contributor(dir, OFF);
+    expect([second.meter.revealed(0), second.meter.revealed(1)]).toEqual(before);
+    expect(directions(second, USER)).toEqual([3, 1]);
+    expect(directions(second, OTHER)).toEqual([0, 0]);
+    expect((await stat(await ledgerFile(dir))).mode & 0o777).toBe(0o600);
+    await second.stop();
+  });
+
+  it('is not reset by deleting a session, nor by opening another', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, HALF);
+    await first.sessions.apply(await first.open(), asked(0, 0, axis(0, 1)));
+    await first.stop();
+    await rm(join(dir, 'sessions'), { recursive: true });
+    const second = await contributor(dir, HALF);
+    const id = await second.open(USER, 9);
+    await expect(second.sessions.apply(id, asked(0, 0, axis(2)))).rejects.toEqual(overBudget(ONE_USER));
+    await second.stop();
+  });
+
+  it('comes back from the session records when it is deleted or set back', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    const id = await first.open();
+    await first.sessions.apply(id, asked(0, 0, axis(0, 1)));
+    await cp(join(dir, 'ledger'), join(dir, 'old'), { recursive: true });
+    await first.sessions.apply(id, asked(0, 1, randomRows(2, WIDTH).x));
+    await first.sessions.apply(id, asked(1, 0, axis(4, 5, 6)));
+    const before = [0, 1].map((module) => first.meter.revealed(module));
+    await first.stop();
+    await rm(join(dir, 'ledger'), { recursive: true });
+    await cp(join(dir, 'old'), join(dir, 'ledger'), { recursive: true });
+    const checked = await readLeakage({
+      dir: join(dir, 'ledger'),
+      sessionsDir: join(dir, 'sessions'),
+      commitment: commitTo(MODULES),
+      modules: MODULES,
+    });
+    expect(checked.missing).toBe(2);
+    for (const folder of ['old', undefined]) {
+      await rm(join(dir, 'ledger'), { recursive: true });
+      if (folder) await cp(join(dir, folder), join(dir, 'ledger'), { recursive: true });
+      const back = await contributor(dir, OFF);
+      expect(back.meter.revealed(1)).toEqual(before[1]);
+      // The rows of the call that never became whole are in no record: they count as so many directions.
+      expect(back.meter.revealed(0)).toMatchObject({ directions: 5, packed: 1, tokens: 5 });
+      expect(back.meter.revealed(0).measured).toBeLessThan(before[0]!.measured);
+      await expect(back.open(USER, 1)).rejects.toMatchObject({ code: 'SESSION_MISMATCH' });
+      await back.stop();
+    }
+  });
+
+  it('cuts off a record that a crash left torn, and refuses an edited one', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    const id = await first.open();
+    await first.sessions.apply(id, asked(0, 0, axis(0)));
+    const path = await ledgerFile(dir);
+    const { size } = await stat(path);
+    await first.sessions.apply(id, asked(0, 1, axis(1)));
+    await first.stop();
+    const whole = await readFile(path);
+    for (const cut of [size + 1, size + 40, whole.length - 1]) {
+      await writeFile(path, whole);
+      await truncate(path, cut);
+      const counts = await contributor(dir, OFF);
+      // From the records, which hold the stage.
+      expect(directions(counts)).toEqual([1, 1]);
+      await counts.stop();
+    }
+    const zeros = Buffer.from(whole);
+    zeros.fill(0, size + 4);
+    await writeFile(path, zeros);
+    await (await contributor(dir, OFF)).stop();
+    for (const at of [0, 4, 10, 36, 80, 150, size - 1]) {
+      const edited = Buffer.from(whole);
+      edited[at]! ^= 1;
+      await writeFile(path, edited);
+      const opened = contributor(dir, OFF);
+      const state = await opened.then(
+        async (counts) => {
+          await counts.stop();
+          return directions(counts);
+        },
+        (error: unknown) => (error as { code: string }).code,
+      );
+      // A longer length hides what follows, as cutting would: the records bring it back.
+      expect(['LEDGER_MALFORMED', [1, 1]]).toContainEqual(state);
+    }
+  });
+
+  it('refuses the ledger of another adapter', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    await first.open();
+    await first.stop();
+    const path = await ledgerFile(dir);
+    const others = [randomAdapter(5)];
+    const other = await contributor(dir, OFF, others);
+    await other.stop();
+    const names = (await readdir(join(dir, 'ledger'))).map((name) => join(dir, 'ledger', name));
+    await writeFile(names.find((name) => name !== path)!, await readFile(path));
+    await expect(contributor(dir, OFF, others)).rejects.toMatchObject({ code: 'LEDGER_MALFORMED' });
+  });
+
+  it('answers nothing that it could not write, and goes on when it can', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, OFF);
+    const id = await counts.open();
+    const file = Reflect.get(counts.leakage, 'file') as { handle: { write: unknown } };
+    const { handle } = file;
+    const write = handle.write;
+    handle.write = async () => {
+      throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+    };
+    await expect(counts.sessions.apply(id, asked(0, 0, axis(0)))).rejects.toMatchObject({
+      code: 'FILE_UNWRITABLE',
+    });
+    handle.write = write;
+    const next = await counts.open();
+    await counts.sessions.apply(next, asked(0, 0, axis(1)));
+    expect(directions(counts)).toEqual([2, 0]);
+    await counts.stop();
+    const again = await contributor(dir, OFF);
+    expect(directions(again)).toEqual([2, 0]);
+    await again.stop();
+  });
+});
+
+describe('a header', () => {
+  it('opens one session, also after a restart', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    await first.open(USER, 1);
+    const repeated = expect.objectContaining({
+      code: 'SESSION_MISMATCH',
+      message: expect.stringMatching(/nonce/),
+    });
+    await expect(first.open(USER, 1)).rejects.toEqual(repeated);
+    await first.open(OTHER, 1);
+    await first.stop();
+    const second = await contributor(dir, OFF);
+    await expect(second.open(USER, 1)).rejects.toEqual(repeated);
+    await second.open(USER, 2);
+    await second.stop();
+  });
+});
+
+describe('a budget', () => {
+  it('refuses before it counts or notes anything, and leaves the session to be closed', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, HALF);
+    onTestFinished(counts.stop);
+    const id = await counts.open();
+    await counts.sessions.apply(id, asked(0, 0, axis(0, 1)));
+    await counts.sessions.apply(id, asked(0, 1, axis(3, 3)));
+    // Rows that are known cost nothing.
+    await counts.sessions.apply(id, asked(1, 0, rows(unit(WIDTH, 1, 9))));
+    await counts.sessions.apply(id, asked(1, 1, axis(4)));
+    const answered = await readAnsweredStages(dir);
+    const before = await readFile(await ledgerFile(dir));
+    await expect(counts.sessions.apply(id, asked(2, 0, axis(0, 1, 2)))).rejects.toEqual(overBudget(ONE_USER));
+    expect(directions(counts)).toEqual([2, 2]);
+    expect(await readAnsweredStages(dir)).toEqual(answered);
+    const after = await readFile(await ledgerFile(dir));
+    // One record more: the key that was refused, and two numbers.
+    expect(after.subarray(0, before.length)).toEqual(before);
+    expect(after.length - before.length).toBe(4 + 1 + 32 + 16 + 32);
+    const [folder] = await readdir(join(dir, 'sessions'));
+    const record = await openSessionRecord(join(dir, 'sessions', folder!));
+    const digest = await sessionDigest(record, MODULES);
+    const userSignature = sign(closingMessage(digest), USER.secretKey);
+    await counts.sessions.close(id, { calls: 2, digest, userSignature });
+  });
+
+  it('is of a key, whatever its sessions, and of all keys together', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, { maxRevealed: 0.5, maxRevealedTotal: 0.75 });
+    onTestFinished(counts.stop);
+    const mine = [await counts.open(), await counts.open()];
+    await counts.sessions.apply(mine[0]!, asked(0, 0, axis(0)));
+    await counts.sessions.apply(mine[1]!, asked(0, 0, axis(1)));
+    await expect(counts.sessions.apply(mine[0]!, asked(0, 1, axis(2)))).resolves.toBeDefined();
+    await expect(counts.sessions.apply(mine[0]!, asked(1, 0, axis(2, 3, 4)))).rejects.toEqual(
+      overBudget(ONE_USER),
+    );
+    expect(directions(counts)).toEqual([2, 1]);
+    // Refused once, refused for good: what a refusal says about the weights is one bit of one key.
+    await expect(counts.sessions.apply(mine[1]!, asked(0, 1, axis(0)))).rejects.toEqual(overBudget(ONE_USER));
+    await expect(counts.open()).rejects.toEqual(overBudget(ONE_USER));
+    const theirs = await counts.open(OTHER);
+    await counts.sessions.apply(theirs, asked(0, 0, axis(1, 2)));
+    expect(directions(counts)).toEqual([3, 1]);
+    const third = keyPairFromSeed(new Uint8Array(32).fill(4));
+    await expect(counts.sessions.apply(await counts.open(third), asked(0, 0, axis(7)))).rejects.toEqual(
+      overBudget(ALL_USERS),
+    );
+  });
+
+  it('is not spent twice by two sessions at the same time', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, HALF);
+    onTestFinished(counts.stop);
+    const ids = await Promise.all([1, 2, 3, 4].map((nonce) => counts.open(USER, nonce)));
+    const outcomes = await Promise.allSettled(
+      ids.map((id, i) => counts.sessions.apply(id, asked(0, 0, axis(i)))),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'rejected']);
+    expect(directions(counts, USER)).toEqual([2, 0]);
+  });
+
+  it('stays refused after a restart, until the contributor raises it', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, HALF);
+    const id = await first.open();
+    await expect(first.sessions.apply(id, asked(0, 0, axis(0, 1, 2)))).rejects.toEqual(overBudget(ONE_USER));
+    await first.stop();
+    const second = await contributor(dir, HALF);
+    await expect(second.open(USER, 5)).rejects.toEqual(overBudget(ONE_USER));
+    await second.stop();
+    const lower = await contributor(dir, { maxRevealed: 0.25, maxRevealedTotal: 0.5 });
+    await expect(lower.open(USER, 5)).rejects.toEqual(overBudget(ONE_USER));
+    await lower.stop();
+    const raised = await contributor(dir, { maxRevealed: 0.75, maxRevealedTotal: 1 });
+    await raised.sessions.apply(await raised.open(USER, 5), asked(0, 0, axis(0, 1, 2)));
+    await raised.stop();
+  });
+
+  it('holds what rows in the row space of A reveal, however few they are', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, { maxRevealed: 0.8, maxRevealedTotal: 1 });
+    onTestFinished(counts.stop);
+    const id = await counts.open();
+    await expect(counts.sessions.apply(id, asked(0, 0, MODULES[0]!.a))).rejects.toEqual(overBudget(ONE_USER));
+  });
+
+  it('holds where float64 cannot see a direction', async () => {
+    const dir = await temporaryFolder();
+    const modules = [1, 2].map((seed) => randomAdapter(seed, { name: `m.${seed}`, inFeatures: WIDTH * 4 }));
+    const counts = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 1 }, modules);
+    onTestFinished(counts.stop);
+    const id = await counts.open();
+    const chain = [0, 1, 2, 3].map((at) =>
+      Array.from({ length: WIDTH * 4 }, (_, i) => (i === at ? 32767 : i === at + 1 ? 1 : 0)),
+    );
+    const request = (call: number, ...x: number[][]) => ({
+      ...asked(0, 0, rows(...x)),
+      call,
+      tokens: x.length,
+      inputs: [{ input: 0, rows: toBytes(rows(...x)), exponents: new Uint8Array(2 * x.length) }],
+    });
+    // Four rows whose combination differs from the first axis by 32767^-4: exact arithmetic has the fifth direction.
+    await expect(counts.sessions.apply(id, request(0, ...chain, unit(WIDTH * 4, 0, 32767)))).rejects.toEqual(
+      overBudget(ONE_USER),
+    );
+  });
+});
+
+describe('session records', () => {
+  it('of another adapter are left alone', async () => {
+    const dir = await temporaryFolder();
+    const others = [randomAdapter(8, { name: 'm.1' }), randomAdapter(9, { name: 'm.2' })];
+    const elsewhere = await contributor(dir, OFF, others);
+    const commitment = commitTo(others, '55'.repeat(32));
+    await elsewhere.stop();
+    await mkdir(join(dir, 'sessions', 'empty'), { recursive: true });
+    const foreign = await LeakageLedger.open({
+      dir: join(dir, 'ledger'),
+      sessionsDir: join(dir, 'sessions'),
+      commitment,
+      modules: others,
+      budget: OFF,
+    });
+    expect(foreign.state.meter.users).toEqual([]);
+    await foreign.close();
+  });
+});
