@@ -3,11 +3,12 @@
 //
 //   npm run fuzz -- [--minutes 60] [--seed N] [--out test/adversarial/fuzz/result.json]
 //
-// Without a finding it prints the number of mutants of each reader, and writes it where --out says.
-import { spawn } from 'node:child_process';
+// Without a finding it prints the number of mutants of each reader, and writes it where --out says, with the outcomes:
+// refused by code, read as something else and judged invalid, read as the same value.
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -56,11 +57,15 @@ process.exit(code ?? 1);
 
 async function report(targets) {
   targets.sort((a, b) => (a.target < b.target ? -1 : 1));
-  const cases = ({ refused, invalid, same }) => refused + invalid + same;
-  for (const target of targets) process.stdout.write(`${cases(target)} ${target.target}\n`);
-  const total = targets.reduce((sum, target) => sum + cases(target), 0);
+  for (const { target, mutants } of targets) process.stdout.write(`${mutants} ${target}\n`);
+  const total = targets.reduce((sum, { mutants }) => sum + mutants, 0);
   const perMinute = Math.round(total / minutes);
   process.stdout.write(`seed ${seed}: ${total} mutants, ${perMinute} a minute, no finding\n`);
-  const result = { seed, minutes, mutants: total, perMinute, findings: 0, targets };
-  if (values.out) await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);
+  if (!values.out) return;
+  const processors = cpus();
+  const machine = { processor: processors[0].model, cores: processors.length, node: process.version };
+  const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+  const date = new Date().toISOString().slice(0, 10);
+  const result = { date, machine, commit, seed, minutes, mutants: total, perMinute, findings: 0, targets };
+  await writeFile(values.out, `${JSON.stringify(result, null, 2)}\n`);
 }

@@ -54,7 +54,13 @@ export function expectListed(error: unknown, codes: readonly ErrorCode[]): void 
 /** Counts of outcomes. */
 export type Tally = Record<Outcome, number>;
 
-async function outcome(target: Target, mutant: Mutant, replay: string): Promise<Outcome> {
+/** @param codes counts the codes of refusals */
+async function outcome(
+  target: Target,
+  mutant: Mutant,
+  replay: string,
+  codes: Map<string, number> = new Map(),
+): Promise<Outcome> {
   try {
     return await target.judge(mutant.bytes);
   } catch (error) {
@@ -64,6 +70,8 @@ async function outcome(target: Target, mutant: Mutant, replay: string): Promise<
       const digest = bytesToHex(sha256(mutant.bytes)).slice(0, 16);
       throw new Error(`${target.name}: ${mutant.label} (SHA-256 ${digest}..; ${replay})`, { cause: finding });
     }
+    const { code } = error as ZkLoraError;
+    codes.set(code, 1 + (codes.get(code) ?? 0));
     return 'refused';
   }
 }
@@ -86,15 +94,19 @@ export async function runRandom(
   draw: (random: () => number) => Mutant,
 ): Promise<Tally> {
   const tally: Tally = { refused: 0, invalid: 0, same: 0 };
+  const codes = new Map<string, number>();
   const began = Date.now();
   const end = began + MINUTES * 60_000;
   for (let i = 0; i < count || Date.now() < end; i++) {
     const seed = SEED + i;
-    tally[await outcome(target, draw(seeded(seed)), `ZKLORA_FUZZ_SEED=${seed}`)]++;
+    tally[await outcome(target, draw(seeded(seed)), `ZKLORA_FUZZ_SEED=${seed}`, codes)]++;
   }
   if (RESULTS) {
     const seconds = (Date.now() - began) / 1000;
-    appendFileSync(RESULTS, `${JSON.stringify({ target: target.name, seconds, ...tally })}\n`);
+    const { invalid, same } = tally;
+    const outcomes = { ...Object.fromEntries(codes), invalid, same };
+    const line = { target: target.name, seconds, mutants: total(tally), outcomes };
+    appendFileSync(RESULTS, `${JSON.stringify(line)}\n`);
   }
   return tally;
 }
