@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseJsonBytes, parseJsonText } from '../src/jsonText.js';
+import { parseJson, parseJsonBytes, parseJsonText } from '../src/jsonText.js';
 import { accepts, refusal } from './adapter/refusal.js';
 
 const parse = (text: string) => parseJsonText(text, 'ADAPTER_MALFORMED', 'the file');
@@ -60,7 +60,7 @@ describe('parseJsonText', () => {
   it('holds numbers to plain naturals when asked', () => {
     const naturals = (text: string) => parseJsonText(text, 'SAFETENSORS_MALFORMED', 'the file', 'naturals');
     expect(naturals('{"true":[true,false,null,0,10,"1e-3 - ."]}')).toBeDefined();
-    for (const text of ['[1.0]', '[1e3]', '[1E3]', '[-0]', '[-1]', '{"a":{"b":0.5}}']) {
+    for (const text of ['[1.0]', '[1e3]', '[1E3]', '[1e+3]', '[-0]', '[-1]', '{"a":{"b":0.5}}']) {
       expect(refusal(() => naturals(text)).code).toBe('SAFETENSORS_MALFORMED');
       expect(() => parse(text)).not.toThrow();
     }
@@ -75,6 +75,16 @@ describe('parseJsonText', () => {
       bytes(0xef, 0xbb, 0xbf, 0x31),
     ]) {
       expect(refusal(() => parseJsonBytes(text, 'ADAPTER_MALFORMED', 'x')).code).toBe('ADAPTER_MALFORMED');
+    }
+  });
+
+  it('takes a text or its bytes', () => {
+    const bytes = new TextEncoder().encode('{"a":1}');
+    for (const json of ['{"a":1}', bytes]) {
+      expect(parseJson(json, 'ADAPTER_MALFORMED', 'x')).toEqual({ a: 1 });
+    }
+    for (const json of ['{"a":1', bytes.subarray(1)]) {
+      expect(refusal(() => parseJson(json, 'ADAPTER_MALFORMED', 'x')).code).toBe('ADAPTER_MALFORMED');
     }
   });
 

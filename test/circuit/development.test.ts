@@ -82,7 +82,7 @@ describe('makeDevelopmentParameters', () => {
 
   test.each([
     ['a domain that is no power of two', { maxDomain: 1000 }],
-    ['a domain below 512', { maxDomain: 256 }],
+    ['a domain below 512', { maxDomain: 256, domains: [256] }],
     ['a domain above 2^20', { maxDomain: 2 ** 21 }],
     ['a domain above the maximum', { domains: [1024] }],
     ['no domain', { domains: [] }],

@@ -8,9 +8,11 @@ import {
   Fr,
   type G1Point,
   type G2Point,
+  lagrangeAt,
   loadEngine,
   rootOfUnity,
   vectorFromScalars,
+  vectorToScalars,
 } from '../../src/algebra/index.js';
 import { hexToBytes } from '../../src/bytes.js';
 import { openParameters } from '../../src/circuit/parameterFiles.js';
@@ -155,6 +157,19 @@ describe('consistency check', () => {
     expect(await srsIsConsistent(engine, srs, await timesG2(tau + 1n))).toBe(false);
   });
 
+  test('refuses the powers and the basis of another generator', async () => {
+    const times5 = async (exponents: readonly bigint[]) =>
+      multiplyGenerator(engine, 'G1', vectorFromScalars(engine, exponents));
+    const powers = await times5(
+      Array.from({ length: SIZE + EXTRA_POWERS }, (_, i) => Fr.mul(5n, Fr.pow(tau, BigInt(i)))),
+    );
+    const basis = vectorToScalars(engine, lagrangeAt(engine, SIZE, tau));
+    const lagrange = await times5(basis.map((value) => Fr.mul(5n, value)));
+    expect(await arePowersInG1(engine, powers, tauG2)).toBe(true);
+    expect(await isLagrangeBasis(engine, 'G1', powers, lagrange)).toBe(true);
+    expect(await srsIsConsistent(engine, { domainSize: SIZE, powers, lagrange }, tauG2)).toBe(false);
+  });
+
   test('refuses tau = 1', async () => {
     const { powers } = await srsFromSecret(engine, 1n, SIZE);
     expect(await srsIsConsistent(engine, { ...srs, powers }, await timesG2(1n))).toBe(false);
@@ -186,6 +201,11 @@ describe('a tau of small order', () => {
     expect(await isLagrangeBasis(engine, 'G1', powers.subarray(0, SIZE * 64), lagrange)).toBe(false);
     const g2 = await multiplyGenerator(engine, 'G2', vectorFromScalars(engine, [1n, root, 1n]));
     expect(await arePowersInG2(engine, g2, pointAt(powers, 1) as G1Point)).toBe(false);
+    // and with period 2 each is tau times the one before
+    const turns = await multiplyGenerator(engine, 'G2', vectorFromScalars(engine, [1n, Fr.neg(1n), 1n]));
+    const minus = await multiplyGenerator(engine, 'G1', vectorFromScalars(engine, [Fr.neg(1n)]));
+    expect(await arePowersInG2(engine, turns, minus as G1Point)).toBe(false);
+    expect(await arePowersInG2(engine, turns.subarray(0, 256), minus as G1Point)).toBe(true);
     // of another order the first points are the same and the basis is whole
     expect(await isLagrangeBasis(engine, 'G1', srs.powers, srs.lagrange)).toBe(true);
   });

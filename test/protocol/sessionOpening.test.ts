@@ -141,7 +141,8 @@ describe('an opening is refused', () => {
     const salt = opening.salt.slice();
     salt[31]! ^= 1;
     const { exponent } = opening;
-    for (const change of [{ x }, { y }, { salt }, { exponent: exponent + 1 }]) {
+    const exponents = [exponent + 1, 512, -512].map((changed) => ({ exponent: changed }));
+    for (const change of [{ x }, { y }, { salt }, ...exponents]) {
       await expectInvalid({ ...opening, ...change }, 'WRONG_SESSION', Object.keys(change)[0]);
     }
   });

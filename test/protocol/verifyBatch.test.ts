@@ -173,5 +173,8 @@ describe('a batch', () => {
     await expectRefused(() => verifyBatch(options({ items: [] })), 'USAGE', /1 to 1024 proofs, not 0/);
     const many = new Array<BatchItem>(MAX_BATCH_PROOFS + 1).fill(items[0]!);
     await expectRefused(() => verifyBatch(options({ items: many })), 'USAGE', /not 1025/);
+    const unreadable = many.slice(1).map((item) => ({ ...item, proof: new Uint8Array() }));
+    const { valid, verdicts } = await verifyBatch(options({ items: unreadable }));
+    expect([valid, verdicts.length]).toEqual([false, 1024]);
   });
 });
