@@ -1,28 +1,30 @@
 import { ZkLoraError } from '../errors.js';
+import { ExactProduct } from './exactProduct.js';
 import { powerOfTwo } from './fixedPoint.js';
 import { MAX_EXPONENT, MAX_SCALING, MIN_EXPONENT, MIN_SCALING } from './limits.js';
 import { assertFitsInt64, assertModuleShape } from './overflow.js';
 import type { QuantizedModule } from './types.js';
 
-/** The left operand of the second product is split here: 22 low bits, at most 28 high bits and a sign. */
-const SPLIT = 2 ** 22;
 const TWO_32 = 2 ** 32;
 
-/** Rows of A converted to float64 at a time. */
-const ROWS = 4;
+/** Made at the first product. */
+let products: ExactProduct | undefined;
 
 /**
  * Y = X A^T B^T over the integers, row-major `[tokens, outFeatures]`: exact for any int16 X (docs/protocol.md,
  * "Fixed point").
  *
- * float64 arithmetic throughout: |X A^T| <= 2^15 * 2^35 is exact; its entries Z are split as Zh * 2^22 + Zl, and
- * the two products with B^T stay below 2^53 (by the module's output bound, checked here, and 2^22 * 2^15 * rank).
- *
  * @param x int16, row-major `[tokens, inFeatures]`.
+ * @param out takes the result, for callers who have a place for it
  * @throws ZkLoraError `STATEMENT_INVALID` for a wrong length, `ADAPTER_OVERFLOW`, `ADAPTER_MALFORMED`
  */
-export function applyExact(module: QuantizedModule, x: Int16Array, tokens: number): BigInt64Array {
-  const { rank, inFeatures, outFeatures, bT } = module;
+export function applyExact(
+  module: QuantizedModule,
+  x: Int16Array,
+  tokens: number,
+  out?: BigInt64Array,
+): BigInt64Array {
+  const { inFeatures, outFeatures } = module;
   assertModuleShape(module);
   assertFitsInt64(module);
   if (!Number.isInteger(tokens) || tokens < 0 || x.length !== tokens * inFeatures) {
@@ -31,27 +33,12 @@ export function applyExact(module: QuantizedModule, x: Int16Array, tokens: numbe
       `${x.length} activations do not make ${tokens} rows of ${inFeatures}; send one row for each token`,
     );
   }
-  const z = projectDown(module, x, tokens);
-  const y = new BigInt64Array(tokens * outFeatures);
-  const words = new Uint32Array(y.buffer); // little-endian: low word first
-  const high = new Float64Array(outFeatures);
-  const low = new Float64Array(outFeatures);
-  for (let token = 0; token < tokens; token++) {
-    high.fill(0);
-    low.fill(0);
-    for (let j = 0; j < rank; j++) {
-      const value = z[token * rank + j]!;
-      const valueHigh = Math.floor(value / SPLIT);
-      const valueLow = value - valueHigh * SPLIT;
-      const row = j * outFeatures;
-      for (let i = 0; i < outFeatures; i++) {
-        const weight = bT[row + i]!;
-        high[i]! += valueHigh * weight;
-        low[i]! += valueLow * weight;
-      }
-    }
-    writeSums(words, 2 * token * outFeatures, high, low);
+  const y = out ?? new BigInt64Array(tokens * outFeatures);
+  if (y.length !== tokens * outFeatures) {
+    throw new ZkLoraError('INTERNAL', 'the place for the outputs has another size');
   }
+  products ??= new ExactProduct();
+  products.run(module, x, tokens, y);
   return y;
 }
 
@@ -107,48 +94,6 @@ export function scaleDelta(
     }
   }
   return delta;
-}
-
-/** Z = X A^T, row-major `[tokens, rank]`, exact in float64. */
-function projectDown({ rank, inFeatures, a }: QuantizedModule, x: Int16Array, tokens: number): Float64Array {
-  const z = new Float64Array(tokens * rank);
-  const rows = Array.from({ length: ROWS }, () => new Float64Array(inFeatures));
-  const [a0, a1, a2, a3] = rows as [Float64Array, Float64Array, Float64Array, Float64Array];
-  for (let j = 0; j < rank; j += ROWS) {
-    const count = Math.min(ROWS, rank - j);
-    // Rows beyond the rank keep what they held; their sums are dropped below.
-    for (let row = 0; row < count; row++)
-      rows[row]!.set(a.subarray((j + row) * inFeatures, (j + row + 1) * inFeatures));
-    for (let token = 0; token < tokens; token++) {
-      const start = token * inFeatures;
-      let s0 = 0;
-      let s1 = 0;
-      let s2 = 0;
-      let s3 = 0;
-      for (let i = 0; i < inFeatures; i++) {
-        const value = x[start + i]!;
-        s0 += value * a0[i]!;
-        s1 += value * a1[i]!;
-        s2 += value * a2[i]!;
-        s3 += value * a3[i]!;
-      }
-      const sums = [s0, s1, s2, s3];
-      for (let row = 0; row < count; row++) z[token * rank + j + row] = sums[row]!;
-    }
-  }
-  return z;
-}
-
-/** Writes high * 2^22 + low as 64-bit two's complement, two 32-bit words per entry. */
-function writeSums(words: Uint32Array, start: number, high: Float64Array, low: Float64Array): void {
-  for (let i = 0; i < high.length; i++) {
-    // high * 2^22 = quotient * 2^32 + (high mod 2^10) * 2^22; then the rest and its carry.
-    const quotient = Math.floor(high[i]! / 1024);
-    const rest = (high[i]! - quotient * 1024) * SPLIT + low[i]!;
-    const carry = Math.floor(rest / TWO_32);
-    words[start + 2 * i] = rest - carry * TWO_32;
-    words[start + 2 * i + 1] = quotient + carry; // stored modulo 2^32: two's complement
-  }
 }
 
 function isExponent(value: number): boolean {

@@ -13,7 +13,7 @@ export type ValueType = 'i32' | 'i64' | 'v128';
 const VALUE_TYPES = { i32: 0x7f, i64: 0x7e, v128: 0x7b } as const;
 
 /** LEB128, unsigned. */
-function unsigned(value: number): number[] {
+export function unsigned(value: number): number[] {
   const bytes: number[] = [];
   let rest = value;
   do {
@@ -165,6 +165,9 @@ export const v128 = {
   },
   i64x2: {
     add: binary(...vector(0xce)),
+    shl: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...vector(0xcb)],
+    /** Lane 0 or 1, as an i64. */
+    extract: (a: Code, lane: number): Code => [...a, ...vector(29), lane],
     extendLow: unary(...vector(0xc7)),
     extendHigh: unary(...vector(0xc8)),
   },

@@ -44,19 +44,22 @@ const int16 = fc.oneof(
 );
 const int16s = (length: number) =>
   fc.array(int16, { minLength: length, maxLength: length }).map((values) => Int16Array.from(values));
+/** What quantisation gives: int16 without -32768. */
+const weights = (length: number) =>
+  int16s(length).map((values) => values.map((value) => Math.max(value, -32767)));
 
 describe('applyExact', () => {
   const cases = fc
     .record({
-      rank: fc.integer({ min: 1, max: 9 }),
+      rank: fc.integer({ min: 1, max: 17 }),
       inFeatures: fc.integer({ min: 1, max: 17 }),
-      outFeatures: fc.integer({ min: 1, max: 7 }),
+      outFeatures: fc.integer({ min: 1, max: 9 }),
       tokens: fc.integer({ min: 0, max: 4 }),
     })
     .chain(({ tokens, ...sizes }) =>
       fc.record({
         m: fc
-          .tuple(int16s(sizes.rank * sizes.inFeatures), int16s(sizes.rank * sizes.outFeatures))
+          .tuple(weights(sizes.rank * sizes.inFeatures), weights(sizes.rank * sizes.outFeatures))
           .map(([a, bT]) => makeModule({ ...sizes, a, bT })),
         x: int16s(tokens * sizes.inFeatures),
         tokens: fc.constant(tokens),
@@ -104,6 +107,53 @@ describe('applyExact', () => {
     for (let i = 0; i < inFeatures; i++) a[i] = Math.sign(x[i]!) * 32767;
     const m = makeModule({ rank, inFeatures, outFeatures, a, bT: fill(rank * outFeatures) });
     expect([...applyExact(m, x, tokens)]).toEqual(reference(m, x, tokens));
+  });
+
+  it('is exact where the largest products meet in every lane', () => {
+    const [rank, inFeatures, outFeatures, tokens] = [16, 24, 6, 2];
+    for (const [x, a, b] of [
+      [-32768, -32767, 32767],
+      [-32768, 32767, -32767],
+      [32767, 32767, 32767],
+    ] as const) {
+      const m = makeModule({
+        rank,
+        inFeatures,
+        outFeatures,
+        a: new Int16Array(rank * inFeatures).fill(a),
+        bT: new Int16Array(rank * outFeatures).fill(b),
+      });
+      const rows = new Int16Array(tokens * inFeatures).fill(x);
+      expect([...applyExact(m, rows, tokens)]).toEqual(reference(m, rows, tokens));
+    }
+  });
+
+  it('gives the same for many tokens, which go through memory in parts, into a given place', () => {
+    const [rank, inFeatures, outFeatures, tokens] = [1, 5, 4099, 33];
+    const fill = (length: number) =>
+      Int16Array.from({ length }, (_, i) => (Math.imul(i + 1, 40_503) % 65_535) - 32_767 || 1).map((value) =>
+        Math.max(value, -32_767),
+      );
+    const m = makeModule({
+      rank,
+      inFeatures,
+      outFeatures,
+      a: fill(rank * inFeatures),
+      bT: fill(rank * outFeatures),
+    });
+    const x = fill(tokens * inFeatures);
+    const place = new BigInt64Array(tokens * outFeatures).fill(7n);
+    expect(applyExact(m, x, tokens, place)).toBe(place);
+    expect(place).toEqual(BigInt64Array.from(reference(m, x, tokens)));
+    expect(refusal(() => applyExact(m, x, tokens, place.subarray(1))).code).toBe('INTERNAL');
+  });
+
+  it('refuses weights of -32768', () => {
+    for (const change of [{ a: Int16Array.of(-32768) }, { bT: Int16Array.of(-32768) }]) {
+      expect(refusal(() => applyExact(makeModule(change), Int16Array.of(1), 1)).code).toBe(
+        'ADAPTER_MALFORMED',
+      );
+    }
   });
 
   it('accepts a view that starts inside a buffer', () => {
