@@ -16,7 +16,7 @@ import {
   toLimbs,
   transformFour,
 } from '../src/algebra/index.js';
-import { openParameters, proveRankCheck, witnessWasm } from '../src/circuit/index.js';
+import { openParameters, proveRankCheck } from '../src/circuit/index.js';
 import { gaussian } from './synthetic.js';
 
 /** What the child is told. */
@@ -83,9 +83,9 @@ async function measureGroth16(engine: Engine, folder: string, pairs: number): Pr
   const p = Array.from({ length: pairs }, () => randomScalar());
   const q = Array.from({ length: pairs }, () => randomScalar());
   const y = p.reduce((sum, value, l) => Fr.add(sum, Fr.mul(value, q[l]!)), 0n);
-  const [zkey, wasm] = [await parameters.zkey(pairs), await witnessWasm(pairs)];
+  const zkey = await parameters.zkey(pairs);
   const inputs = { y, mu: randomScalar(), b: randomScalar(), p, q };
-  return shortest(() => proveRankCheck(engine, zkey, wasm, inputs), 3);
+  return shortest(() => proveRankCheck(engine, zkey, inputs), 3);
 }
 
 async function measureWeightPass(engine: Engine): Promise<number> {

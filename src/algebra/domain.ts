@@ -52,7 +52,7 @@ export function interpolateFromCoset(engine: Engine, values: FieldVector): Field
   return mulVectors(engine, interpolate(engine, values), powersVector(engine, Fr.inv(COSET_SHIFT), size));
 }
 
-/** Z_H on the coset 5H, where it is constant: 5^N - 1. */
-export function vanishingOnCoset(size: number): bigint {
-  return Fr.sub(Fr.pow(COSET_SHIFT, BigInt(size)), 1n);
+/** Z_H on a coset of H, 5H by default, where it is constant: shift^N - 1. */
+export function vanishingOnCoset(size: number, shift = COSET_SHIFT): bigint {
+  return Fr.sub(Fr.pow(shift, BigInt(size)), 1n);
 }

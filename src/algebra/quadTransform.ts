@@ -2,7 +2,7 @@
  * Products of many pairs of polynomials on H and on the coset 5H, four polynomials at a time.
  *
  * Each polynomial takes one inverse and one forward transform: values on H to coefficients (evaluation at the
- * inverse roots, natural to bit-reversed order), a bit reversal, coefficients to values on 5H (again natural to
+ * inverse roots, natural to bit-reversed order), a bit reversal, coefficients to values on 5H or another coset (again natural to
  * bit-reversed). Factors N stay in until the end.
  */
 import { callStep as call, type TaskStep } from './curve.js';
@@ -34,7 +34,7 @@ export interface Factors {
   readonly blinder: bigint;
 }
 
-/** A polynomial known by its values on H and on 5H. */
+/** A polynomial known by its values on H and on a coset. */
 export interface ProductValues {
   readonly onDomain: FieldVector;
   readonly onCoset: FieldVector;
@@ -47,24 +47,26 @@ interface Tables {
   readonly finish: Uint8Array;
 }
 
-const tables = new WeakMap<Engine, Map<number, Tables>>();
+/** By engine, then by size and coset. */
+const tables = new WeakMap<Engine, Map<string, Tables>>();
 
-function tablesOf(engine: Engine, size: number, root: bigint): Tables {
-  let bySize = tables.get(engine);
-  if (!bySize) {
-    bySize = new Map();
-    tables.set(engine, bySize);
+function tablesOf(engine: Engine, size: number, root: bigint, shift = COSET_SHIFT): Tables {
+  let known = tables.get(engine);
+  if (!known) {
+    known = new Map();
+    tables.set(engine, known);
   }
-  let found = bySize.get(size);
+  const key = `${size}:${shift}`;
+  let found = known.get(key);
   if (!found) {
     const n = BigInt(size);
     const finish = vectorFromScalars(engine, [QUAD_FORM, Fr.div(QUAD_FORM, n * n)]);
     found = {
       inverse: treeTable(engine, size, Fr.inv(root), 1n),
-      coset: treeTable(engine, size, root, COSET_SHIFT),
+      coset: treeTable(engine, size, root, shift),
       finish: expand(engine, finish),
     };
-    bySize.set(size, found);
+    known.set(key, found);
   }
   return found;
 }
@@ -134,19 +136,21 @@ const BLINDER_QUAD = 7;
 const FACTORS = 8;
 
 /**
- * Sum of products on H and on 5H, computed in one worker task.
+ * Sum of products on H and on a coset of it, computed in one worker task.
  *
  * @param products at most {@link MAX_TASK_PRODUCTS} of them, each factor `[size]`
+ * @param shift the coset is shift times H; 5H by default
  */
 export async function sumOfProducts(
   engine: Engine,
   size: number,
   products: readonly Factors[],
+  shift = COSET_SHIFT,
 ): Promise<ProductValues> {
-  const { inverse, coset, finish } = tablesOf(engine, size, rootOfUnity(engine, size));
+  const { inverse, coset, finish } = tablesOf(engine, size, rootOfUnity(engine, size), shift);
   const bytes = size * 32;
   // a blinder times Z_H is a constant on the coset: it joins the lowest coefficient, which still holds a factor N
-  const onCoset = Fr.mul(vanishingOnCoset(size), BigInt(size));
+  const onCoset = Fr.mul(vanishingOnCoset(size, shift), BigInt(size));
   const constants: bigint[] = [];
   for (let i = 0; i < products.length; i += 2) {
     for (const product of [products[i], products[i + 1]]) {

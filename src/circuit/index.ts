@@ -1,5 +1,6 @@
 export { type CircuitBuild, circuitBuild, circuitR1cs, witnessWasm } from './circuitFiles.js';
 export { DEVELOPMENT_SEED, type DevelopmentOptions, makeDevelopmentParameters } from './development.js';
+export type { Groth16Proof } from './groth16Prove.js';
 export { openParameters, PARAMETER_FILES, type ParameterStore } from './parameterFiles.js';
 export {
   type CircuitFiles,
@@ -10,7 +11,7 @@ export {
   parseParameterSet,
   verificationKeyOf,
 } from './parameters.js';
-export { type Groth16Proof, proveRankCheck, type RankCheckInputs } from './rankCheck.js';
+export { proveRankCheck, type RankCheckInputs } from './rankCheck.js';
 export { CIRCUIT_SIZES, constraintCount, groth16DomainSize, MAX_PAIRS, publicSignalCount } from './size.js';
 export {
   encodeVerificationKey,

@@ -1,20 +1,7 @@
-import { groth16, type MemoryFile, type ProofObject, wtns } from 'snarkjs';
-import {
-  decodeG1,
-  decodeG2,
-  type Engine,
-  encodeScalar,
-  Fr,
-  type G1Point,
-  type G2Point,
-  R,
-} from '../algebra/index.js';
-import { concatBytes } from '../bytes.js';
+import { type Engine, Fr, R, vectorFromScalars, vectorToBytes } from '../algebra/index.js';
 import { ZkLoraError } from '../errors.js';
-import { wireCount } from './size.js';
-import { readProvingKey } from './zkey.js';
-
-export { witnessWasm } from './circuitFiles.js';
+import { type Groth16Proof, proveGroth16 } from './groth16Prove.js';
+import { readProverKey } from './zkey.js';
 
 /** Signals of RankCheck(K): sum_l p_l q_l = y. All secret but y. */
 export interface RankCheckInputs {
@@ -27,60 +14,39 @@ export interface RankCheckInputs {
   readonly q: readonly bigint[];
 }
 
-/** A Groth16 proof. */
-export interface Groth16Proof {
-  readonly a: G1Point;
-  readonly b: G2Point;
-  readonly c: G1Point;
-}
-
-/** Bytes of a .wtns file before its values: container header, section 1 (n8 | R | count), section 2's header. */
-const WITNESS_HEADER_BYTES = 12 + 12 + 4 + 32 + 4 + 12;
-
-/** Pages that circom_runtime reserves for programs of circom 1; programs of circom 2 bring their own memory. */
-const UNUSED_MEMORY_PAGES = 1;
-
 /**
  * Proves RankCheck(K) with fresh randomness; K is the length of p and q.
  *
- * What snarkjs calls the public signals are (y, mu, b, p, q), which would show the weights: they are dropped here
- * and never leave this function. The witness buffer is overwritten; copies that snarkjs made are left to the
- * garbage collector.
+ * What Groth16 calls the public signals are (y, mu, b, p, q), which would show the weights: they never leave this
+ * function. The wires are overwritten afterwards; copies that worker threads made are left to them.
  *
- * @param engine the running engine; snarkjs computes on the same curve object
  * @param zkey proving key as `ParameterStore.zkey` gives it
- * @param witnessWasm witness program as `witnessWasm` gives it
  * @throws ZkLoraError `STATEMENT_INVALID` for values that do not satisfy the relation or are not below R,
- * `PARAMETERS_MALFORMED` for a key of another circuit, `PARAMETERS_MISMATCH` if key and program do not fit.
+ * `PARAMETERS_MALFORMED` for a key of another circuit.
  */
 export async function proveRankCheck(
-  _engine: Engine,
+  engine: Engine,
   zkey: Uint8Array,
-  witnessWasm: Uint8Array,
   inputs: RankCheckInputs,
 ): Promise<Groth16Proof> {
   requireSatisfied(inputs);
-  const pairs = inputs.p.length;
-  readProvingKey(zkey, pairs);
-  const witness: MemoryFile & { data?: Uint8Array } = {
-    type: 'mem',
-    initialSize: WITNESS_HEADER_BYTES + wireCount(pairs) * 32,
-  };
+  const key = readProverKey(zkey, inputs.p.length);
+  const wires = wiresOf(engine, inputs);
   try {
-    const { y, mu, b, p, q } = inputs;
-    await wtns.calculate({ y, mu, b, p, q }, witnessWasm, witness, { memorySize: UNUSED_MEMORY_PAGES });
-    const { proof } = await groth16.prove(zkey, witness.data!);
-    return decodeProof(proof);
-  } catch (cause) {
-    if (cause instanceof ZkLoraError) throw cause;
-    throw new ZkLoraError(
-      'PARAMETERS_MISMATCH',
-      `the keys and the witness program do not fit RankCheck(${pairs}); use the files of one parameter set`,
-      { cause },
-    );
+    return await proveGroth16(engine, key, wires);
   } finally {
-    witness.data?.fill(0);
+    wires.fill(0);
   }
+}
+
+/**
+ * All wires in the order of circom's program for RankCheck(K), canonical, 32 bytes each, little-endian: 1, y, mu, b,
+ * p, q, the products but the last, which is what remains of y, and the squares of mu and b.
+ */
+export function wiresOf(engine: Engine, { y, mu, b, p, q }: RankCheckInputs): Uint8Array {
+  const products = p.slice(0, -1).map((value, l) => Fr.mul(value, q[l]!));
+  const vector = vectorFromScalars(engine, [1n, y, mu, b, ...p, ...q, ...products, Fr.sqr(mu), Fr.sqr(b)]);
+  return vectorToBytes(engine, vector);
 }
 
 function requireSatisfied({ y, mu, b, p, q }: RankCheckInputs): void {
@@ -95,15 +61,4 @@ function requireSatisfied({ y, mu, b, p, q }: RankCheckInputs): void {
       'rank check: the weights do not give these outputs; prove the session with the adapter that served it',
     );
   }
-}
-
-/** Decimal coordinates to points; the decoders check curve and subgroup. */
-function decodeProof({ pi_a: a, pi_b: b, pi_c: c }: ProofObject): Groth16Proof {
-  const join = (...coordinates: readonly (string | undefined)[]) =>
-    concatBytes(...coordinates.map((coordinate) => encodeScalar(BigInt(coordinate!))));
-  return {
-    a: decodeG1(join(a[0], a[1])),
-    b: decodeG2(join(b[0]?.[1], b[0]?.[0], b[1]?.[1], b[1]?.[0])),
-    c: decodeG1(join(c[0], c[1])),
-  };
 }

@@ -30,7 +30,7 @@ const COUNTS_OFFSET = 2 * (4 + FIELD_BYTES);
 export const POINTS_OFFSET = COUNTS_OFFSET + 12;
 
 /** u32 matrix | u32 row | u32 wire | 32-byte value. */
-const COEFFICIENT_BYTES = 12 + FIELD_BYTES;
+export const COEFFICIENT_BYTES = 12 + FIELD_BYTES;
 
 /** Points of a proving key that the verification key repeats, in ffjavascript's form, unchecked. */
 export type UncheckedKey = Omit<VerificationKey, 'pairs'>;
@@ -98,6 +98,67 @@ export function readProvingKey(zkey: Uint8Array, pairs: number): UncheckedKey {
     gamma: g2(beta2 + G2_BYTES),
     delta: g2(beta2 + 2 * G2_BYTES + G1_BYTES),
     ic: section(ZKEY_SECTION.ic).slice(),
+  };
+}
+
+/** What a prover takes from a proving key; points affine in ffjavascript's form, views into the key. */
+export interface ProverKey {
+  readonly domainSize: number;
+  /** Wires before it are the constant and the public signals. */
+  readonly firstPrivateWire: number;
+  readonly alpha1: Uint8Array;
+  readonly beta1: Uint8Array;
+  readonly beta2: Uint8Array;
+  readonly delta1: Uint8Array;
+  readonly delta2: Uint8Array;
+  /** u32 matrix | u32 row | u32 wire | value times 2^512, for each entry of A and B. */
+  readonly coefficients: Uint8Array;
+  /** By wire. */
+  readonly aPoints: Uint8Array;
+  readonly b1Points: Uint8Array;
+  readonly b2Points: Uint8Array;
+  /** By private wire. */
+  readonly cPoints: Uint8Array;
+  /** By point of the odd half of twice the domain. */
+  readonly hPoints: Uint8Array;
+}
+
+/**
+ * Reads the prover's part of a proving key, with the checks of {@link readProvingKey}.
+ *
+ * @throws ZkLoraError `PARAMETERS_MALFORMED`.
+ */
+export function readProverKey(zkey: Uint8Array, pairs: number): ProverKey {
+  readProvingKey(zkey, pairs);
+  const sections = parseBinFile(zkey, 'zkey', 1, 'PARAMETERS_MALFORMED');
+  const section = (id: number) => sections.get(id)!;
+  let at = POINTS_OFFSET;
+  const next = (bytes: number) => {
+    at += bytes;
+    return section(ZKEY_SECTION.header).subarray(at - bytes, at);
+  };
+  const [alpha1, beta1, beta2, , delta1, delta2] = [
+    G1_BYTES,
+    G1_BYTES,
+    G2_BYTES,
+    G2_BYTES,
+    G1_BYTES,
+    G2_BYTES,
+  ].map(next) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  return {
+    domainSize: groth16DomainSize(pairs),
+    firstPrivateWire: publicSignalCount(pairs) + 1,
+    alpha1,
+    beta1,
+    beta2,
+    delta1,
+    delta2,
+    coefficients: section(ZKEY_SECTION.coefficients).subarray(4),
+    aPoints: section(ZKEY_SECTION.a),
+    b1Points: section(ZKEY_SECTION.b1),
+    b2Points: section(ZKEY_SECTION.b2),
+    cPoints: section(ZKEY_SECTION.c),
+    hPoints: section(ZKEY_SECTION.h),
   };
 }
 

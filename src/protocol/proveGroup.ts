@@ -13,7 +13,7 @@ import {
   vectorToScalars,
 } from '../algebra/index.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
-import { proveRankCheck, witnessWasm } from '../circuit/rankCheck.js';
+import { proveRankCheck } from '../circuit/rankCheck.js';
 import { ZkLoraError } from '../errors.js';
 import { commitPolynomial } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
@@ -97,12 +97,11 @@ export async function commitGroup(
   const mu = Fr.mul(BigInt(statement.domainSize), maskCoefficients[0]);
   const b = randomScalar();
   const zkey = await parameters.zkey(group.circuit);
-  const wasm = await witnessWasm(group.circuit);
   const key = await parameters.vkey(group.circuit);
   const bases = key.ic.subarray(2 * 64);
   const witness = vectorFromScalars(engine, [mu, b, ...p, ...q]);
   const [groth16, committed, mask] = await Promise.all([
-    proveRankCheck(engine, zkey, wasm, { y: claim, mu, b, p, q }),
+    proveRankCheck(engine, zkey, { y: claim, mu, b, p, q }),
     multiScalarMultiply(engine, bases, witness) as Promise<G1Point>,
     commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients)),
   ]);

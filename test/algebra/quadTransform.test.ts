@@ -31,10 +31,11 @@ describe('sums of products on H and on the coset', () => {
             minLength: count,
             maxLength: count,
           }),
+          fc.constantFrom(5n, 7n, al.rootOfUnity(engine, 2 * size)),
         );
       });
     await fc.assert(
-      fc.asyncProperty(problem, async ([size, products]) => {
+      fc.asyncProperty(problem, async ([size, products, shift]) => {
         const got = await al.sumOfProducts(
           engine,
           size,
@@ -43,6 +44,7 @@ describe('sums of products on H and on the coset', () => {
             b: al.vectorFromScalars(engine, b),
             blinder,
           })),
+          shift,
         );
         const w = al.rootOfUnity(engine, size);
         const points = Array.from({ length: size }, (_, i) => Fr.pow(w, BigInt(i)));
@@ -60,7 +62,7 @@ describe('sums of products on H and on the coset', () => {
           );
         };
         expect(al.vectorToScalars(engine, got.onDomain)).toEqual(points.map(sum));
-        expect(al.vectorToScalars(engine, got.onCoset)).toEqual(points.map((x) => sum(Fr.mul(5n, x))));
+        expect(al.vectorToScalars(engine, got.onCoset)).toEqual(points.map((x) => sum(Fr.mul(shift, x))));
       }),
       { numRuns: 40 },
     );

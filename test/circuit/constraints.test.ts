@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Engine, Fr, loadEngine, R } from '../../src/algebra/index.js';
 import { equalBytes } from '../../src/bytes.js';
 import { circuitR1cs, witnessWasm } from '../../src/circuit/circuitFiles.js';
-import type { RankCheckInputs } from '../../src/circuit/rankCheck.js';
+import { type RankCheckInputs, wiresOf } from '../../src/circuit/rankCheck.js';
 import { CIRCUIT_SIZES, constraintCount, publicSignalCount, wireCount } from '../../src/circuit/size.js';
 import { honestInputs, witnessFile, witnessOf } from './helpers.js';
 
@@ -80,9 +80,11 @@ describe('constraint system', () => {
 });
 
 describe('witness program', () => {
-  test.each(CIRCUIT_SIZES)('RankCheck(%i): wires in the order 1, y, mu, b, p, q, ..', async (pairs) => {
+  test.each(CIRCUIT_SIZES)("RankCheck(%i): the prover's wires, 1, y, mu, b, p, q, ..", async (pairs) => {
     const inputs = honestInputs(pairs);
-    expect(equalBytes(await calculated(inputs), witnessFile(witnessOf(inputs)))).toBe(true);
+    const file = await calculated(inputs);
+    expect(equalBytes(file, witnessFile(witnessOf(inputs)))).toBe(true);
+    expect(equalBytes(file.subarray(-32 * wireCount(pairs)), wiresOf(engine, inputs))).toBe(true);
   });
 });
 

@@ -11,12 +11,13 @@ import {
   randomScalar,
   vectorFromScalars,
 } from '../../src/algebra/index.js';
-import { circuitR1cs, witnessWasm } from '../../src/circuit/circuitFiles.js';
+import { circuitR1cs } from '../../src/circuit/circuitFiles.js';
+import { type Groth16Proof, proveGroth16 } from '../../src/circuit/groth16Prove.js';
 import { openParameters, type ParameterStore } from '../../src/circuit/parameterFiles.js';
 import { ptauFromSecrets } from '../../src/circuit/ptau.js';
-import { type Groth16Proof, proveRankCheck, type RankCheckInputs } from '../../src/circuit/rankCheck.js';
+import { proveRankCheck, type RankCheckInputs, wiresOf } from '../../src/circuit/rankCheck.js';
 import { IC_INDEX, parseVerificationKey, type VerificationKey } from '../../src/circuit/verificationKey.js';
-import { exportVerificationKey, readProvingKey } from '../../src/circuit/zkey.js';
+import { exportVerificationKey, readProverKey, readProvingKey } from '../../src/circuit/zkey.js';
 import { codeOf, DEVELOPMENT_DIR, honestInputs, scalars, witnessFile, witnessOf } from './helpers.js';
 
 let engine: Engine;
@@ -30,7 +31,7 @@ afterAll(() => engine.terminate());
 
 async function prove(inputs: RankCheckInputs): Promise<Groth16Proof> {
   const pairs = inputs.p.length;
-  return proveRankCheck(engine, await store.zkey(pairs), await witnessWasm(pairs), inputs);
+  return proveRankCheck(engine, await store.zkey(pairs), inputs);
 }
 
 function icPoint(key: VerificationKey, i: number): Uint8Array {
@@ -160,8 +161,7 @@ describe('proveRankCheck', () => {
     ['b not below R', { ...inputs, b: R }],
   ] as [string, RankCheckInputs][])('refuses: %s', async (_, wrong) => {
     const zkey = await store.zkey(15);
-    const wasm = await witnessWasm(15);
-    expect(await codeOf(() => proveRankCheck(engine, zkey, wasm, wrong))).toBe('STATEMENT_INVALID');
+    expect(await codeOf(() => proveRankCheck(engine, zkey, wrong))).toBe('STATEMENT_INVALID');
   });
 
   test('its refusal does not repeat the values', async () => {
@@ -171,14 +171,22 @@ describe('proveRankCheck', () => {
     for (const value of [wrong.y, ...inputs.p, ...inputs.q]) expect(shown).not.toContain(String(value));
   });
 
-  test('refuses keys and programs of another size', async () => {
-    const [zkey15, zkey63] = [await store.zkey(15), await store.zkey(63)];
-    const [wasm15, wasm63] = [await witnessWasm(15), await witnessWasm(63)];
-    expect(await codeOf(() => proveRankCheck(engine, zkey63, wasm15, inputs))).toBe('PARAMETERS_MALFORMED');
-    expect(await codeOf(() => proveRankCheck(engine, zkey15, wasm63, inputs))).toBe('PARAMETERS_MISMATCH');
-    expect(await codeOf(() => proveRankCheck(engine, zkey15, new Uint8Array(9), inputs))).toBe(
-      'PARAMETERS_MISMATCH',
-    );
+  test('refuses a key of another size', async () => {
+    const zkey63 = await store.zkey(63);
+    expect(await codeOf(() => proveRankCheck(engine, zkey63, inputs))).toBe('PARAMETERS_MALFORMED');
+  });
+
+  test('makes the quotient that the key needs: a wrong wire spoils the proof', async () => {
+    const key = await store.vkey(15);
+    const d = await commitment(key, inputs);
+    const proverKey = readProverKey(await store.zkey(15), 15);
+    const wires = wiresOf(engine, inputs);
+    expect(await accepted(key, await proveGroth16(engine, proverKey, wires), inputs.y, d)).toBe(true);
+    for (const wire of [4 + 30, 4 + 43, 4 + 44, 4 + 45]) {
+      const wrong = wires.slice();
+      wrong[32 * wire]! ^= 1;
+      expect(await accepted(key, await proveGroth16(engine, proverKey, wrong), inputs.y, d)).toBe(false);
+    }
   });
 });
 
@@ -244,7 +252,7 @@ describe('a key without phase-2 contribution', () => {
     expect(await zKey.verifyFromR1cs(r1cs, ptau, zkey)).toBe(true);
     const key = parseVerificationKey(exportVerificationKey(zkey, 15), 15);
     const inputs = honestInputs(15, 'mended');
-    const proof = await proveRankCheck(engine, zkey, await witnessWasm(15), inputs);
+    const proof = await proveRankCheck(engine, zkey, inputs);
     expect(await accepted(key, proof, inputs.y, await commitment(key, inputs))).toBe(true);
   });
 });

@@ -54,7 +54,8 @@ describe('operations', () => {
 
     // one lane for all inputs, which stand beside each other, and one for v; two lanes share a quad; there and back
     expect(MODULES * WIDTH).toBeLessThanOrEqual(DOMAIN);
-    expect(counts.quadTransforms).toBe(2);
+    // and Groth16's quotient: A, B, C and a constant share one more
+    expect(counts.quadTransforms).toBe(4);
     // phi to coefficients and to the coset, Q and Lambda to coefficients
     expect(counts.singleTransforms).toBe(4);
     // weights: once for p and q, once for the lanes, once for Lambda; activations and outputs once

@@ -1,6 +1,6 @@
 import { type G1Point, g1Generator, randomScalar } from '../../../src/algebra/index.js';
 import { parseBinFile } from '../../../src/circuit/binfile.js';
-import { proveRankCheck, witnessWasm } from '../../../src/circuit/rankCheck.js';
+import { proveRankCheck } from '../../../src/circuit/rankCheck.js';
 import { inverse, mod } from '../../reference/field.js';
 import { combine, pointsOf } from './points.js';
 import type { GroupRun, Run } from './prover.js';
@@ -21,7 +21,7 @@ export async function proveTrueProducts({ setting }: Run, group: GroupRun): Prom
   const { pairs, mu, b, p, q, claim } = group;
   const inputs = { y: mod(claim + excess(group)), mu, b, p, q };
   const zkey = await parameters.zkey(pairs);
-  group.groth16 = await proveRankCheck(engine, zkey, await witnessWasm(pairs), inputs);
+  group.groth16 = await proveRankCheck(engine, zkey, inputs);
 }
 
 /** Section 2 of a .zkey: n8q | q | n8r | r | nVars | nPublic | domainSize | alpha1 | beta1 | beta2 | gamma2 | delta1. */

@@ -1,5 +1,5 @@
 import { type G1Point, randomScalar } from '../../../src/algebra/index.js';
-import { proveRankCheck, witnessWasm } from '../../../src/circuit/rankCheck.js';
+import { proveRankCheck } from '../../../src/circuit/rankCheck.js';
 import type { VerificationKey } from '../../../src/circuit/verificationKey.js';
 import type { GroupProof, LinearFormProof, Proof } from '../../../src/protocol/index.js';
 import { lanesOf } from '../../../src/protocol/lanes.js';
@@ -125,12 +125,7 @@ export async function dishonestProof(
       group.witness.map((value, i): Term => [value, points[i]!]),
     );
     group.r ??= await commit(engine, srs, group.m);
-    group.groth16 ??= await proveRankCheck(
-      engine,
-      await parameters.zkey(group.pairs),
-      await witnessWasm(group.pairs),
-      { y, mu, b, p, q },
-    );
+    group.groth16 ??= await proveRankCheck(engine, await parameters.zkey(group.pairs), { y, mu, b, p, q });
   }
 
   run.rho = schedule.form(run.groups.map(committedPart));
