@@ -7,6 +7,7 @@
  * coordinate ends as zero and the caller computes the result with the library instead.
  */
 import { bytesToNumberBE } from '@noble/curves/utils.js';
+import { concatBytes } from '../bytes.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import {
   BASE_BYTES,
@@ -53,6 +54,8 @@ interface RandomStart {
   readonly bucket: RandomPoint;
   readonly running: RandomPoint;
   readonly total: RandomPoint;
+  /** See {@link surplusOf}. */
+  readonly surpluses: Map<string, JacobianPoint>;
 }
 
 const starts = new WeakMap<Engine, RandomStart>();
@@ -60,7 +63,8 @@ const starts = new WeakMap<Engine, RandomStart>();
 function startOf(engine: Engine): RandomStart {
   let start = starts.get(engine);
   if (!start) {
-    start = { bucket: randomPoint(engine), running: randomPoint(engine), total: randomPoint(engine) };
+    const [bucket, running, total] = [randomPoint(engine), randomPoint(engine), randomPoint(engine)];
+    start = { bucket, running, total, surpluses: new Map() };
     starts.set(engine, start);
   }
   return start;
@@ -213,19 +217,37 @@ export async function bucketSum(
     }
     tasks.push(engine.curve.tm.queueAction(steps));
   }
-  const windows = (await Promise.all(tasks)).flat().flatMap(splitPoints);
-  if (windows.some(hasZeroZ)) return undefined;
+  const windows = concatBytes(...(await Promise.all(tasks)).flat());
+  if (anyZeroZ(windows)) return undefined;
+  return engine.curve.G1.sub(joinWindows(engine, windows, width), surplusOf(engine, plan));
+}
 
-  const { G1 } = engine.curve;
-  let sum = G1.zero;
-  let weights = 0n;
-  for (const window of windows.reverse()) {
-    for (let bit = 0; bit < width; bit++) sum = G1.double(sum);
-    sum = G1.add(sum, window);
-    weights = (weights << BigInt(width)) + 1n;
+/** sum_w 2^(width w) windows[w], Jacobian; windows of 96 bytes, lowest first. */
+function joinWindows(engine: Engine, windows: Uint8Array, width: number): JacobianPoint {
+  return engine.sync(({ call, put, get }) => {
+    const lowest = put(windows);
+    const sum = lowest + windows.byteLength - JACOBIAN_BYTES;
+    for (let window = sum - JACOBIAN_BYTES; window >= lowest; window -= JACOBIAN_BYTES) {
+      for (let bit = 0; bit < width; bit++) call.g1m_double!(sum, sum);
+      call.g1m_add!(sum, window, sum);
+    }
+    return get(sum, JACOBIAN_BYTES);
+  });
+}
+
+/** What the random points add to a whole sum, Jacobian: it depends on the plan alone. */
+function surplusOf(engine: Engine, { width, groups }: Plan): JacobianPoint {
+  const start = startOf(engine);
+  const key = `${width}:${groups}`;
+  let surplus = start.surpluses.get(key);
+  if (!surplus) {
+    let weights = 0n;
+    for (let w = 0; w < groups * GROUP; w++) weights = (weights << BigInt(width)) + 1n;
+    const scalar = Fr.mul(Fr.create(weights), excess(start, 2 ** (width - 1)));
+    surplus = engine.curve.G1.toJacobian(timesGenerator(engine, scalar));
+    start.surpluses.set(key, surplus);
   }
-  const surplus = Fr.mul(Fr.create(weights), excess(start, buckets));
-  return G1.sub(sum, G1.toJacobian(timesGenerator(engine, surplus)));
+  return surplus;
 }
 
 /**
@@ -343,10 +365,7 @@ export async function combinePoints(
     out.set(sums!, at);
     at += sums!.byteLength;
   }
-  for (let i = 0; i < count; i++) {
-    if (hasZeroZ(out.subarray(i * JACOBIAN_BYTES, (i + 1) * JACOBIAN_BYTES))) return undefined;
-  }
-  return out;
+  return anyZeroZ(out) ? undefined : out;
 }
 
 const PROGRAM = 0;
@@ -396,6 +415,14 @@ function splitPoints(points: Uint8Array): JacobianPoint[] {
   return Array.from({ length: points.byteLength / JACOBIAN_BYTES }, (_, i) =>
     points.slice(i * JACOBIAN_BYTES, (i + 1) * JACOBIAN_BYTES),
   );
+}
+
+/** Whether one of several Jacobian points, 96 bytes each, has a zero Z. */
+function anyZeroZ(points: Uint8Array): boolean {
+  for (let at = 0; at < points.byteLength; at += JACOBIAN_BYTES) {
+    if (hasZeroZ(points.subarray(at, at + JACOBIAN_BYTES))) return true;
+  }
+  return false;
 }
 
 function hasZeroZ(point: JacobianPoint): boolean {
