@@ -2,6 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import canonicalize from 'canonicalize';
 import { ZkLoraError } from './errors.js';
+import { createSha256 } from './sha256.js';
 
 export { bytesToHex, concatBytes, hexToBytes, sha256, utf8ToBytes };
 
@@ -39,7 +40,7 @@ function unsigned(value: number, width: number): Uint8Array {
 
 /** SHA-256 over a domain-separation label, a zero byte and the given parts. */
 export function labelledSha256(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = sha256.create().update(utf8ToBytes(label)).update(Uint8Array.of(0));
+  const hash = createSha256().update(utf8ToBytes(label)).update(Uint8Array.of(0));
   for (const part of parts) hash.update(part);
   return hash.digest();
 }

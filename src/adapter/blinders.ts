@@ -1,13 +1,13 @@
-import { expand, extract } from '@noble/hashes/hkdf.js';
 import { R } from '../algebra/index.js';
-import { bytesToHex, concatBytes, sha256, u32, utf8ToBytes } from '../bytes.js';
+import { bytesToHex, concatBytes, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { hmacSha256 } from '../sha256.js';
 import type { QuantizedModule } from './types.js';
 
 const LABEL = utf8ToBytes('zklora/blinder/v1');
 
 /** Reducing 512 bits modulo the 254-bit order leaves a bias below 2^-256. */
-const OUTPUT_BYTES = 64;
+const OUTPUT_BLOCKS = 2;
 
 /** Blinders of one module's rows, `[rank]` each. Private to the contributor. */
 export interface ModuleBlinders {
@@ -31,7 +31,7 @@ export function deriveBlinder(
   matrix: 'A' | 'B',
   row: number,
 ): bigint {
-  return blinderFromKey(extract(sha256, blindingSecret, salt), moduleName, matrix, row);
+  return blinderFromKey(hmacSha256(salt, blindingSecret), moduleName, matrix, row);
 }
 
 /** Blinders of all rows of A and columns of B of a module. */
@@ -40,7 +40,7 @@ export function moduleBlinders(
   salt: Uint8Array,
   module: Pick<QuantizedModule, 'name' | 'rank'>,
 ): ModuleBlinders {
-  const key = extract(sha256, blindingSecret, salt);
+  const key = hmacSha256(salt, blindingSecret);
   const of = (matrix: 'A' | 'B'): bigint[] =>
     Array.from({ length: module.rank }, (_, row) => blinderFromKey(key, module.name, matrix, row));
   return { a: of('A'), b: of('B') };
@@ -49,7 +49,13 @@ export function moduleBlinders(
 function blinderFromKey(key: Uint8Array, moduleName: string, matrix: 'A' | 'B', row: number): bigint {
   const name = utf8ToBytes(moduleName);
   const info = concatBytes(LABEL, u32(name.length), name, utf8ToBytes(matrix), u32(row));
-  const blinder = BigInt(`0x${bytesToHex(expand(sha256, key, info, OUTPUT_BYTES))}`) % R;
+  const blocks: Uint8Array[] = [];
+  let block: Uint8Array = new Uint8Array();
+  for (let i = 1; i <= OUTPUT_BLOCKS; i++) {
+    block = hmacSha256(key, block, info, Uint8Array.of(i));
+    blocks.push(block);
+  }
+  const blinder = BigInt(`0x${bytesToHex(concatBytes(...blocks))}`) % R;
   // Probability 2^-254.
   if (blinder === 0n) throw new ZkLoraError('INTERNAL', 'a blinder is zero; register again');
   return blinder;

@@ -76,11 +76,16 @@ export async function writeAdapterSecret(path: string, secret: AdapterSecret): P
 /**
  * Checks that a secret belongs to a commitment: same adapter id, and its key is the contributor's.
  *
+ * @param id of the commitment, where the caller has it: computing it takes milliseconds for a large adapter
  * @throws ZkLoraError `SECRET_MISMATCH`
  */
-export function assertSecretMatches(secret: AdapterSecret, commitment: AdapterCommitment): void {
+export function assertSecretMatches(
+  secret: AdapterSecret,
+  commitment: AdapterCommitment,
+  id = adapterId(commitment),
+): void {
   const key = bytesToHex(ed25519.getPublicKey(hexToBytes(secret.contributorSecretKey)));
-  if (secret.adapterId === adapterId(commitment) && key === commitment.contributorKey) return;
+  if (secret.adapterId === id && key === commitment.contributorKey) return;
   throw new ZkLoraError(
     'SECRET_MISMATCH',
     'the secret file belongs to another adapter commitment; use the two files of one registration',

@@ -125,7 +125,7 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
       'the adapter was registered under other parameters: pass those',
     );
   }
-  assertSecretMatches(secret, adapter);
+  assertSecretMatches(secret, adapter, id);
   if (session.header.adapterId !== id || session.header.contributorKey !== adapter.contributorKey) {
     throw new ZkLoraError('SESSION_MISMATCH', 'the session was held with another adapter');
   }
