@@ -43,7 +43,7 @@ export interface Tensor {
  *
  * @throws ZkLoraError `ADAPTER_UNSUPPORTED` for any other dtype, naming it.
  */
-export function tensorToFloat32(tensor: Tensor): Float32Array {
+export function tensorToFloat32(tensor: Tensor): Float32Array<ArrayBuffer> {
   if (tensor.dtype === 'F32') return new Float32Array(alignedCopy(tensor.data));
   if (tensor.dtype === 'F16')
     return Float32Array.from(new Uint16Array(alignedCopy(tensor.data)), halfToFloat);

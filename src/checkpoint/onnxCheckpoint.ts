@@ -2,7 +2,6 @@ import { dirname } from 'node:path';
 import { DTYPE_BYTES, type Dtype } from '../adapter/dtype.js';
 import { quoted } from '../adapter/quoted.js';
 import { MAX_DIMENSIONS } from '../adapter/safetensors.js';
-import { ZkLoraError } from '../errors.js';
 import { type OpenFile, openConfined, openRegular, streamRange } from './confined.js';
 import {
   MAX_CHECKPOINT_TENSORS,
@@ -11,6 +10,7 @@ import {
   MAX_TENSOR_NAME_BYTES,
   MAX_VARINT_DATA_BYTES,
 } from './limits.js';
+import { externalRange, weightsMalformed as malformed } from './onnxExternal.js';
 import { decodeVarints, ONNX_DTYPES, typedField } from './onnxValues.js';
 import { ProtobufFile, type WireField } from './protobufFile.js';
 import { type Checkpoint, dataLength, type TensorSource } from './tensorSource.js';
@@ -244,37 +244,7 @@ async function streamVarints(
   consume(decodeVarints(Buffer.concat(parts), dtype, count));
 }
 
-/** Place of external data (onnx/docs/ExternalData.md): location, and offset and length where given. */
-async function externalRange(
-  entries: ReadonlyMap<string, string>,
-  bytes: number,
-  label: string,
-  dataFile: (name: string) => Promise<OpenFile>,
-): Promise<{ file: OpenFile; begin: number }> {
-  const location = entries.get('location');
-  if (location === undefined) throw malformed(`${label} has external data without a location`);
-  const begin = natural(entries.get('offset') ?? '0', label);
-  const file = await dataFile(location);
-  const length = entries.has('length') ? natural(entries.get('length')!, label) : file.size - begin;
-  if (length !== bytes)
-    throw malformed(`${label} has ${length} bytes of external data where its shape needs ${bytes}`);
-  if (begin + length > file.size) throw malformed(`${label} lies beyond the end of its data file`);
-  return { file, begin };
-}
-
-function natural(digits: string, label: string): number {
-  const value = Number(digits);
-  if (!/^(?:0|[1-9][0-9]{0,15})$/.test(digits) || !Number.isSafeInteger(value)) {
-    throw malformed(`${label} has an external offset or length that is no whole number`);
-  }
-  return value;
-}
-
 function once<T>(before: T | undefined, value: T): T {
   if (before !== undefined) throw malformed('an initializer has a field twice');
   return value;
-}
-
-function malformed(problem: string): ZkLoraError {
-  return new ZkLoraError('ONNX_MALFORMED', `the model's weights cannot be read: ${problem}; export it again`);
 }

@@ -1,7 +1,8 @@
 import { ZkLoraError } from '../errors.js';
+import { type LanguageInputs, languageFeeds, languageInputs } from './feeds.js';
 import { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
 import { ModelWorker } from './modelWorker.js';
-import type { ModelFeed, ModelOutput } from './stageRunner.js';
+import type { ModelOutput } from './stageRunner.js';
 import type { ModuleShape } from './targets.js';
 
 /** Output of a language model, row-major `[batch * sequence, vocabulary]`. */
@@ -34,14 +35,7 @@ export async function openBaseModel(path: string, modules: readonly ModuleShape[
   const worker = new ModelWorker();
   try {
     const model = await openGraphModel(worker, path, modules);
-    const [feed] = model.feeds;
-    if (feed === undefined || model.feeds.length !== 1) {
-      throw new ZkLoraError(
-        'BASE_MODEL_MISMATCH',
-        `the model has ${model.feeds.length} inputs; export it with token ids as the only input`,
-      );
-    }
-    return new LanguageModel(worker, model, feed);
+    return new LanguageModel(worker, model, languageInputs(model.feedTypes));
   } catch (error) {
     await worker.terminate();
     throw error;
@@ -58,7 +52,7 @@ class LanguageModel implements BaseModel {
   constructor(
     private readonly worker: ModelWorker,
     private readonly model: GraphModel,
-    private readonly feed: string,
+    private readonly language: LanguageInputs,
   ) {
     this.digest = model.digest;
     this.feeds = model.feeds;
@@ -68,13 +62,13 @@ class LanguageModel implements BaseModel {
   }
 
   async forward(ids: BigInt64Array, batch: number, sequence: number, applyStage: ApplyStage) {
-    const output = await this.model.forward([idFeed(this.feed, ids, batch, sequence)], applyStage);
+    const output = await this.model.forward(languageFeeds(this.language, ids, batch, sequence), applyStage);
     return readLogits(output, batch * sequence);
   }
 
   async forwardBase(ids: BigInt64Array, batch: number, sequence: number) {
     return readLogits(
-      await this.model.forwardBase([idFeed(this.feed, ids, batch, sequence)]),
+      await this.model.forwardBase(languageFeeds(this.language, ids, batch, sequence)),
       batch * sequence,
     );
   }
@@ -83,17 +77,6 @@ class LanguageModel implements BaseModel {
     await this.model.close();
     await this.worker.terminate();
   }
-}
-
-/** Token ids `[batch, sequence]` as an input of a graph. @throws ZkLoraError `USAGE` */
-export function idFeed(name: string, ids: BigInt64Array, batch: number, sequence: number): ModelFeed {
-  if (!(Number.isSafeInteger(batch) && batch > 0 && Number.isSafeInteger(sequence) && sequence > 0)) {
-    throw new ZkLoraError('USAGE', 'batch and sequence must be positive integers');
-  }
-  if (ids.length !== batch * sequence) {
-    throw new ZkLoraError('USAGE', `expected ${batch} x ${sequence} token ids, got ${ids.length}`);
-  }
-  return { name, data: ids, dims: [batch, sequence] };
 }
 
 /** @throws ZkLoraError `BASE_MODEL_MISMATCH` */

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { InferenceSession } from 'onnxruntime-node';
 import { ZkLoraError } from '../errors.js';
+import { INLINE_BYTES } from './externalData.js';
 import {
   TensorProto_DataType as DataType,
   GraphProtoSchema,
@@ -9,11 +10,8 @@ import {
   ValueInfoProtoSchema,
 } from './gen/onnx_pb.js';
 import { printable } from './graph.js';
-import type { Model } from './onnx.js';
+import { elementType, type Model } from './onnx.js';
 import { type SplitPlan, withGraph } from './split.js';
-
-/** Initializers up to this size stay in the probe, since shapes may follow from their values. */
-const PROBE_INITIALIZER_BYTES = 64 * 1024;
 
 const ELEMENT_TYPES: Readonly<Record<string, DataType>> = {
   float32: DataType.FLOAT,
@@ -34,13 +32,16 @@ const ELEMENT_TYPES: Readonly<Record<string, DataType>> = {
 /** Opens a session that is never run, without graph optimisation. */
 export type OpenProbe = (model: Uint8Array<ArrayBuffer>) => Promise<InferenceSession>;
 
-/** The uncut graph with every cut tensor as an output and large weights as inputs. */
+/**
+ * The uncut graph with every cut tensor as an output and large weights as inputs; small ones stay, since shapes may
+ * follow from their values.
+ */
 export function probeModel(model: Model, plan: SplitPlan): Model {
   const { graph } = model;
   const kept: TensorProto[] = [];
   const asInputs: ValueInfoProto[] = [];
   for (const tensor of graph.initializer) {
-    if (tensor.rawData.length <= PROBE_INITIALIZER_BYTES) kept.push(tensor);
+    if (tensor.rawData.length <= INLINE_BYTES && tensor.externalData.length === 0) kept.push(tensor);
     else asInputs.push(valueInfo(tensor.name, tensor.dataType, tensor.dims.map(Number)));
   }
   const moved = new Set(asInputs.map((info) => info.name));
@@ -92,22 +93,32 @@ export async function cutTypes(
   for (const target of plan.targets) {
     const output = types.get(target.output);
     const input = types.get(target.input);
-    if (elementType(output) !== DataType.FLOAT || elementType(input) !== DataType.FLOAT) {
+    if (!isFloat(output) || !isFloat(input)) {
       throw new ZkLoraError(
         'BASE_MODEL_MISMATCH',
-        `the module behind ${printable(target.output)} does not compute in float32; export the model in float32`,
+        `the module behind ${printable(target.output)} computes neither in float32 nor in float16; export the model in float32`,
       );
     }
-    for (const name of [target.base, target.delta]) {
-      types.set(name, create(ValueInfoProtoSchema, { name, ...(output?.type && { type: output.type }) }));
-    }
+    const { base, delta } = target;
+    types.set(base, create(ValueInfoProtoSchema, { name: base, ...(output?.type && { type: output.type }) }));
+    types.set(delta, asFloat32(delta, output));
   }
   return types;
 }
 
-function elementType(info: ValueInfoProto | undefined): number | undefined {
-  const value = info?.type?.value;
-  return value?.case === 'tensorType' ? value.value.elemType : undefined;
+function isFloat(info: ValueInfoProto | undefined): boolean {
+  const type = elementType(info);
+  return type === DataType.FLOAT || type === DataType.FLOAT16;
+}
+
+/** A float32 tensor of the shape of another. */
+function asFloat32(name: string, like: ValueInfoProto | undefined): ValueInfoProto {
+  const value = like?.type?.value;
+  const shape = value?.case === 'tensorType' ? value.value.shape : undefined;
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: { elemType: DataType.FLOAT, ...(shape && { shape }) } } },
+  });
 }
 
 /** An empty shape says nothing: the runtime reports unknown ranks so, and scalars as well. */

@@ -36,7 +36,6 @@ export interface Graph {
 export function indexGraph(graph: GraphProto): Graph {
   const initializers = new Map<string, TensorProto>();
   for (const tensor of graph.initializer) {
-    refuseExternalData(tensor);
     const name = checkName(tensor.name);
     if (initializers.has(name)) duplicate(name);
     initializers.set(name, tensor);
@@ -101,7 +100,8 @@ function describeNode(proto: NodeProto): GraphNode {
   return { proto, reads: [...reads], writes, hasSubgraph };
 }
 
-function subgraphs(attribute: NodeProto['attribute'][number]): GraphProto[] {
+/** Graphs inside an attribute of a node. */
+export function subgraphs(attribute: NodeProto['attribute'][number]): GraphProto[] {
   return attribute.g === undefined ? attribute.graphs : [attribute.g, ...attribute.graphs];
 }
 
@@ -132,13 +132,13 @@ function captures(graph: GraphProto, depth: number): Set<string> {
   return outer;
 }
 
-/** Weights outside the file are not covered by its digest, and their paths come from the file. */
+/** External data of the main graph is checked and hashed (externalData.ts); exporters write no other. */
 function refuseExternalData(...tensors: readonly (TensorProto | undefined)[]): void {
   for (const tensor of tensors) {
     if (tensor === undefined || tensor.externalData.length === 0) continue;
     throw new ZkLoraError(
       'ONNX_MALFORMED',
-      'the model keeps weights in external data, which is not supported; export it as one file',
+      'the model keeps external data inside a node or a subgraph, which is not supported; export it again',
     );
   }
 }

@@ -1,5 +1,6 @@
+import type { ModelFeed } from './feeds.js';
 import type { ModelWorker } from './modelWorker.js';
-import type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';
+import type { BaseModelInfo, GraphModelInfo, ModelOutput, StageInput } from './stageRunner.js';
 import type { ModuleShape } from './targets.js';
 
 /**
@@ -18,6 +19,7 @@ export interface CutModel extends BaseModelInfo {
 
 /** An ONNX model with any inputs and one float32 output, cut at an adapter's modules, in a worker thread. */
 export interface GraphModel extends CutModel {
+  readonly feedTypes: GraphModelInfo['feedTypes'];
   /**
    * One forward pass with deltas. Passes of one model run one after the other.
    *
@@ -49,6 +51,7 @@ export async function openGraphModel(
 class WorkerModel implements GraphModel {
   readonly digest: string;
   readonly feeds: readonly string[];
+  readonly feedTypes: GraphModelInfo['feedTypes'];
   readonly inputs: readonly (readonly number[])[];
   readonly stages: readonly (readonly number[])[];
   /** The end of the pass before: one pass at a time. */
@@ -57,11 +60,12 @@ class WorkerModel implements GraphModel {
   constructor(
     private readonly worker: ModelWorker,
     private readonly model: number,
-    info: BaseModelInfo,
+    info: GraphModelInfo,
     readonly modules: readonly ModuleShape[],
   ) {
     this.digest = info.digest;
     this.feeds = info.feeds;
+    this.feedTypes = info.feedTypes;
     this.inputs = info.inputs;
     this.stages = info.stages;
   }

@@ -33,6 +33,7 @@ export {
   type SetEvaluation,
 } from './evaluate.js';
 export type { EvaluationSource } from './evaluationJournal.js';
+export type { FeedType, ModelFeed } from './feeds.js';
 export { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
 export { type Estimate, estimateMean } from './interval.js';
 export type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './leakage/guard.js';
@@ -102,7 +103,7 @@ export {
   userOpeningMessage,
   wrongSigner,
 } from './signatures.js';
-export type { BaseModelInfo, ModelFeed, ModelOutput, StageInput } from './stageRunner.js';
+export type { BaseModelInfo, GraphModelInfo, ModelOutput, StageInput } from './stageRunner.js';
 export type { ModuleShape } from './targets.js';
 export {
   type PlainText,

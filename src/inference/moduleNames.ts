@@ -1,9 +1,29 @@
-/** What a node name of a torch export says about the module it belongs to. */
+import type { NodeProto } from './gen/onnx_pb.js';
+
+/** What a node says about the module it belongs to. */
 export interface NodeScope {
-  /** Scope without the operator, e.g. `/transformer/h.0/attn/c_attn`. */
+  /** One call of the module, e.g. `/transformer/h.0/attn/c_attn`: nodes of one call share it. */
   readonly scope: string;
   /** Paths of the module, e.g. `transformer.h.0.attn.c_attn`; two where a container repeats its own name. */
   readonly paths: readonly string[];
+}
+
+/** Metadata of torch's exporter on `torch.export` graphs: module paths from the root on, the operation last. */
+const NAME_SCOPES = 'pkg.torch.onnx.name_scopes';
+
+/** Characters of that metadata: a dozen nested paths; longer ones are left alone. */
+const MAX_NAME_SCOPES = 16_384;
+
+/**
+ * Module of a node as `torch.onnx.export` recorded it: in the metadata (the exporter on `torch.export` graphs,
+ * torch's default since 2.9), else in the node's name (the one on TorchScript).
+ */
+export function nodeScope(node: Pick<NodeProto, 'name' | 'metadataProps'>): NodeScope | undefined {
+  const scopes = node.metadataProps.find(({ key }) => key === NAME_SCOPES)?.value;
+  if (scopes === undefined || scopes.length > MAX_NAME_SCOPES) return parseNodeName(node.name);
+  // a Python list of strings: ['', 'model', 'model.layers.0', 'linear_3']
+  const path = [...scopes.matchAll(/'([^']*)'/g)].at(-2)?.[1];
+  return path === undefined || path === '' ? undefined : { scope: scopes, paths: [path] };
 }
 
 /**

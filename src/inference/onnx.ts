@@ -1,6 +1,6 @@
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ZkLoraError } from '../errors.js';
-import { type GraphProto, type ModelProto, ModelProtoSchema } from './gen/onnx_pb.js';
+import { type GraphProto, type ModelProto, ModelProtoSchema, type ValueInfoProto } from './gen/onnx_pb.js';
 import { scanModel } from './onnxScan.js';
 
 /** Protobuf's own limit for one message; larger models keep their weights in external data. */
@@ -37,4 +37,10 @@ export function decodeModel(bytes: Uint8Array): Model {
 /** Bytes of a model, unknown fields included. */
 export function encodeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
   return toBinary(ModelProtoSchema, model);
+}
+
+/** Element type of a tensor (`TensorProto.DataType`); undefined for anything else. */
+export function elementType(info: ValueInfoProto | undefined): number | undefined {
+  const value = info?.type?.value;
+  return value?.case === 'tensorType' ? value.value.elemType : undefined;
 }

@@ -1,6 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { ZkLoraError } from '../errors.js';
 import {
+  AttributeProto_AttributeType as AttributeType,
+  TensorProto_DataType as DataType,
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
@@ -10,7 +12,8 @@ import {
 } from './gen/onnx_pb.js';
 import { type Graph, indexGraph } from './graph.js';
 import { assignLevels, type Levels, MAX_STAGES } from './levels.js';
-import type { Model } from './onnx.js';
+import { elementType, type Model } from './onnx.js';
+import type { SameData } from './staticValues.js';
 import { findTargets, type ModuleShape, type Target } from './targets.js';
 
 /** One cut point: where a module's activations leave the base model and its delta comes back. */
@@ -20,6 +23,9 @@ export interface CutTarget extends Target {
   readonly base: string;
   /** Input of the next stage: float32, shape of `base`. */
   readonly delta: string;
+  /** Where `base` is float16: itself and the sum in float32. */
+  readonly wide: string;
+  readonly sum: string;
 }
 
 /** Structure of one stage, before tensor types are known. */
@@ -53,9 +59,9 @@ export interface SplitPlan {
  *
  * @throws ZkLoraError as {@link findTargets} and {@link indexGraph}.
  */
-export function planSplit(model: Model, modules: readonly ModuleShape[]): SplitPlan {
+export function planSplit(model: Model, modules: readonly ModuleShape[], sameData?: SameData): SplitPlan {
   const graph = indexGraph(model.graph);
-  const found = findTargets(graph, modules);
+  const found = findTargets(graph, modules, sameData);
   const levels = assignLevels(graph, found);
   if (levels.stages > MAX_STAGES) {
     throw new ZkLoraError('ONNX_MALFORMED', `the split has more than ${MAX_STAGES} stages`);
@@ -66,6 +72,8 @@ export function planSplit(model: Model, modules: readonly ModuleShape[]): SplitP
     stage: levels.ofNode[target.node]!,
     base: fresh(`${target.output}__base`),
     delta: fresh(`${target.output}__delta`),
+    wide: fresh(`${target.output}__wide`),
+    sum: fresh(`${target.output}__sum`),
   }));
   const stages = planStages(graph, levels, targets);
   const inputs = groupInputs(targets);
@@ -220,12 +228,41 @@ export function stageModel(
   const wanted = new Set(body.initializers);
   const graph = create(GraphProtoSchema, {
     name: `stage ${stage}`,
-    node: [...body.nodes],
+    node: body.nodes.flatMap((node) => withCasts(node, plan, types)),
     initializer: model.graph.initializer.filter((tensor) => wanted.has(tensor.name)),
     input: body.inputs.map(info),
     output: body.outputs.map(info),
   });
   return withGraph(model, graph);
+}
+
+/**
+ * The Add of a delta, which is float32, to an output in float16: in float32, rounded once, as PEFT adds a float32
+ * adapter to a half-precision layer.
+ */
+function withCasts(
+  node: NodeProto,
+  plan: SplitPlan,
+  types: ReadonlyMap<string, ValueInfoProto>,
+): readonly NodeProto[] {
+  const target = plan.targets.find(({ delta }) => node.opType === 'Add' && node.input[1] === delta);
+  if (target === undefined || elementType(types.get(target.base)) !== DataType.FLOAT16) return [node];
+  const { base, delta, wide, sum, output } = target;
+  return [
+    cast(base, wide, DataType.FLOAT),
+    create(NodeProtoSchema, { opType: 'Add', name: node.name, input: [wide, delta], output: [sum] }),
+    cast(sum, output, DataType.FLOAT16),
+  ];
+}
+
+function cast(input: string, output: string, to: DataType): NodeProto {
+  return create(NodeProtoSchema, {
+    opType: 'Cast',
+    name: `${output}__cast`,
+    input: [input],
+    output: [output],
+    attribute: [{ name: 'to', type: AttributeType.INT, i: BigInt(to) }],
+  });
 }
 
 /** A copy of a model with another main graph; unknown fields (metadata) stay. */

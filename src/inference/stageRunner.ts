@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { tensorToFloat32 } from '../adapter/dtype.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
 import { cutTypes } from './cutTypes.js';
+import { type ExternalData, openExternalData } from './externalData.js';
+import { type FeedType, feedTypes, type ModelFeed } from './feeds.js';
 import { printable } from './graph.js';
-import { decodeModel, encodeModel, MAX_MODEL_BYTES } from './onnx.js';
+import { decodeModel, encodeModel, MAX_MODEL_BYTES, type Model } from './onnx.js';
 import { planSplit, type SplitPlan, stageModel } from './split.js';
 import type { ModuleShape } from './targets.js';
 
@@ -19,7 +22,7 @@ const SESSION_OPTIONS: InferenceSession.SessionOptions = {
 
 /** Structure of an opened base model; plain data. */
 export interface BaseModelInfo {
-  /** SHA-256 of the model file, hex. */
+  /** SHA-256 of the model file, with external data of all its files; docs/formats.md. Hex. */
   readonly digest: string;
   /** Names of the graph's inputs, in its order. */
   readonly feeds: readonly string[];
@@ -29,18 +32,16 @@ export interface BaseModelInfo {
   readonly stages: readonly (readonly number[])[];
 }
 
+/** {@link BaseModelInfo} with what the graph says of its inputs, in their order. */
+export interface GraphModelInfo extends BaseModelInfo {
+  readonly feedTypes: readonly FeedType[];
+}
+
 /** Activations of one input, row-major `[tokens, inFeatures]`. */
 export interface StageInput {
   readonly input: number;
   readonly tokens: number;
   readonly values: Float32Array<ArrayBuffer>;
-}
-
-/** One input of a forward pass. */
-export interface ModelFeed {
-  readonly name: string;
-  readonly data: Float32Array | BigInt64Array;
-  readonly dims: readonly number[];
 }
 
 /** Output of the base model, row-major. */
@@ -56,7 +57,7 @@ export type StepResult =
 
 /** A base model cut into stages. One forward pass at a time; calls block the thread that makes them. */
 export interface StageRunner {
-  readonly info: BaseModelInfo;
+  readonly info: GraphModelInfo;
   /** Begins a forward pass. */
   start(feeds: readonly ModelFeed[]): Promise<StepResult>;
   /** Goes on with the deltas of the stage just asked, by module, `[tokens, outFeatures]`. */
@@ -67,28 +68,67 @@ export interface StageRunner {
 }
 
 /**
- * Reads, cuts and loads a base model.
+ * Reads, cuts and loads a base model. Weights in external data are mapped from their files, once for all stages.
  *
- * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `ONNX_MALFORMED`, `MODULE_NOT_FOUND`,
- * `SHAPE_MISMATCH`, `BASE_MODEL_MISMATCH`.
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `ONNX_MALFORMED`, `CHECKPOINT_MALFORMED` (a data file
+ * outside the model's folder), `MODULE_NOT_FOUND`, `SHAPE_MISMATCH`, `BASE_MODEL_MISMATCH`.
  */
 export async function openStageRunner(path: string, modules: readonly ModuleShape[]): Promise<StageRunner> {
   const bytes = await readModel(path);
-  const digest = sha256Hex(bytes);
+  const fileDigest = sha256Hex(bytes);
   const model = decodeModel(bytes);
-  const plan = planSplit(model, modules);
-  const output = singleOutput(plan);
-  const types = await cutTypes(
-    model,
-    plan,
-    (probe) => openSession(probe, { graphOptimizationLevel: 'disabled' }),
-    encodeModel,
-  );
+  keepOneOutput(model);
+  const external = await openExternalData(model, path, fileDigest);
   const sessions: InferenceSession[] = [];
-  for (const stage of plan.stages.keys()) {
-    sessions.push(await openSession(encodeModel(stageModel(model, plan, stage, types))));
+  try {
+    const plan = planSplit(model, modules, external?.sameData);
+    const output = singleOutput(plan);
+    const types = await cutTypes(
+      model,
+      plan,
+      (probe) => openSession(probe, { ...externalOptions(external), graphOptimizationLevel: 'disabled' }),
+      encodeModel,
+    );
+    for (const stage of plan.stages.keys()) {
+      sessions.push(
+        await openSession(encodeModel(stageModel(model, plan, stage, types)), externalOptions(external)),
+      );
+    }
+    await external?.checkUnchanged();
+    const info = {
+      digest: external?.digest ?? fileDigest,
+      feeds: plan.graph.inputs,
+      feedTypes: feedTypes(model.graph, plan.graph.inputs),
+      inputs: plan.inputs,
+      stages: plan.stageInputs.slice(0, -1),
+    };
+    const source = external === undefined ? { path, fileDigest } : undefined;
+    return new SplitModel(source, info, modules, withoutWeights(plan), sessions, output);
+  } catch (error) {
+    for (const session of sessions) await session.release();
+    throw error;
+  } finally {
+    await external?.close();
   }
-  return new SplitModel(path, digest, modules, withoutWeights(plan), sessions, output);
+}
+
+function externalOptions(external: ExternalData | undefined): InferenceSession.SessionOptions {
+  if (external === undefined) return {};
+  // Without prepacking the mapped weights are used in place instead of being copied.
+  return {
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: external.folder,
+        disable_prepacking: '1',
+      },
+    },
+  };
+}
+
+/** Drops what a language model gives besides its logits, such as the keys and values of a cache. */
+function keepOneOutput({ graph }: Model): void {
+  const logits = graph.output.filter(({ name }) => name === 'logits');
+  if (graph.output.length > 1 && logits.length === 1) graph.output = logits;
 }
 
 /** @throws ZkLoraError `BASE_MODEL_MISMATCH` */
@@ -98,7 +138,7 @@ function singleOutput(plan: SplitPlan): string {
   if (outputs.length !== 1 || output === undefined || !producers.has(output)) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
-      `the model has ${inputs.length} inputs and ${outputs.length} outputs; export it with one computed output`,
+      `the model has ${inputs.length} inputs and ${outputs.length} outputs; export it with one computed output, or one that is called "logits"`,
     );
   }
   return output;
@@ -106,7 +146,6 @@ function singleOutput(plan: SplitPlan): string {
 
 /** The part of the plan that is needed to run, so that the decoded weights can be freed. */
 type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
-  readonly feeds: readonly string[];
   readonly stages: readonly {
     inputs: readonly string[];
     outputs: readonly string[];
@@ -117,7 +156,6 @@ type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
 function withoutWeights(plan: SplitPlan): RunPlan {
   const stages = plan.stages.map(({ inputs, outputs, release }) => ({ inputs, outputs, release }));
   return {
-    feeds: plan.graph.inputs,
     targets: plan.targets,
     inputs: plan.inputs,
     stageInputs: plan.stageInputs,
@@ -132,25 +170,18 @@ interface Pass {
 }
 
 class SplitModel implements StageRunner {
-  readonly info: BaseModelInfo;
   private pass: Pass | undefined;
   private uncut: InferenceSession | undefined;
 
   constructor(
-    private readonly path: string,
-    digest: string,
+    /** Where the uncut model is read again; absent with external data, which is loaded once only. */
+    private readonly source: { readonly path: string; readonly fileDigest: string } | undefined,
+    readonly info: GraphModelInfo,
     private readonly modules: readonly ModuleShape[],
     private readonly plan: RunPlan,
     private readonly sessions: readonly InferenceSession[],
     private readonly output: string,
-  ) {
-    this.info = {
-      digest,
-      feeds: plan.feeds,
-      inputs: plan.inputs,
-      stages: plan.stageInputs.slice(0, -1),
-    };
-  }
+  ) {}
 
   async start(feeds: readonly ModelFeed[]): Promise<StepResult> {
     this.pass = { stage: 0, tokens: 0, values: new Map(Object.entries(this.tensors(feeds))) };
@@ -178,9 +209,23 @@ class SplitModel implements StageRunner {
   }
 
   async base(feeds: readonly ModelFeed[]): Promise<ModelOutput> {
-    this.uncut ??= await this.openUncut();
-    const outputs = await runSession(this.uncut, this.tensors(feeds));
+    if (this.source === undefined) return this.withoutDeltas(feeds);
+    this.uncut ??= await this.openUncut(this.source);
+    const outputs = await runSession(this.uncut, this.tensors(feeds), [this.output]);
     return readOutput(outputs[this.output]);
+  }
+
+  /** The stages with deltas of zero: the uncut model up to rounding, without its weights a second time. */
+  private async withoutDeltas(feeds: readonly ModelFeed[]): Promise<ModelOutput> {
+    let step = await this.start(feeds);
+    while (step.kind === 'ask') {
+      const { stage, values } = this.pass!;
+      const asked = this.plan.targets.filter((target) => target.stage === stage);
+      step = await this.resume(
+        new Map(asked.map(({ module, base }) => [module, new Float32Array(values.get(base)!.size)])),
+      );
+    }
+    return step.output;
   }
 
   async close(): Promise<void> {
@@ -190,7 +235,7 @@ class SplitModel implements StageRunner {
   }
 
   private tensors(feeds: readonly ModelFeed[]): Record<string, Tensor> {
-    const names = this.plan.feeds;
+    const names = this.info.feeds;
     if (feeds.length !== names.length || feeds.some(({ name }) => !names.includes(name))) {
       throw new ZkLoraError(
         'BASE_MODEL_MISMATCH',
@@ -200,9 +245,9 @@ class SplitModel implements StageRunner {
     return Object.fromEntries(feeds.map((feed) => [feed.name, feedTensor(feed)]));
   }
 
-  private async openUncut(): Promise<InferenceSession> {
-    const bytes = await readModel(this.path);
-    if (sha256Hex(bytes) !== this.info.digest) {
+  private async openUncut({ path, fileDigest }: NonNullable<typeof this.source>): Promise<InferenceSession> {
+    const bytes = await readModel(path);
+    if (sha256Hex(bytes) !== fileDigest) {
       throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the model file changed while it was in use; start again');
     }
     return openSession(bytes);
@@ -213,7 +258,7 @@ class SplitModel implements StageRunner {
       const plan = this.plan.stages[pass.stage]!;
       const feeds: Record<string, Tensor> = {};
       for (const name of plan.inputs) feeds[name] = pass.values.get(name)!;
-      const outputs = await runSession(this.sessions[pass.stage]!, feeds);
+      const outputs = await runSession(this.sessions[pass.stage]!, feeds, plan.outputs);
       for (const name of plan.outputs) pass.values.set(name, outputs[name]!);
       for (const target of this.plan.targets) {
         if (target.stage === pass.stage - 1) pass.values.delete(target.delta);
@@ -244,25 +289,35 @@ class SplitModel implements StageRunner {
       if (tokens !== pass.tokens || tokens === 0) {
         throw new ZkLoraError('BASE_MODEL_MISMATCH', `module ${name} does not see one row for each token`);
       }
-      // A copy: the runtime owns the tensor, the answer travels to another thread.
-      return { input, tokens, values: new Float32Array(tensor.data as Float32Array) };
+      return { input, tokens, values: float32Of(tensor) };
     });
     return { kind: 'ask', stage: pass.stage, inputs };
   }
 }
 
 function feedTensor({ data, dims }: ModelFeed): Tensor {
-  return data instanceof BigInt64Array
-    ? new Tensor('int64', data, [...dims])
-    : new Tensor('float32', data, [...dims]);
+  if (data instanceof BigInt64Array) return new Tensor('int64', data, [...dims]);
+  if (data instanceof Int32Array) return new Tensor('int32', data, [...dims]);
+  if (data instanceof Uint8Array) return new Tensor('bool', data, [...dims]);
+  return new Tensor('float32', data, [...dims]);
 }
 
 function readOutput(tensor: Tensor | undefined): ModelOutput {
-  if (tensor?.type !== 'float32') {
-    throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the output of the model is not float32');
+  if (tensor?.type !== 'float32' && tensor?.type !== 'float16') {
+    throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the output of the model is neither float32 nor float16');
   }
-  // A copy: the runtime owns the tensor, the result travels to another thread.
-  return { values: new Float32Array(tensor.data as Float32Array), dims: [...tensor.dims] };
+  return { values: float32Of(tensor), dims: [...tensor.dims] };
+}
+
+/** A copy of a float32 or float16 tensor: the runtime owns the tensor, the result travels to another thread. */
+function float32Of(tensor: Tensor): Float32Array<ArrayBuffer> {
+  if (tensor.type === 'float32') return new Float32Array(tensor.data as Float32Array);
+  const { buffer, byteOffset, byteLength } = tensor.data as Uint16Array;
+  return tensorToFloat32({
+    dtype: 'F16',
+    shape: tensor.dims,
+    data: new Uint8Array(buffer, byteOffset, byteLength),
+  });
 }
 
 async function openSession(
@@ -281,9 +336,10 @@ async function openSession(
 async function runSession(
   session: InferenceSession,
   feeds: Record<string, Tensor>,
+  fetches: readonly string[],
 ): Promise<InferenceSession.ReturnType & Record<string, Tensor>> {
   try {
-    return (await session.run(feeds)) as InferenceSession.ReturnType & Record<string, Tensor>;
+    return (await session.run(feeds, fetches)) as InferenceSession.ReturnType & Record<string, Tensor>;
   } catch (error) {
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',

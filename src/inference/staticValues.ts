@@ -1,3 +1,4 @@
+import { equalBytes } from '../bytes.js';
 import type { NodeProto, TensorProto } from './gen/onnx_pb.js';
 import type { Graph } from './graph.js';
 
@@ -81,3 +82,9 @@ function matrix(tensor: TensorProto, transposed: boolean): StaticMatrix | undefi
     return undefined;
   return transposed ? { rows: second, columns: first, tensor } : { rows: first, columns: second, tensor };
 }
+
+/** Whether two stored tensors hold equal data. */
+export type SameData = (a: TensorProto, b: TensorProto) => boolean;
+
+/** {@link SameData} of tensors inside the model file. */
+export const sameEmbedded: SameData = (a, b) => a.rawData.length > 0 && equalBytes(a.rawData, b.rawData);

@@ -1,13 +1,8 @@
-import { equalBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type Graph, printable } from './graph.js';
-import { nearestNames, parseNodeName } from './moduleNames.js';
-import { staticMatrix } from './staticValues.js';
-
-/** Nodes compared by edit distance for a hint; keeps a refusal fast on large models. */
-const MAX_NEAR_CANDIDATES = 5_000;
-const NEAR_NAMES_SHOWN = 3;
-const MISSING_SHOWN = 3;
+import { missingModule } from './missingModule.js';
+import { type NodeScope, nodeScope } from './moduleNames.js';
+import { type SameData, sameEmbedded, staticMatrix } from './staticValues.js';
 
 /** A module that the adapter changes. */
 export interface ModuleShape {
@@ -38,13 +33,19 @@ interface Projection {
 }
 
 /**
- * Finds the projections that the adapter changes, by node name (never by weight: equal weights are merged
- * by exporters).
+ * Finds the projections that the adapter changes, by the module that the exporter recorded for a node (never by
+ * weight: equal weights are merged by exporters).
  *
+ * @param sameData whether two stored tensors have equal data
  * @throws ZkLoraError `MODULE_NOT_FOUND`, `SHAPE_MISMATCH`, `ONNX_MALFORMED` for a target name that two nodes
- * carry, `BASE_MODEL_MISMATCH` for a target that runs more than once in a forward pass.
+ * carry, `BASE_MODEL_MISMATCH` for a target that runs more than once in a forward pass, runs inside a subgraph, or
+ * computes with anything but a plain product.
  */
-export function findTargets(graph: Graph, modules: readonly ModuleShape[]): Target[] {
+export function findTargets(
+  graph: Graph,
+  modules: readonly ModuleShape[],
+  sameData: SameData = sameEmbedded,
+): Target[] {
   const byPath = new Map<string, Projection[]>();
   const scopes = new Map<string, Projection>();
   for (const projection of projections(graph)) {
@@ -53,13 +54,15 @@ export function findTargets(graph: Graph, modules: readonly ModuleShape[]): Targ
     else list.push(projection);
     scopes.set(projection.scope, projection);
   }
-  const missing = modules.filter((module) => !byPath.has(module.name));
-  if (missing.length > 0) throw notFound(missing, [...byPath.keys()]);
+  const prefix = wrapperPrefix(byPath, modules);
+  const missing = modules.filter((module) => !byPath.has(prefix + module.name));
+  if (missing.length > 0) throw missingModule(graph, missing, [...byPath.keys()]);
 
   const taken = new Set<number>();
   return modules.map((module, index) => {
-    const found = byPath.get(module.name)!;
+    const found = byPath.get(prefix + module.name)!;
     const projection = found[0]!;
+    refuseRepeatedCall(graph, [...found.slice(1), scopes.get(`${projection.scope}_1`)], projection, sameData);
     if (found.length > 1) {
       throw new ZkLoraError(
         'ONNX_MALFORMED',
@@ -70,7 +73,6 @@ export function findTargets(graph: Graph, modules: readonly ModuleShape[]): Targ
       throw new ZkLoraError('ADAPTER_MALFORMED', `the adapter names module ${printable(module.name)} twice`);
     }
     taken.add(projection.index);
-    refuseRepeatedCall(graph, scopes, projection);
     if (projection.inFeatures !== module.inFeatures || projection.outFeatures !== module.outFeatures) {
       throw new ZkLoraError(
         'SHAPE_MISMATCH',
@@ -85,20 +87,45 @@ export function findTargets(graph: Graph, modules: readonly ModuleShape[]): Targ
   });
 }
 
+/**
+ * What stands before every module's name in the base model: nothing, or the path of the adapted model in a wrapper
+ * that was exported around it (`m.` of `m.model.layers.0...`) if exactly one path fits all modules.
+ */
+function wrapperPrefix(byPath: ReadonlyMap<string, unknown>, modules: readonly ModuleShape[]): string {
+  const [first] = modules;
+  if (first === undefined || modules.every(({ name }) => byPath.has(name))) return '';
+  const prefixes = [...byPath.keys()]
+    .filter((path) => path.endsWith(`.${first.name}`))
+    .map((path) => path.slice(0, path.length - first.name.length))
+    .filter((prefix) => modules.every(({ name }) => byPath.has(prefix + name)));
+  return prefixes.length === 1 ? prefixes[0]! : '';
+}
+
 /** Gemm and MatMul nodes with a stored weight, once for each reading of their name. */
 function* projections(graph: Graph): Generator<Projection> {
   for (const [index, { proto, writes }] of graph.nodes.entries()) {
-    if ((proto.opType !== 'Gemm' && proto.opType !== 'MatMul') || proto.domain !== '') continue;
-    const scope = parseNodeName(proto.name);
+    if (!isPlainProduct(proto) || writes.length !== 1) continue;
     const [input, weightName] = proto.input;
-    if (scope === undefined || input === undefined || weightName === undefined || writes.length !== 1)
-      continue;
+    const scope: NodeScope | undefined = nodeScope(proto);
+    if (scope === undefined || input === undefined || weightName === undefined) continue;
     const weight = staticMatrix(graph, weightName);
-    if (weight === undefined || flag(proto, 'transA')) continue;
+    if (weight === undefined) continue;
     const swap = proto.opType === 'Gemm' && flag(proto, 'transB');
     const [inFeatures, outFeatures] = swap ? [weight.columns, weight.rows] : [weight.rows, weight.columns];
     for (const path of scope.paths) yield { index, scope: scope.scope, path, inFeatures, outFeatures };
   }
+}
+
+/**
+ * A product x W whose output is the module's. An exporter's alpha other than 1 would be a factor from outside the
+ * module, which a delta added behind it lacks; the bias's beta is no matter.
+ */
+function isPlainProduct(node: Graph['nodes'][number]['proto']): boolean {
+  if (node.domain !== '' && node.domain !== 'ai.onnx') return false;
+  if (node.opType === 'MatMul') return true;
+  if (node.opType !== 'Gemm' || flag(node, 'transA')) return false;
+  const alpha = node.attribute.find(({ name }) => name === 'alpha');
+  return alpha === undefined || alpha.f === 1;
 }
 
 function flag(node: Graph['nodes'][number]['proto'], name: string): boolean {
@@ -113,7 +140,7 @@ function biasAdd(graph: Graph, projection: Projection): number | undefined {
   if (proto.opType !== 'MatMul' || readers.length !== 1 || graph.outputs.includes(writes[0]!))
     return undefined;
   const add = graph.nodes[readers[0]!]!;
-  if (add.proto.opType !== 'Add' || add.proto.name !== `${projection.scope}/Add`) return undefined;
+  if (add.proto.opType !== 'Add' || nodeScope(add.proto)?.scope !== projection.scope) return undefined;
   const bias = add.proto.input.find((name) => name !== writes[0]);
   const tensor = bias === undefined ? undefined : graph.initializers.get(bias);
   const fits = tensor?.dims.length === 1 && Number(tensor.dims[0]) === projection.outFeatures;
@@ -121,37 +148,25 @@ function biasAdd(graph: Graph, projection: Projection): number | undefined {
 }
 
 /**
- * torch names the second call of one module `/scope_1/...`. A module that is really called so has a weight of
- * its own; the same weight there means that one delta would have to enter at two places.
+ * The second call of a module is named `/scope_1/...`, or carries the first one's path in its metadata. A module that
+ * is really called so has a weight of its own; the same weight there means that one delta would have to enter at
+ * two places.
  */
-function refuseRepeatedCall(graph: Graph, scopes: ReadonlyMap<string, Projection>, target: Projection): void {
-  const again = scopes.get(`${target.scope}_1`);
-  if (again === undefined) return;
-  const [first, second] = [target, again].map(
-    ({ index }) => staticMatrix(graph, graph.nodes[index]!.proto.input[1]!)!.tensor,
-  );
-  const equal = first!.rawData.length > 0 && equalBytes(first!.rawData, second!.rawData);
-  if (first !== second && !equal) return;
-  throw new ZkLoraError(
-    'BASE_MODEL_MISMATCH',
-    `module ${printable(target.path)} runs more than once in a forward pass, which is not supported`,
-  );
-}
-
-function notFound(missing: readonly ModuleShape[], known: readonly string[]): ZkLoraError {
-  const names = missing.slice(0, MISSING_SHOWN).map((module) => {
-    const near = nearestNames(module.name, known.slice(0, MAX_NEAR_CANDIDATES), NEAR_NAMES_SHOWN);
-    const hint = near.length === 0 ? '' : ` (near: ${near.map(printable).join(', ')})`;
-    return `${printable(module.name)}${hint}`;
-  });
-  const more = missing.length > MISSING_SHOWN ? ` and ${missing.length - MISSING_SHOWN} more` : '';
-  const advice =
-    known.length === 0
-      ? 'its nodes have no module names: export it with torch 1.13 or later'
-      : 'use the base model that the adapter was trained on';
-  return new ZkLoraError(
-    'MODULE_NOT_FOUND',
-    `the base model has no module ${names.join('; ')}${more}; ${advice}`,
-    { details: { missing: missing.length, module: missing[0]!.name.slice(0, 200) } },
-  );
+function refuseRepeatedCall(
+  graph: Graph,
+  others: readonly (Projection | undefined)[],
+  target: Projection,
+  sameData: SameData,
+): void {
+  const weight = ({ index }: Projection) => staticMatrix(graph, graph.nodes[index]!.proto.input[1]!)!.tensor;
+  const first = weight(target);
+  for (const other of others) {
+    if (other === undefined) continue;
+    const second = weight(other);
+    if (first !== second && !sameData(first, second)) continue;
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      `module ${printable(target.path)} runs more than once in a forward pass, which is not supported`,
+    );
+  }
 }

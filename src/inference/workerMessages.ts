@@ -1,12 +1,13 @@
 import { type ErrorCode, ZkLoraError } from '../errors.js';
-import type { BaseModelInfo, ModelFeed, ModelOutput, StepResult } from './stageRunner.js';
+import type { ModelFeed } from './feeds.js';
+import type { GraphModelInfo, ModelOutput, StepResult } from './stageRunner.js';
 import type { ModuleShape } from './targets.js';
 
 /** What each operation of the base-model worker takes and gives; `model` is the number that `open` gave. */
 export interface WorkerOperations {
   open: {
     request: { path: string; modules: readonly ModuleShape[] };
-    response: { model: number; info: BaseModelInfo };
+    response: { model: number; info: GraphModelInfo };
   };
   start: { request: { model: number; feeds: readonly ModelFeed[] }; response: StepResult };
   resume: { request: { model: number; deltas: ReadonlyMap<number, Float32Array> }; response: StepResult };

@@ -119,14 +119,32 @@ describe('indexGraph', () => {
     ],
     ['an endless name', graph({ nodes: [id('x'.repeat(MAX_NAME_LENGTH + 1), 'logits')] }), /longer than/],
     [
-      'external data',
+      'external data in a subgraph',
       graph({
-        initializers: [
-          create(TensorProtoSchema, { name: 'w', externalData: [{ key: 'location', value: '/etc/passwd' }] }),
+        nodes: [
+          node(
+            'If',
+            '',
+            ['ids'],
+            ['logits'],
+            [
+              graphAttribute(
+                'then_branch',
+                graph({
+                  initializers: [
+                    create(TensorProtoSchema, {
+                      name: 'w',
+                      externalData: [{ key: 'location', value: '/etc/passwd' }],
+                    }),
+                  ],
+                  nodes: [id('w', 'logits')],
+                }),
+              ),
+            ],
+          ),
         ],
-        nodes: [id('ids', 'logits')],
       }),
-      /external data/,
+      /external data inside/,
     ],
     [
       'external data inside an attribute',

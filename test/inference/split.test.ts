@@ -2,11 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { idFeed } from '../../src/inference/baseModel.js';
+import { idFeed, type ModelFeed } from '../../src/inference/feeds.js';
 import { decodeModel, encodeModel, type Model } from '../../src/inference/onnx.js';
 import { planSplit } from '../../src/inference/split.js';
 import {
-  type ModelFeed,
   type ModelOutput,
   openStageRunner,
   type StageRunner,
@@ -216,9 +215,15 @@ describe('openStageRunner', () => {
     await expect(openToy(main, ['proj'])).rejects.toEqual(error('ONNX_MALFORMED', /runtime refuses/));
   });
 
-  it('refuses a model with more than one output', async () => {
+  it('takes the logits among several outputs, and refuses outputs without them', async () => {
     const main = toyModel();
     main.graph.output.push(...graph({ nodes: [], outputs: ['mixed'] }).output);
+    const { runner } = await openToy(main, ['proj']);
+    const { dims } = await runner.base(feeds(runner, IDS, 2, 5));
+    expect(dims).toEqual([2, 5, VOCABULARY]);
+    await runner.close();
+    main.graph.output.shift();
+    main.graph.output.push(...graph({ nodes: [], outputs: ['q'] }).output);
     await expect(openToy(main, ['proj'])).rejects.toEqual(
       error('BASE_MODEL_MISMATCH', /1 inputs and 2 outputs/),
     );

@@ -81,17 +81,17 @@ describe('findTargets', () => {
       nodes: [node('Cast', '', ['ids'], ['x']), node('MatMul', '/attn/MatMul', ['x', 'x'], ['logits'])],
     });
     expect(failure(main, [{ name: 'attn', inFeatures: 4, outFeatures: 4 }])).toEqual(
-      error('MODULE_NOT_FOUND', /attn/),
+      error('BASE_MODEL_MISMATCH', /"attn" of the base model computes with "MatMul"/),
     );
   });
 
   it('refuses a target name that two nodes carry', () => {
     const main = graph({
-      initializers: [floats('w', [4, 4])],
+      initializers: [floats('w', [4, 4]), floats('other', [4, 4], new Float32Array(16).fill(2))],
       nodes: [
         node('Cast', '', ['ids'], ['x']),
         node('MatMul', '/fc/MatMul', ['x', 'w'], ['a']),
-        node('MatMul', '/fc/MatMul', ['a', 'w'], ['logits']),
+        node('MatMul', '/fc/MatMul', ['a', 'other'], ['logits']),
       ],
     });
     expect(failure(main, [{ name: 'fc', inFeatures: 4, outFeatures: 4 }])).toEqual(
