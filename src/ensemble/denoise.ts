@@ -1,6 +1,6 @@
 import { ZkLoraError } from '../errors.js';
-import type { ApplyStage, GraphModel } from '../inference/graphModel.js';
 import type { ModelFeed } from '../inference/feeds.js';
+import type { ApplyStage, GraphModel } from '../inference/graphModel.js';
 import type { ModelOutput } from '../inference/stageRunner.js';
 import { sampleValues } from './description.js';
 import type { Ensemble } from './ensemble.js';

@@ -26,6 +26,8 @@ export function missingModule(
     if (holder !== undefined) {
       return mismatch(name, `runs inside a subgraph (${holder}), which is not supported; export it without`);
     }
+    // a plain product under a longer name is a near name, no other way to compute
+    if (known.some((path) => path.endsWith(`.${name}`))) continue;
     const operators = new Set<string>();
     for (const { proto } of graph.nodes) if (belongsTo(proto, name)) operators.add(proto.opType);
     if (operators.size > 0) {

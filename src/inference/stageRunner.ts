@@ -6,6 +6,7 @@ import { readFileBounded } from '../files.js';
 import { cutTypes } from './cutTypes.js';
 import { type ExternalData, openExternalData } from './externalData.js';
 import { type FeedType, feedTypes, type ModelFeed } from './feeds.js';
+import { TensorProto_DataType as DataType } from './gen/onnx_pb.js';
 import { printable } from './graph.js';
 import { decodeModel, encodeModel, MAX_MODEL_BYTES, type Model } from './onnx.js';
 import { planSplit, type SplitPlan, stageModel } from './split.js';
@@ -86,7 +87,7 @@ export async function openStageRunner(path: string, modules: readonly ModuleShap
     const types = await cutTypes(
       model,
       plan,
-      (probe) => openSession(probe, { ...externalOptions(external), graphOptimizationLevel: 'disabled' }),
+      (probe) => openProbe(model, probe, externalOptions(external)),
       encodeModel,
     );
     for (const stage of plan.stages.keys()) {
@@ -109,6 +110,25 @@ export async function openStageRunner(path: string, modules: readonly ModuleShap
     throw error;
   } finally {
     await external?.close();
+  }
+}
+
+/** @throws ZkLoraError `ONNX_MALFORMED`, `BASE_MODEL_MISMATCH` for a model in bfloat16 */
+async function openProbe(
+  { graph }: Model,
+  probe: Uint8Array<ArrayBuffer>,
+  options: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  try {
+    return await openSession(probe, { ...options, graphOptimizationLevel: 'disabled' });
+  } catch (error) {
+    // only the runtime knows which operators it has in bfloat16: a Cast of stored weights, but no product
+    if (!graph.initializer.some(({ dataType }) => dataType === DataType.BFLOAT16)) throw error;
+    throw new ZkLoraError(
+      'BASE_MODEL_MISMATCH',
+      'the model computes in bfloat16, which the ONNX runtime cannot do on this processor; export it in float32 or float16',
+      { cause: error },
+    );
   }
 }
 

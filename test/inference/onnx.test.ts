@@ -101,6 +101,27 @@ describe('decodeModel', () => {
     expect(() => decodeModel(modelOf(nodes))).toThrow(/number of nodes passes the limit/);
   });
 
+  it.each([
+    ['dimensions of a tensor', 1, Uint8Array.of(9, 1, 1, 1, 1, 1, 1, 1, 1, 1)],
+    [
+      'external_data entries',
+      13,
+      Uint8Array.of(
+        0,
+        ...Array(16)
+          .fill([(13 << 3) | 2, 0])
+          .flat(),
+      ),
+    ],
+  ])('refuses a tensor with too many %s before decoding it', (what, field, body) => {
+    const bytes = encodeModel(toyModel());
+    const tensor = new BinaryWriter().tag(field, WireType.LengthDelimited).raw(body).finish();
+    const main = new BinaryWriter().tag(5, WireType.LengthDelimited).bytes(tensor).finish();
+    expect(() => decodeModel(Buffer.concat([bytes, modelOf(main)]))).toThrow(
+      expect.objectContaining({ code: 'ONNX_MALFORMED', message: expect.stringContaining(what) }),
+    );
+  });
+
   it('refuses functions of the model, which hide nodes from the split', () => {
     const bytes = encodeModel(toyModel());
     const functions = new BinaryWriter().tag(25, WireType.LengthDelimited).bytes(new Uint8Array()).finish();

@@ -5,11 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { idFeed, type ModelFeed } from '../../src/inference/feeds.js';
 import { decodeModel, encodeModel, type Model } from '../../src/inference/onnx.js';
 import { planSplit } from '../../src/inference/split.js';
-import {
-  type ModelOutput,
-  openStageRunner,
-  type StageRunner,
-} from '../../src/inference/stageRunner.js';
+import { type ModelOutput, openStageRunner, type StageRunner } from '../../src/inference/stageRunner.js';
 import { floats, graph, model, node, toyModel, toyModules, VOCABULARY, WIDTH } from './builder.js';
 import { constantDeltas, type Fixture, loadFixture, maxDifference, temporaryFolder } from './fixtures.js';
 

@@ -1,4 +1,9 @@
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import {
+  AttributeProto_AttributeType as AttributeType,
+  StringStringEntryProtoSchema,
+} from '../../src/inference/gen/onnx_pb.js';
 import { indexGraph } from '../../src/inference/graph.js';
 import { findTargets, type ModuleShape } from '../../src/inference/targets.js';
 import { floats, graph, intAttribute, node, toyModel, toyModules } from './builder.js';
@@ -65,6 +70,87 @@ describe('findTargets', () => {
       ],
     });
     expect(targets(main, [{ name: 'fc', inFeatures: 4, outFeatures: 7 }])).toHaveLength(1);
+  });
+
+  const floatAttribute = (name: string, f: number) => ({ name, type: AttributeType.FLOAT, f });
+
+  it('takes a Gemm with any beta, and refuses a factor on its product, a turned input and a weight on the left', () => {
+    const fc = [{ name: 'fc', inFeatures: 4, outFeatures: 4 }];
+    const gemm = (...attributes: ReturnType<typeof floatAttribute>[]) =>
+      graph({
+        initializers: [floats('w', [4, 4])],
+        nodes: [
+          node('Cast', '', ['ids'], ['x']),
+          node('Gemm', '/fc/Gemm', ['x', 'w'], ['logits'], attributes),
+        ],
+      });
+    expect(targets(gemm(floatAttribute('alpha', 1), floatAttribute('beta', 2)), fc)).toHaveLength(1);
+    const refused = error('BASE_MODEL_MISMATCH', /"fc" of the base model computes with "Gemm".* alpha 1$/);
+    expect(failure(gemm(floatAttribute('alpha', 2)), fc)).toEqual(refused);
+    expect(failure(single('Gemm', [4, 4], [intAttribute('transA', 1)]), fc)).toEqual(refused);
+    const left = graph({
+      initializers: [floats('w', [4, 4])],
+      nodes: [node('Cast', '', ['ids'], ['x']), node('MatMul', '/fc/MatMul', ['w', 'x'], ['logits'])],
+    });
+    expect(failure(left, fc)).toEqual(error('BASE_MODEL_MISMATCH', /"fc" of the base model computes with/));
+  });
+
+  /** A node as torch.export's exporter writes it. */
+  const scoped = (op: string, scopes: string, input: string[], output: string[]) => {
+    const made = node(op, `node_${output[0]}`, input, output);
+    made.metadataProps.push(
+      create(StringStringEntryProtoSchema, { key: 'pkg.torch.onnx.name_scopes', value: scopes }),
+    );
+    return made;
+  };
+
+  it('reads the modules of torch.export graphs from metadata, with the bias of the same call', () => {
+    const main = graph({
+      initializers: [floats('w', [4, 4]), floats('b', [4]), floats('w2', [4, 4])],
+      nodes: [
+        node('Cast', '', ['ids'], ['x']),
+        scoped('MatMul', "['', 'm', 'm.layers.0', 'm.layers.0.fc', 'linear']", ['x', 'w'], ['p']),
+        scoped('Add', "['', 'm', 'm.layers.0', 'm.layers.0.fc', 'linear']", ['p', 'b'], ['y']),
+        scoped('MatMul', "['', 'm', 'm.layers.1', 'm.layers.1.fc', 'linear_1']", ['y', 'w2'], ['logits']),
+      ],
+    });
+    const of = (...names: string[]) => names.map((name) => ({ name, inFeatures: 4, outFeatures: 4 }));
+    expect(targets(main, of('m.layers.0.fc')).map(({ output }) => output)).toEqual(['y']);
+    // a wrapper around the adapted model: one prefix for all modules
+    expect(targets(main, of('layers.0.fc', 'layers.1.fc')).map(({ output }) => output)).toEqual([
+      'y',
+      'logits',
+    ]);
+    expect(failure(main, of('fc'))).toEqual(error('MODULE_NOT_FOUND', /no module "fc"/));
+    expect(failure(main, of('layers.0.fc', 'm.layers.1.fc'))).toEqual(
+      error('MODULE_NOT_FOUND', /"layers.0.fc"/),
+    );
+  });
+
+  it('refuses a module of a torch.export graph that runs twice', () => {
+    const main = graph({
+      initializers: [floats('w', [4, 4])],
+      nodes: [
+        node('Cast', '', ['ids'], ['x']),
+        scoped('MatMul', "['', 'fc', 'linear']", ['x', 'w'], ['y']),
+        scoped('MatMul', "['', 'fc', 'linear_1']", ['y', 'w'], ['logits']),
+      ],
+    });
+    expect(failure(main, [{ name: 'fc', inFeatures: 4, outFeatures: 4 }])).toEqual(
+      error('BASE_MODEL_MISMATCH', /more than once/),
+    );
+  });
+
+  it('takes no module from metadata that is no list of paths', () => {
+    for (const scopes of ['', "['']", "['', 'linear']", 'x'.repeat(20_000)]) {
+      const main = graph({
+        initializers: [floats('w', [4, 4])],
+        nodes: [node('Cast', '', ['ids'], ['x']), scoped('MatMul', scopes, ['x', 'w'], ['logits'])],
+      });
+      expect(failure(main, [{ name: 'fc', inFeatures: 4, outFeatures: 4 }])).toEqual(
+        error('MODULE_NOT_FOUND', /no module names/),
+      );
+    }
   });
 
   it('lists near names when a module is missing', () => {
