@@ -1,0 +1,284 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { adapterId } from '../../src/adapter/commitment.js';
+import type { FloatModule } from '../../src/adapter/peft.js';
+import { quantizeModule } from '../../src/adapter/quantize.js';
+import { type BaseModel, openBaseModel } from '../../src/inference/baseModel.js';
+import { connectContributor, type Timeouts } from '../../src/inference/client.js';
+import type { SetMember } from '../../src/inference/contributorSet.js';
+import { unionModules } from '../../src/inference/contributorView.js';
+import {
+  type EvaluateSetOptions,
+  type EvaluationProgress,
+  evaluateAdapter,
+  evaluateSet,
+} from '../../src/inference/evaluate.js';
+import { ApplyResponseSchema } from '../../src/inference/gen/zklora_pb.js';
+import { localLora } from '../../src/inference/localLora.js';
+import { measureLoss } from '../../src/inference/loss.js';
+import { checkClosing, EVALUATION_FILE, openSessionRecord } from '../../src/inference/record.js';
+import { byteWindows } from '../../src/inference/windows.js';
+import { heldOutText, loadFixture, temporaryFolder } from './fixtures.js';
+import { commitTo, type Served, serve } from './parties.js';
+import { relay, type Tamper } from './relay.js';
+
+const fixture = await loadFixture('llama-tiny');
+const ALL = fixture.adapter.modules;
+/** Query and value of layer 0, of layer 1. */
+const [LAYER_0, LAYER_1] = [ALL.slice(0, 2), ALL.slice(2)];
+const WINDOWS = byteWindows(await heldOutText(), 12, 5);
+const PASSES = 3;
+const BATCH = 2;
+
+interface Part {
+  readonly name: string;
+  readonly modules: readonly FloatModule[];
+  readonly weight?: number;
+  readonly tamper?: Tamper;
+  readonly timeouts?: Partial<Timeouts>;
+}
+
+interface Parties {
+  readonly dir: string;
+  readonly model: BaseModel;
+  readonly members: readonly SetMember[];
+  readonly served: readonly Served[];
+}
+
+/** A base model and a server for each contributor. */
+async function parties(parts: readonly Part[]): Promise<Parties> {
+  const dir = await temporaryFolder();
+  const model = await openBaseModel(fixture.modelPath, unionModules(parts.map(({ modules }) => modules)));
+  onTestFinished(() => model.close());
+  const members: SetMember[] = [];
+  const served: Served[] = [];
+  for (const { name, modules: floats, weight = 1, tamper, timeouts } of parts) {
+    const modules = floats.map(quantizeModule);
+    const home = join(dir, `home of ${name}`);
+    // adapters differ by their salt
+    const commitment = {
+      ...commitTo(modules, model.digest),
+      salt: Buffer.from(name.padEnd(32)).toString('hex'),
+    };
+    const serving = await serve({ dir: home, modules, commitment });
+    served.push(serving);
+    const connect = async () => {
+      const address = tamper ? await relay(serving.server.address, tamper) : serving.server.address;
+      const client = await connectContributor({ address, ...(timeouts && { timeouts }) });
+      onTestFinished(() => client.close());
+      return client;
+    };
+    members.push({ name, commitment, weight, dir: join(dir, 'user', name), connect });
+  }
+  return { dir, model, members, served };
+}
+
+function options({ model, members, dir }: Parties) {
+  return { model, members, dir: join(dir, 'user'), windows: WINDOWS, batch: BATCH };
+}
+
+/** The loss with some adapters alone, over servers of their own. */
+async function lossOf(parts: readonly Part[]): Promise<number> {
+  return (await evaluateSet(options(await parties(parts)))).adapterLoss;
+}
+
+describe('a set of contributors', () => {
+  it('gives the losses of the whole adapter when each serves a part of it', async () => {
+    const whole = await parties([{ name: 'all', modules: ALL }]);
+    const { members } = whole;
+    const alone = await evaluateAdapter({
+      ...options(whole),
+      client: await members[0]!.connect(),
+      commitment: members[0]!.commitment,
+    });
+    const both = await parties([
+      { name: 'late', modules: LAYER_1 },
+      { name: 'early', modules: LAYER_0 },
+    ]);
+    const set = await evaluateSet(options(both));
+    expect(set.baseLoss).toBe(alone.baseLoss);
+    expect(set.adapterLoss).toBe(alone.adapterLoss);
+    expect(set.adapterSums).toEqual(alone.adapterSums);
+    expect(set.adapterLoss).not.toBe(set.baseLoss);
+    const float = await measureLoss(localLora(whole.model, ALL), WINDOWS, { batch: BATCH });
+    expect(Math.abs(set.adapterLoss - float.loss)).toBeLessThan(1e-3);
+    for (const [i, member] of both.members.entries()) {
+      expect(set.members[i]).toMatchObject({
+        name: member.name,
+        adapterId: adapterId(member.commitment),
+        measured: true,
+        failure: null,
+        calls: PASSES,
+      });
+      const record = await openSessionRecord(member.dir);
+      expect(record.header.adapterId).toBe(adapterId(member.commitment));
+      await checkClosing(record, member.commitment.modules);
+      expect([...(await set.members[i]!.session!.prove())]).toEqual([1, 2, 3]);
+    }
+  });
+
+  it('adds weighted deltas of one module', async () => {
+    const whole = await lossOf([{ name: 'all', modules: ALL }]);
+    // 0.25 + 0.75 of one adapter, exact in float64
+    const shared = await lossOf([
+      { name: 'quarter', modules: ALL, weight: 0.25 },
+      { name: 'rest', modules: ALL, weight: 0.75 },
+    ]);
+    expect(shared).toBe(whole);
+    const cancelled = await parties([
+      { name: 'plus', modules: ALL },
+      { name: 'minus', modules: LAYER_0, weight: -1 },
+    ]);
+    const layer1 = await lossOf([{ name: 'one', modules: LAYER_1 }]);
+    expect(Math.abs((await evaluateSet(options(cancelled))).adapterLoss - layer1)).toBeLessThan(1e-6);
+  });
+
+  it('refuses another base model, two shapes of a module, equal names and weights that are no numbers', async () => {
+    const both = await parties([
+      { name: 'a', modules: LAYER_0 },
+      { name: 'b', modules: LAYER_1 },
+    ]);
+    const [a, b] = [both.members[0]!, both.members[1]!];
+    const other = { ...b, commitment: { ...b.commitment, baseDigest: 'ab'.repeat(32) } };
+    await expect(evaluateSet({ ...options(both), members: [a, other] })).rejects.toMatchObject({
+      code: 'BASE_MODEL_MISMATCH',
+      message: expect.stringMatching(/^contributor b: /),
+    });
+    await expect(evaluateSet({ ...options(both), members: [a, { ...b, name: 'a' }] })).rejects.toMatchObject({
+      code: 'USAGE',
+    });
+    await expect(
+      evaluateSet({ ...options(both), members: [a, { ...b, weight: Number.NaN }] }),
+    ).rejects.toMatchObject({ code: 'USAGE' });
+    expect(() => unionModules([LAYER_0, [{ ...LAYER_0[0]!, outFeatures: 7 }]])).toThrow(
+      expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
+    );
+    expect(both.served.flatMap(({ events }) => events)).toEqual([]);
+  });
+});
+
+/** Changes the answer to one stage. */
+function at(call: number, stage: number, change: Tamper): Tamper {
+  return (answer) => (answer.call === call && answer.stage === stage ? change(answer) : answer);
+}
+const halved = at(1, 0, (answer) =>
+  create(ApplyResponseSchema, {
+    call: answer.call,
+    stage: answer.stage,
+    deltas: answer.deltas.map(({ module, values }) => ({ module, values: values.subarray(8) })),
+  }),
+);
+const relabelled = at(0, 0, (answer) => create(ApplyResponseSchema, { ...answer, stage: 7 }));
+const silent = at(2, 0, () => undefined);
+
+describe('a contributor that fails', () => {
+  it.each<[string, Tamper, string, Partial<Timeouts>]>([
+    ['answers with another size', halved, 'SESSION_MALFORMED', {}],
+    ['answers another stage', relabelled, 'SESSION_MISMATCH', {}],
+    ['falls silent', silent, 'CONTRIBUTOR_UNREACHABLE', { answer: 1500 }],
+  ])('is named and left out: %s', async (_, tamper, code, timeouts) => {
+    const all = await parties([
+      { name: 'late', modules: LAYER_1 },
+      { name: 'liar', modules: ALL, weight: 0.5, tamper, timeouts },
+      { name: 'early', modules: LAYER_0 },
+    ]);
+    const progress: EvaluationProgress[] = [];
+    const set = await evaluateSet({
+      ...options(all),
+      onFailure: 'drop',
+      onProgress: (event) => progress.push(event),
+    });
+    // the losses are those of the others alone
+    const rest = await lossOf([
+      { name: 'late', modules: LAYER_1 },
+      { name: 'early', modules: LAYER_0 },
+    ]);
+    expect(Math.abs(set.adapterLoss - rest)).toBeLessThan(1e-6);
+    const [late, liar, early] = set.members;
+    expect(liar).toMatchObject({ name: 'liar', measured: false, failure: { code } });
+    // their sessions hold whole calls only, and are closed and proven
+    for (const [i, member] of [late, early].entries()) {
+      expect(member).toMatchObject({ measured: true, failure: null });
+      const { dir, commitment } = all.members[2 * i]!;
+      const record = await openSessionRecord(dir);
+      await checkClosing(record, commitment.modules);
+      expect(record.callCount).toBeGreaterThan(PASSES);
+      expect([...(await member!.session!.prove())]).toEqual([1, 2, 3]);
+    }
+    expect(progress.at(-1)).toEqual({ part: 'adapter', done: WINDOWS.count, total: WINDOWS.count });
+  });
+
+  it('ends the evaluation with its name, when that is wanted', async () => {
+    const all = await parties([
+      { name: 'early', modules: LAYER_0 },
+      { name: 'liar', modules: LAYER_1, tamper: halved },
+    ]);
+    await expect(evaluateSet(options(all))).rejects.toMatchObject({
+      code: 'SESSION_MALFORMED',
+      message: expect.stringMatching(/^contributor liar: /),
+    });
+    // nothing half: the record of the other ends with a whole call
+    const record = await openSessionRecord(all.members[0]!.dir);
+    expect(record.callCount).toBe(2);
+    expect((await record.readCall(1)).tokens).toBe(BATCH * WINDOWS.sequence);
+  });
+
+  it('is left out when it cannot be reached at all', async () => {
+    const all = await parties([
+      { name: 'gone', modules: LAYER_0, timeouts: { connect: 300 } },
+      { name: 'there', modules: LAYER_1 },
+    ]);
+    await all.served[0]!.server.close();
+    const set = await evaluateSet({ ...options(all), onFailure: 'drop' });
+    expect(set.members[0]).toMatchObject({
+      measured: false,
+      failure: { code: 'CONTRIBUTOR_UNREACHABLE' },
+      calls: 0,
+      session: null,
+    });
+    expect(set.members[1]).toMatchObject({ measured: true, calls: PASSES });
+  });
+
+  it('ends the evaluation when nobody is left', async () => {
+    const all = await parties([{ name: 'liar', modules: LAYER_0, tamper: halved }]);
+    await expect(evaluateSet({ ...options(all), onFailure: 'drop' })).rejects.toMatchObject({
+      code: 'SESSION_MALFORMED',
+    });
+  });
+});
+
+describe('the journal of an evaluation', () => {
+  it('is bound to model, texts, sequences and contributors', async () => {
+    const both = await parties([
+      { name: 'a', modules: LAYER_0 },
+      { name: 'b', modules: LAYER_1 },
+    ]);
+    const source = { texts: [{ name: 'held out', sha256: '12'.repeat(32) }], tokenizer: null };
+    const run = { ...options(both), source };
+    await evaluateSet(run);
+    const [a, b] = [both.members[0]!, both.members[1]!];
+    const others: [Partial<EvaluateSetOptions>, string][] = [
+      [{ batch: 3 }, 'another batch'],
+      [{ windows: byteWindows(await heldOutText(), 12, 4) }, 'other sequences'],
+      [{ source: { ...source, tokenizer: '34'.repeat(32) } }, 'another tokenizer'],
+      [{ source: { ...source, texts: [] } }, 'other texts'],
+      [{ members: [b, a] }, 'other contributors'],
+      [{ members: [a, { ...b, weight: 2 }] }, 'other contributors'],
+    ];
+    for (const [change, message] of others) {
+      await expect(evaluateSet({ ...run, ...change, resume: true })).rejects.toMatchObject({
+        code: 'EVALUATION_MISMATCH',
+        message: expect.stringContaining(message),
+      });
+    }
+    await expect(evaluateSet(run)).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+    const path = join(both.dir, 'user', EVALUATION_FILE);
+    const text = await readFile(path, 'utf8');
+    await writeFile(path, text.replace('"kind":"pass"', '"kind":"past"'));
+    await expect(evaluateSet({ ...run, resume: true })).rejects.toMatchObject({
+      code: 'EVALUATION_MALFORMED',
+    });
+  });
+});
