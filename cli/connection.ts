@@ -24,7 +24,7 @@ export interface ConnectionFlags {
 }
 
 /** Value of `--tls-ca` for the authorities that Node.js trusts. */
-const SYSTEM_AUTHORITIES = 'system';
+export const SYSTEM_AUTHORITIES = 'system';
 
 /** Adds the flags of {@link ConnectionFlags} to a command. */
 export function withConnection(command: Command): Command {

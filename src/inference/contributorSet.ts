@@ -23,7 +23,7 @@ export interface SetMember {
   readonly weight: number;
   /** Folder for the record of its session. */
   readonly dir: string;
-  /** Connects, or gives a client at hand. The set closes what it connected. */
+  /** Connects, or gives a client at hand; the caller closes it. */
   readonly connect: () => Promise<ContributorClient>;
   /** The user's key; a fresh one without it. */
   readonly user?: KeyPair;
@@ -126,16 +126,18 @@ export class ContributorSet {
     for (const member of this.live()) member.nextCall += 1;
   }
 
-  /**
-   * Connects to all, and opens their sessions or goes on with them; at the same time.
-   *
-   * @returns those that failed, see {@link MemberFailure}
-   */
-  async open(): Promise<NamedFailure[]> {
+  /** Connects to all at the same time; returns those that failed. */
+  connect(): Promise<NamedFailure[]> {
     return this.settle(this.live(), async (entry) => {
-      const { member, view } = entry;
-      entry.client ??= await member.connect();
-      const { client } = entry;
+      entry.client = await entry.member.connect();
+    });
+  }
+
+  /** Opens the sessions of all that are connected, or goes on with them; returns those that failed. */
+  open(): Promise<NamedFailure[]> {
+    return this.settle(this.live(), async (entry) => {
+      const { member, view, client } = entry;
+      if (client === undefined) throw new ZkLoraError('INTERNAL', 'the contributor is not connected');
       const { commitment, dir, user } = member;
       const options = { model: view.model, client, commitment, dir, ...(user && { user }) };
       entry.session = await openAdapterSession(options);

@@ -20,6 +20,14 @@ const entrySchema = z.strictObject({
     .max(2 ** 20)
     .default(1),
   session: path.optional(),
+  fingerprint: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  tlsCa: path.optional(),
+  tlsClientCert: path.optional(),
+  tlsClientKey: path.optional(),
+  tokenFile: path.optional(),
   allowInsecure: z.boolean().optional(),
 });
 

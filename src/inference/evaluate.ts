@@ -123,11 +123,15 @@ export async function evaluateAdapter(options: EvaluateOptions): Promise<Evaluat
  */
 export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvaluation> {
   const { model, members, windows, onFailure = 'stop' } = options;
+  const header = headerOf(options);
   const set = new ContributorSet(model, members);
-  const journal = await openJournal(options);
-  const run = new EvaluationRun({ ...options, onFailure, set, journal });
+  const before = options.resume ? await EvaluationJournal.resume(options.dir, header) : undefined;
+  const run = new EvaluationRun({ ...options, onFailure, set }, before?.entries ?? []);
   try {
-    const { base, adapter } = await run.measure();
+    // before anything is written, so that an address with a slip leaves no folder behind
+    const unreached = await set.connect();
+    if (unreached.length > 0) run.require(unreached);
+    const { base, adapter } = await run.measure(before ?? (await beginJournal(options, header)), unreached);
     const unclosed = await set.close();
     if (unclosed.length > 0 && onFailure === 'stop') throw set.stopped(unclosed);
     return {
@@ -158,9 +162,8 @@ export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvalu
   }
 }
 
-async function openJournal(options: EvaluateSetOptions): Promise<EvaluationJournal> {
-  const { model, members, dir, windows, batch, source } = options;
-  const header: EvaluationHeader = {
+function headerOf({ model, members, windows, batch, source }: EvaluateSetOptions): EvaluationHeader {
+  return {
     format: 'zklora/evaluation/v1',
     model: model.digest,
     texts: [],
@@ -175,9 +178,13 @@ async function openJournal(options: EvaluateSetOptions): Promise<EvaluationJourn
       weight,
     })),
   };
-  const before = options.resume ? await EvaluationJournal.resume(dir, header) : undefined;
-  if (before !== undefined) return before;
+}
+
+async function beginJournal(
+  { dir, resume }: EvaluateSetOptions,
+  header: EvaluationHeader,
+): Promise<EvaluationJournal> {
   // a first line that was cut off leaves the file
-  await reserveSessionFolder(dir, options.resume ? [EVALUATION_FILE] : []);
+  await reserveSessionFolder(dir, resume ? [EVALUATION_FILE] : []);
   return EvaluationJournal.begin(dir, header);
 }

@@ -17,12 +17,14 @@ const FORMAT: LinesFormat = {
 };
 const ROOT = labelledSha256('zklora/evaluation/v1/root');
 const MAX_TEXT = 1024;
+/** A path. */
+const MAX_NAME = 8192;
 const text = z.string().max(MAX_TEXT);
 
 const headerSchema = z.strictObject({
   format: z.literal('zklora/evaluation/v1'),
   model: hex(32),
-  texts: z.array(z.strictObject({ name: text, sha256: hex(32) })),
+  texts: z.array(z.strictObject({ name: z.string().max(MAX_NAME), sha256: hex(32) })),
   tokenizer: hex(32).nullable(),
   sequence: z.number().int().min(2),
   batch: z.number().int().min(1),

@@ -1,13 +1,12 @@
 import { ZkLoraError } from '../errors.js';
-import type { ContributorSet } from './contributorSet.js';
+import type { ContributorSet, NamedFailure } from './contributorSet.js';
 import type { EvaluateSetOptions } from './evaluate.js';
-import type { EvaluationJournal } from './evaluationJournal.js';
+import type { EvaluationEntry, EvaluationJournal } from './evaluationJournal.js';
 import { type Pass, passes, passIds, scorePass } from './loss.js';
 
 interface RunOptions extends Pick<EvaluateSetOptions, 'model' | 'windows' | 'batch' | 'onProgress'> {
   readonly onFailure: 'stop' | 'drop';
   readonly set: ContributorSet;
-  readonly journal: EvaluationJournal;
 }
 
 /** Sums of losses by window, of a measurement under way. */
@@ -41,13 +40,19 @@ export class EvaluationRun {
   private readonly base: Part;
   private readonly adapter: Part;
 
-  /** @throws ZkLoraError `EVALUATION_MALFORMED` for a journal that no run of these passes writes, `USAGE` */
-  constructor(private readonly options: RunOptions) {
-    const { windows, batch, journal, set } = options;
+  /**
+   * @param entries of the journal, from earlier runs
+   * @throws ZkLoraError `EVALUATION_MALFORMED` for a journal that no run of these passes writes, `USAGE`
+   */
+  constructor(
+    private readonly options: RunOptions,
+    entries: readonly EvaluationEntry[],
+  ) {
+    const { windows, batch, set } = options;
     const plan = passes(windows.count, batch);
     this.base = new Part(plan, windows.count);
     this.adapter = new Part(plan, windows.count);
-    for (const entry of journal.entries) {
+    for (const entry of entries) {
       if (entry.kind === 'pass') {
         const part = this[entry.part];
         const { next } = part;
@@ -67,47 +72,65 @@ export class EvaluationRun {
   }
 
   /**
+   * Leaves contributors out that could not be reached, or could not open a session.
+   *
+   * @throws ZkLoraError the first failure, with `stop` or when nobody is left
+   */
+  require(failed: readonly NamedFailure[]): void {
+    const { set, onFailure } = this.options;
+    for (const { name, failure } of failed) set.drop(name, failure);
+    if (onFailure === 'stop' || set.active.length === 0) throw set.stopped(failed);
+  }
+
+  /**
    * Measures what is left to measure.
    *
+   * @param left out already, to be noted
    * @returns sums by window, in nats; `adapter` with those contributors that are active at the end
    */
-  async measure(): Promise<{ base: Float64Array; adapter: Float64Array }> {
-    const { model, windows, journal } = this.options;
+  async measure(
+    journal: EvaluationJournal,
+    left: readonly NamedFailure[],
+  ): Promise<{ base: Float64Array; adapter: Float64Array }> {
+    const { model, windows, set } = this.options;
+    await this.note(journal, left, false);
     for (let pass = this.base.next; pass !== undefined; pass = this.base.next) {
       const logits = await model.forwardBase(passIds(windows, pass), pass.size, windows.sequence);
       const sums = scorePass(logits, windows, pass);
       await journal.pass('base', pass.first, sums);
       this.done('base', pass, sums);
     }
-    await this.openSessions();
+    const unopened = await set.open();
+    if (unopened.length > 0) this.require(unopened);
+    await this.note(journal, unopened, false);
     for (let pass = this.adapter.next; pass !== undefined; pass = this.adapter.next) {
-      await this.adapterPass(pass);
+      await this.adapterPass(journal, pass);
     }
     return { base: this.base.sums, adapter: this.adapter.sums };
   }
 
-  private async openSessions(): Promise<void> {
-    const { set, journal, onFailure } = this.options;
-    const failed = await set.open();
-    if (failed.length === 0) return;
-    for (const { name, failure } of failed) set.drop(name, failure);
-    if (onFailure === 'stop' || set.active.length === 0) throw set.stopped(failed);
-    await journal.drop(failed, false);
-    this.adapter.restart();
-  }
-
-  private async adapterPass(pass: Pass): Promise<void> {
-    const { set, windows, journal, onFailure } = this.options;
+  private async adapterPass(journal: EvaluationJournal, pass: Pass): Promise<void> {
+    const { set, windows, onFailure } = this.options;
     const result = await set.forward(passIds(windows, pass), pass.size, windows.sequence, onFailure);
     if ('failed' in result) {
       if (set.active.length === 0) throw set.stopped(result.failed);
-      await journal.drop(result.failed, true);
-      this.adapter.restart();
+      await this.note(journal, result.failed, true);
       return;
     }
     const sums = scorePass(result, windows, pass);
     await journal.pass('adapter', pass.first, sums);
     this.done('adapter', pass, sums);
+  }
+
+  /** Contributors that are left out: the others are measured from the start. */
+  private async note(
+    journal: EvaluationJournal,
+    failed: readonly NamedFailure[],
+    inPass: boolean,
+  ): Promise<void> {
+    if (failed.length === 0) return;
+    await journal.drop(failed, inPass);
+    this.adapter.restart();
   }
 
   private done(part: 'base' | 'adapter', { first, size }: Pass, sums: Float64Array): void {

@@ -114,6 +114,7 @@ export {
 } from './tokenizer.js';
 export { MAX_TOKENIZER_BYTES, tokenizerDigest } from './tokenizerFile.js';
 export { AccessTokens, parseToken } from './tokens.js';
+export { checkVocabulary } from './vocabulary.js';
 export {
   byteWindows,
   type CutTexts,
