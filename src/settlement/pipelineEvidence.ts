@@ -3,7 +3,7 @@ import type { LocalAccount } from 'viem';
 import { type AdapterCommitment, adapterId } from '../adapter/index.js';
 import type { Engine } from '../algebra/index.js';
 import { bytesToHex, sha256 } from '../bytes.js';
-import { type LineagePolicy, type StoredFile, verifyLineage } from '../checkpoint/index.js';
+import { type AdapterLineageQuestion, verifyAdapterLineage } from '../checkpoint/index.js';
 import type { ParameterStore } from '../circuit/index.js';
 import { writeFileAtomic } from '../files.js';
 import { type Session, sessionDigest, verifyProof, verifyRegistration } from '../protocol/index.js';
@@ -40,11 +40,8 @@ export type EvaluationSource =
   | { readonly kind: 'own'; readonly evaluate: () => Promise<Losses> }
   | { readonly kind: 'receipt'; readonly receipt: SignedReceipt };
 
-/** Statements about the adapter's ancestors, and what is trusted about them. */
-export interface LineageEvidence {
-  readonly policy: LineagePolicy;
-  readonly files: readonly StoredFile[];
-}
+/** Statements about the adapter's ancestors, the head that the adapter is bound to, and what is trusted about them. */
+export type LineageEvidence = Pick<AdapterLineageQuestion, 'policy' | 'files' | 'head'>;
 
 export interface EvidenceOptions {
   readonly engine: Engine;
@@ -149,12 +146,7 @@ async function checkLineage({ lineage, policy, adapter, now }: EvidenceOptions):
     if (!policy.requireLineage) return;
     throw abort('LINEAGE_INVALID', 'the policy requires a lineage, and none was given');
   }
-  const verdict = await verifyLineage({
-    subject: { kind: 'adapter', digest: adapterId(adapter) },
-    files: lineage.files,
-    policy: lineage.policy,
-    now: now(),
-  });
+  const verdict = await verifyAdapterLineage({ ...lineage, adapter, now: now() });
   if (verdict.valid) return;
   const [first] = verdict.failures;
   throw abort('LINEAGE_INVALID', first ? `${first.message} [${first.code}]` : 'the lineage does not hold');

@@ -79,8 +79,12 @@ export async function withEvidence(
   return { ...bargain, commitment, session, proof };
 }
 
-/** Two modules; the second one's input has more entries than a chunk of one word. */
-export async function makeBargain(): Promise<Bargain> {
+/**
+ * Two modules; the second one's input has more entries than a chunk of one word.
+ *
+ * @param lineageDigest of the head that the adapter is bound to
+ */
+export async function makeBargain(lineageDigest = '00'.repeat(32)): Promise<Bargain> {
   const dir = await mkdtemp(join(tmpdir(), 'zklora-settle-'));
   const engine = await loadEngine();
   const parameters = await openParameters(PARAMETERS);
@@ -95,6 +99,7 @@ export async function makeBargain(): Promise<Bargain> {
     parametersId: parameters.id,
     modules,
     baseDigest: '33'.repeat(32),
+    lineageDigest,
   });
   return {
     dir,

@@ -2,7 +2,8 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Hex } from 'viem';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { quantizeModule, readPeftAdapter } from '../../src/adapter/index.js';
+import { adapterId, quantizeModule, readPeftAdapter } from '../../src/adapter/index.js';
+import { lineageHeadDigest, makeLineageHead } from '../../src/checkpoint/index.js';
 import { ZkLoraError } from '../../src/errors.js';
 import type { EscrowChain, EscrowStatus } from '../../src/settlement/chain.js';
 import { DeliveryFile } from '../../src/settlement/deliveryFile.js';
@@ -24,7 +25,7 @@ import {
 } from '../../src/settlement/pipeline.js';
 import { type PipelinePolicy, parsePipelinePolicy } from '../../src/settlement/pipelinePolicy.js';
 import { refusal, refusalOf } from '../adapter/refusal.js';
-import { policyOf } from '../checkpoint/lineageBuilder.js';
+import { BASE, EXPERT, edge, NOW, policyOf } from '../checkpoint/lineageBuilder.js';
 import {
   type Bargain,
   cheatingDelivery,
@@ -51,12 +52,16 @@ const POLICY = {
   allowDevelopmentParameters: true,
 } as const;
 
+/** What the store says of the adapter's base, and the head over it that the adapter is bound to. */
+const OF_EXPERT = [edge(EXPERT, 'finetuned-from', BASE)];
+const HEAD = makeLineageHead(EXPERT.digest, OF_EXPERT);
+
 let bargain: Awaited<ReturnType<typeof withEvidence>>;
 let world: ChainWorld;
 let runs = 0;
 let deliveries = 0;
 beforeAll(async () => {
-  bargain = await withEvidence(await makeBargain());
+  bargain = await withEvidence(await makeBargain(lineageHeadDigest(HEAD)));
 });
 beforeEach(async () => {
   world = await makeChainWorld();
@@ -104,7 +109,7 @@ async function options(deal: Deal, changes: Partial<PipelineOptions> = {}): Prom
     lineage: null,
     account: buyer,
     dir: join(dir, `pipeline-${runs++}`),
-    now: () => GENESIS * 1000,
+    now: () => NOW,
     offer: deal.offer,
     delivery: deal.path,
     deliveryKey,
@@ -114,6 +119,15 @@ async function options(deal: Deal, changes: Partial<PipelineOptions> = {}): Prom
     ...changes,
   };
 }
+
+const adapterNode = () => ({ kind: 'adapter' as const, digest: adapterId(bargain.commitment) });
+
+/** A lineage that holds. */
+const lineage = () => ({
+  policy: policyOf(),
+  files: [...OF_EXPERT, edge(adapterNode(), 'adapter-of', EXPERT)],
+  head: HEAD as typeof HEAD | undefined,
+});
 
 const policy = (changes: Partial<Record<keyof typeof POLICY, unknown>>): PipelinePolicy =>
   parsePipelinePolicy(JSON.stringify({ ...POLICY, ...changes }));
@@ -390,8 +404,36 @@ describe('a pipeline', () => {
     const run = await options(deal);
     const interrupted = runPipeline({ ...run, chain: await brokenAtPayment() });
     expect((await refusalOf(interrupted)).code).toBe('CHAIN_UNREACHABLE');
-    const lineage = { policy: policyOf(), files: [] };
-    expect(await runPipeline({ ...run, lineage })).toMatchObject({ reason: 'LINEAGE_INVALID' });
+    const good = lineage();
+    const keys = good.policy.keys.map((key) => ({ ...key, revoked: true }));
+    const revoked = { ...run, lineage: { ...good, policy: { ...good.policy, keys } } };
+    expect(await runPipeline(revoked)).toMatchObject({ reason: 'LINEAGE_INVALID' });
+    expect(payments()).toBe(0);
+    expect(await runPipeline({ ...run, lineage: good })).toMatchObject({ status: 'waiting' });
+    expect(payments()).toBe(1);
+  });
+
+  it('pays nothing for a lineage that does not hold, or is not the one that the adapter is bound to', async () => {
+    const deal = await honest();
+    const { policy: trust, files, head } = lineage();
+    const [origin, own] = files as [(typeof files)[number], (typeof files)[number]];
+    const tampered = own.bytes.slice();
+    tampered[100]! ^= 1;
+    for (const [change, code] of [
+      [{ files: [] }, 'missing-parent'],
+      [{ files: [origin, { ...own, bytes: tampered }] }, 'missing-parent'],
+      [{ files: [own], policy: policyOf({ allowedRoots: [EXPERT] }) }, 'head-incomplete'],
+      [{ head: undefined }, 'head-missing'],
+      [{ head: makeLineageHead(EXPERT.digest, []) }, 'head-missing'],
+      [{ files: [origin, edge(adapterNode(), 'adapter-of', BASE)] }, 'base-mismatch'],
+      [{ policy: policyOf({ allowedRoots: [] }) }, 'missing-parent'],
+      [{ policy: policyOf({ expires: '2026-01-01T00:00:00Z' }) }, 'policy-expired'],
+    ] as [Partial<ReturnType<typeof lineage>>, string][]) {
+      const run = await options(deal, { lineage: { policy: trust, files, head, ...change } });
+      const outcome = await runPipeline({ ...run, policy: policy({ requireLineage: true }) });
+      expect(outcome, code).toMatchObject({ status: 'aborted', reason: 'LINEAGE_INVALID' });
+      expect((outcome as { message: string }).message).toContain(`[${code}]`);
+    }
     expect(payments()).toBe(0);
   });
 
