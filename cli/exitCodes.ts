@@ -33,6 +33,8 @@ const ENVIRONMENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FILE_UNREADABLE',
   'FILE_UNWRITABLE',
   'FOLDER_IN_USE',
+  'LIMIT_REACHED',
+  'SHUTTING_DOWN',
 ]);
 
 /** Exit code for an error code. */

@@ -81,7 +81,7 @@ export function serveCommand(): Command {
         { event: 'listening', address: listening, ...(pin !== undefined && { fingerprint: pin }) },
       );
       await stopped;
-      await server.close();
+      await server.shutdown();
       await leakage.close();
       const { counted, measured } = adapterLeakage(leakage.state.meter);
       const revealed = { counted, measured };

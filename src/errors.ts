@@ -65,6 +65,8 @@ export type ErrorCode =
   | 'FILE_UNREADABLE'
   | 'FILE_UNWRITABLE'
   | 'FOLDER_IN_USE'
+  | 'LIMIT_REACHED'
+  | 'SHUTTING_DOWN'
   // a bug of ours (exit 70)
   | 'INTERNAL';
 

@@ -68,3 +68,72 @@ export const MAX_TOKEN_FILE_BYTES = 2 ** 20;
 
 /** TLS handshake of a user: two round trips on a slow line, in milliseconds. */
 export const TLS_HANDSHAKE_MS = 10_000;
+
+/** Connections of a service. One takes some 100 KB, and one of {@link FLOW_WINDOW_BYTES} more at worst. */
+export const MAX_CONNECTIONS = 256;
+
+/** Connections of one peer: an office behind one address. */
+export const MAX_CONNECTIONS_PER_PEER = 32;
+
+/** Calls under way: a stream and something beside it for each open session, and some room. */
+export const MAX_OPEN_CALLS = 192;
+
+/** Calls under way of one peer. */
+export const MAX_CALLS_PER_PEER = 48;
+
+/** New calls and stages of one peer in a second: a model of 20 stages evaluated ten times a second. */
+export const REQUESTS_PER_SECOND = 200;
+
+/** So many may come at once. */
+export const REQUESTS_BURST = 400;
+
+/** Open sessions of one user key. */
+export const MAX_SESSIONS_PER_USER = 16;
+
+/** Metadata entries of a call; ours are two. */
+export const MAX_METADATA_ENTRIES = 32;
+
+/** Bytes of a call's metadata: a token of 512 characters, tracing headers of proxies. */
+export const MAX_METADATA_BYTES = 8192;
+
+/** Messages that have begun to arrive, in all streams: eight of the largest. */
+export const MAX_RECEIVING_BYTES = 8 * MAX_MESSAGE_BYTES;
+
+/** A request other than of a stage: a session's header of 4096 modules takes 30 KB. */
+export const MAX_SMALL_REQUEST_BYTES = 256 * 1024;
+
+/** Pieces of one message may be smaller on average than {@link MIN_FRAME_BYTES} up to so many. */
+export const MAX_FRAMES_BASE = 64;
+
+/** Smallest average piece of a message, in bytes; an HTTP/2 frame usually has 16,384. */
+export const MIN_FRAME_BYTES = 256;
+
+/** How often streams are looked at for the three limits below, in milliseconds. */
+export const SWEEP_MS = 5_000;
+
+/** A message has to arrive, and an answer to be taken, in so long: 64 MiB at 4.5 Mbit/s, in milliseconds. */
+export const MESSAGE_MS = 120_000;
+
+/** A stream without a request is ended after so long: a forward pass of the user's model between stages. */
+export const STREAM_IDLE_MS = 900_000;
+
+/** A connection without a call is ended after so long, in milliseconds. */
+export const CONNECTION_IDLE_MS = 900_000;
+
+/** Quiet connections are asked for a sign of life so often, in milliseconds; half-open ones end so. */
+export const KEEPALIVE_MS = 60_000;
+
+/** How long the sign of life may take, in milliseconds. */
+export const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+/** Memory of one HTTP/2 connection beyond which it gets no new streams, in megabytes: two answers of the largest. */
+export const MAX_CONNECTION_MEGABYTES = 160;
+
+/** A stream that is answered may stay open so long for the answer to be taken in, in milliseconds. */
+export const LINGER_MS = 1_000;
+
+/** Answers under way may take so long while a service shuts down, in milliseconds. */
+export const SHUTDOWN_MS = 10_000;
+
+/** Fields at the top of a message: 4096 inputs, several times over. */
+export const MAX_MESSAGE_FIELDS = 16_384;

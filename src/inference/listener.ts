@@ -22,6 +22,8 @@ export interface Listener {
   readonly address: Address;
   /** Takes no more connections; those taken stay. */
   close(): void;
+  /** Cuts the connections that are left, also those in their handshake. */
+  destroy(): void;
 }
 
 /**
@@ -31,14 +33,23 @@ export interface Listener {
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const secure = options.tls === undefined ? options.accept : securing(options.tls, options.accept);
+  const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     // One that breaks off during the handshake; HTTP/2 adds its own listener later.
     socket.on('error', () => socket.destroy());
     if (options.admit(socket)) secure(socket);
     else socket.destroy();
   });
   const port = await bind(server, options.address);
-  return { address: { host: options.address.host, port }, close: () => server.close() };
+  return {
+    address: { host: options.address.host, port },
+    close: () => server.close(),
+    destroy: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }
 
 /** Hands sockets to a TLS server that has no port of its own. */

@@ -13,8 +13,10 @@ import { serializeAdapterCommitment } from '../adapter/commitment.js';
 import { bytesToHex } from '../bytes.js';
 import { lockFolder } from '../folderLock.js';
 import { toBytes } from '../littleEndian.js';
-import { requireToken } from './access.js';
 import { type Address, requireProtected } from './address.js';
+import { Admission, DEFAULT_LIMITS, type ServiceLimits } from './admission.js';
+import { CallGuard, guarded } from './callGuard.js';
+import { systemClock } from './clock.js';
 import {
   ContributorSessions,
   type ContributorState,
@@ -32,16 +34,19 @@ import {
   type ProveResponse,
   ProveResponseSchema,
 } from './gen/zklora_pb.js';
-import { channelOptions, contributorMethods } from './grpcMethods.js';
-import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES } from './limits.js';
-import { listen } from './listener.js';
+import { contributorMethods, healthMethods, reflectionMethods, serverOptions } from './grpcMethods.js';
+import { HealthService } from './health.js';
+import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES, SHUTDOWN_MS } from './limits.js';
+import { type Listener, listen } from './listener.js';
+import { peerOf } from './peers.js';
+import { reflect } from './reflection.js';
 import { toWireError } from './refusal.js';
 import type { ServerTls } from './serverTls.js';
 import type { AccessTokens } from './tokens.js';
 
 /** What happened, for a log; holds no activations and no weights. */
 export interface ServiceEvent {
-  readonly method: 'describe' | 'openSession' | 'apply' | 'closeSession' | 'prove';
+  readonly method: 'describe' | 'openSession' | 'apply' | 'closeSession' | 'prove' | 'admission';
   readonly error?: unknown;
 }
 
@@ -54,6 +59,8 @@ export interface ServeOptions extends ContributorState {
   readonly tokens?: AccessTokens;
   /** Serve plain text on an address that other machines can reach. */
   readonly allowInsecure?: boolean;
+  /** Other limits than {@link DEFAULT_LIMITS}. */
+  readonly limits?: Partial<ServiceLimits>;
   /** What it throws is dropped: a log that fails ends no request. */
   readonly onEvent?: (event: ServiceEvent) => void;
 }
@@ -64,6 +71,11 @@ export interface ContributorServer {
   readonly address: Address;
   /** Ends the service; streams under way are cut. */
   close(): Promise<void>;
+  /**
+   * Ends the service with care: tells the health service, takes no new calls, lets those under way come to their
+   * end for at most 10 seconds, and closes.
+   */
+  shutdown(): Promise<void>;
 }
 
 /**
@@ -81,15 +93,20 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     await sessions.dispose();
     throw error;
   });
-  const end = async (): Promise<void> => {
-    await sessions.dispose();
-    await lock.release();
-  };
-  const server = new Server({ ...channelOptions, interceptors: tokens ? [requireToken(tokens)] : [] });
   const on = unfailing(options.onEvent);
+  const clock = options.clock ?? systemClock;
+  const admission = new Admission({ ...DEFAULT_LIMITS, ...options.limits }, clock);
+  const guard = new CallGuard({
+    admission,
+    clock,
+    tokens,
+    onRefusal: (_, error) => on({ method: 'admission', error }),
+  });
+  const server = new Server({ ...serverOptions, interceptors: [guard.interceptor] });
+  const health = new HealthService();
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
 
-  server.addService(contributorMethods, {
+  server.addService(guarded(contributorMethods), {
     describe: unary('describe', on, async () => create(DescribeResponseSchema, { adapterCommitment })),
     openSession: unary('openSession', on, async (request: Parameters<typeof openSession>[1]) =>
       openSession(sessions, request),
@@ -102,27 +119,57 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     prove: (stream: ServerWritableStream<ProveRequest, ProveResponse>) =>
       void proveStream(sessions, stream, on),
   });
+  server.addService(guarded(healthMethods), { check: health.check, watch: health.watch });
+  server.addService(guarded(reflectionMethods), { serverReflectionInfo: reflect });
+
+  // Connections are bound, counted and secured here; the library sees plain ones.
+  const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
+  let listener: Listener | undefined;
+  const end = once(async () => {
+    guard.dispose();
+    listener?.close();
+    server.forceShutdown();
+    listener?.destroy();
+    await sessions.dispose();
+    await lock.release();
+  });
   try {
-    // Connections are bound, counted and secured here; the library sees plain ones.
-    const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
-    const listener = await listen({
+    const listening = await listen({
       address: options.address,
       ...(tls && { tls }),
-      admit: () => true,
+      admit: (socket) => {
+        const release = admission.connection(peerOf(socket.remoteAddress));
+        if (release !== undefined) socket.once('close', release);
+        return release !== undefined;
+      },
       accept: (socket) => connections.injectConnection(socket),
     });
+    listener = listening;
     return {
-      address: listener.address,
-      close: async () => {
-        listener.close();
-        server.forceShutdown();
+      address: listening.address,
+      close: end,
+      shutdown: once(async () => {
+        admission.end();
+        health.end();
+        listening.close();
+        connections.drain(SHUTDOWN_MS);
+        await guard.drain(SHUTDOWN_MS);
         await end();
-      },
+      }),
     };
   } catch (error) {
     await end();
     throw error;
   }
+}
+
+/** Work that is done at the first call; later ones wait for it. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
 }
 
 /** Failures come as typed errors; grpc-js would print some to stderr as well, unless its own variables ask for it. */

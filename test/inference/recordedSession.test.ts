@@ -12,7 +12,7 @@ import { createSessionRecord, openSessionRecord } from '../../src/inference/reco
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
 import { byteWindows } from '../../src/inference/windows.js';
 import { temporaryFolder } from './fixtures.js';
-import { header, INPUTS, MODULES, randomCall, randomModule, SEED, serve } from './parties.js';
+import { header, INPUTS, MODULES, randomCall, randomModule, SEED, serve, USER } from './parties.js';
 
 /** A base model without a network: its activations follow from the ids. */
 function fakeModel(
@@ -94,7 +94,7 @@ describe('a recorded session', () => {
     const { client } = watched(served.client);
     const session = await client.openSession({
       commitment: served.commitment,
-      user: { secretKey: new Uint8Array(32).fill(2), publicKey: new Uint8Array(32).fill(7) },
+      user: USER,
       inputs: WIDE_INPUTS,
     });
     const rows = { x: new Int16Array(500), exponents: new Int16Array(500) };
