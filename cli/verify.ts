@@ -18,30 +18,26 @@ import { loadCommitment, loadProof } from './inputs.js';
 import { adapterQuestion, describeReason, loadLineagePolicy, loadModelAtHand } from './lineageInputs.js';
 import { checkRegistration, describeRegistration } from './registration.js';
 import { formatBytes, type Terminal } from './terminal.js';
+import { type SetFlags, verifyContributors } from './verifySet.js';
 
-interface Options {
-  proof: string;
-  commitment: string;
-  session: string;
-  parameters: string;
-  parametersId?: string;
+interface Options extends SetFlags {
+  proof?: string;
+  commitment?: string;
   adapterId?: string;
-  registrationCache?: string;
-  allowDevelopmentParams?: boolean;
-  requireSigned?: boolean;
   policy?: string;
   lineage?: string;
   base?: string;
-  requireRegistrationProof?: boolean;
 }
 
 /** `zklora verify` */
 export function verifyCommand(): Command {
   const command = new Command('verify')
     .description('check that every delta of a session was computed with the committed weights')
-    .requiredOption('--proof <file>', 'proof.zkl')
-    .requiredOption('--commitment <file>', 'adapter.zkl.json that you pinned before the evaluation')
-    .requiredOption('--session <dir>', 'your own record of the session')
+    .option('--proof <file>', 'proof.zkl')
+    .option('--commitment <file>', 'adapter.zkl.json that you pinned before the evaluation')
+    .option('--set <file>', 'contributors.json with what you pinned: all sessions of an evaluation')
+    .option('--without <name...>', 'leave out contributors of the set, as the evaluation did')
+    .requiredOption('--session <dir>', 'your own record of the session, or of the evaluation of a set')
     .requiredOption('--parameters <dir>', 'your own copy of the parameter set')
     .option('--parameters-id <digest>', 'refuse any parameter set but this one', digestOption)
     .option('--adapter-id <digest>', 'refuse any adapter commitment but this one', digestOption)
@@ -60,9 +56,19 @@ export function verifyCommand(): Command {
     )
     .addHelpText(
       'after',
-      '\nExample:\n  zklora verify --proof proof.zkl --commitment adapter.zkl.json --session ./session --parameters ./params\n\nExit code 0: valid; 1: invalid; 2: malformed input; 3: file missing.',
+      '\nExamples:\n  zklora verify --proof proof.zkl --commitment adapter.zkl.json --session ./session --parameters ./params\n  zklora verify --set contributors.json --session ./evaluation --parameters ./params\n\nExit code 0: valid; 1: invalid; 2: malformed input; 3: file missing.',
     );
   return runs<Options>(command, async (options, terminal) => {
+    if (options.set !== undefined) {
+      const { proof, commitment, adapterId: pinnedAdapter, policy, lineage, base } = options;
+      if ([proof, commitment, pinnedAdapter, policy, lineage, base].some((value) => value !== undefined)) {
+        throw new ZkLoraError('USAGE', 'a --set names commitments itself, and is verified without a lineage');
+      }
+      return verifyContributors({ ...options, set: options.set }, terminal);
+    }
+    if (options.proof === undefined || options.commitment === undefined || options.without !== undefined) {
+      throw new ZkLoraError('USAGE', 'give --proof and --commitment, or --set; --help shows the usage');
+    }
     terminal.progress('reading proof and session');
     const adapter = await loadCommitment(options.commitment);
     const parameters = await openParameters(options.parameters);

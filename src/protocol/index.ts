@@ -37,3 +37,10 @@ export {
   type VerifyBatchOptions,
   verifyBatch,
 } from './verifyBatch.js';
+export {
+  requireOneBase,
+  type SetItem,
+  type SetVerdict,
+  type VerifySetOptions,
+  verifySet,
+} from './verifySet.js';
