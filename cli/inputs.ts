@@ -6,6 +6,7 @@ import {
   readPeftAdapter,
 } from '../src/adapter/index.js';
 import { MAX_COMMITMENT_BYTES } from '../src/adapter/limits.js';
+import { quoted } from '../src/adapter/quoted.js';
 import { readFileBounded } from '../src/files.js';
 import type { Terminal } from './terminal.js';
 
@@ -24,9 +25,20 @@ export async function loadCommitment(path: string): Promise<AdapterCommitment> {
   return parseAdapterCommitment(new TextDecoder().decode(bytes));
 }
 
-/** Reads a PEFT adapter and quantises it. */
-export async function loadQuantizedAdapter(dir: string): Promise<QuantizedModule[]> {
-  return (await readPeftAdapter(dir)).modules.map(quantizeModule);
+/** Names of target_modules shown in a note; the rest is counted. */
+const MAX_TARGETS_SHOWN = 5;
+
+/** Reads a PEFT adapter and quantises it. @param terminal told of names in the configuration that found no module */
+export async function loadQuantizedAdapter(dir: string, terminal?: Terminal): Promise<QuantizedModule[]> {
+  const { modules, unusedTargets } = await readPeftAdapter(dir);
+  if (unusedTargets.length > 0) {
+    const more = unusedTargets.length - MAX_TARGETS_SHOWN;
+    const shown = unusedTargets.slice(0, MAX_TARGETS_SHOWN).map(quoted).join(', ');
+    terminal?.note(
+      `note: the adapter has no weights for ${shown}${more > 0 ? ` and ${more} more` : ''} of its configuration`,
+    );
+  }
+  return modules.map(quantizeModule);
 }
 
 /** Reads adapter.secret and warns when others may read it. */

@@ -57,7 +57,7 @@ export function registerCommand(): Command {
     );
   return runs<Options>(command, async (options, terminal) => {
     terminal.progress('reading adapter and base model');
-    const modules = await loadQuantizedAdapter(options.adapter);
+    const modules = await loadQuantizedAdapter(options.adapter, terminal);
     const parameters = await openParameters(options.parameters);
     // opening the base with the adapter's modules checks that every module exists there with these shapes
     const worker = new ModelWorker();

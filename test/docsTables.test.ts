@@ -14,7 +14,10 @@ function testedRows(page: string): { label: string; test: string }[] {
   return rows;
 }
 
-describe.each([['docs/models.md', 'test/inference', 25]])('%s', (page, folder, fewest) => {
+describe.each([
+  ['docs/models.md', 'test/inference', 25],
+  ['docs/peft.md', 'test/adapter', 40],
+])('%s', (page, folder, fewest) => {
   it('names an existing test in every row', async () => {
     const rows = testedRows(await readFile(page, 'utf8'));
     expect(rows.length).toBeGreaterThanOrEqual(fewest);
@@ -25,4 +28,12 @@ describe.each([['docs/models.md', 'test/inference', 25]])('%s', (page, folder, f
       expect(await readFile(`${folder}/${file}.test.ts`, 'utf8'), label).toContain(title);
     }
   });
+});
+
+it('docs/peft.md has a row for every adapter that PEFT saved', async () => {
+  const tested = testedRows(await readFile('docs/peft.md', 'utf8')).map(({ test }) => test);
+  const folders = (await readdir('fixtures/peft', { withFileTypes: true })).filter((entry) =>
+    entry.isDirectory(),
+  );
+  for (const { name } of folders) expect(tested).toContain(`peftFeatures: ${name}`);
 });

@@ -1,3 +1,5 @@
+import { compileRegex } from './boundedRegex.js';
+
 /** A key of PEFT's rank_pattern or alpha_pattern. */
 export interface NamePattern {
   /** Whether only the whole name matches (the key began with `^`); else any dot-separated suffix does too. */
@@ -6,11 +8,25 @@ export interface NamePattern {
   readonly text: string;
 }
 
+/** Whether a module's path is meant. */
+export type NameMatcher = (name: string) => boolean;
+
 /**
- * PEFT reads such a key as a regular expression: `re.match(rf"(.*\.)?({key})$", module_name)`. A stranger's
- * regular expression can run for ever, so this takes the harmless part of the language and no more: literal
- * characters, dots (which in a regular expression match any character), and a leading `^`. On these keys the
- * answer is the same as PEFT's.
+ * A key of rank_pattern or alpha_pattern as PEFT reads it: `re.match(rf"(.*\.)?({key})$", module_name)`
+ * (peft/utils/other.py, `get_pattern_key`). Names of modules, which most keys are, match without an expression.
+ *
+ * @returns null for a key of digits alone ({@link parseNamePattern}), or an expression that is not taken
+ */
+export function compilePatternKey(key: string): NameMatcher | null {
+  const literal = parseNamePattern(key);
+  if (literal !== null) return (name) => patternMatches(literal, name);
+  if (key === '' || /^[0-9]+$/.test(key)) return null;
+  return compileRegex(`(.*\\.)?(${key})$`);
+}
+
+/**
+ * The part of such keys that needs no expression: literal characters, dots (which in a regular expression match any
+ * character), and a leading `^`. On these keys the answer is the same as PEFT's.
  *
  * A key of digits alone is not taken: JavaScript moves such keys to the front of an object, and PEFT applies the
  * first pattern that matches.

@@ -1,4 +1,3 @@
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ZkLoraError } from '../errors.js';
 import { readFileBounded } from '../files.js';
@@ -7,13 +6,11 @@ import { MAX_FEATURES, MAX_MODULES, MAX_RANK, MAX_TOTAL_RANK } from './limits.js
 import { compareNatural } from './naturalOrder.js';
 import { moduleSettings, type PeftConfig, parsePeftConfig } from './peftConfig.js';
 import { parsePeftKey } from './peftKeys.js';
+import { readPeftTensors } from './peftWeights.js';
 import { quoted } from './quoted.js';
-import { parseSafetensors } from './safetensors.js';
 
 /** PEFT's configuration has about 40 short fields; patterns may list every module. */
 const MAX_CONFIG_BYTES = 2 ** 20;
-/** Weights of an adapter: rank 64 on every layer of a 405B model is below this in float16. */
-const MAX_WEIGHTS_BYTES = 4 * 2 ** 30 - 1;
 
 /** One LoRA module as trained. Private to the contributor. */
 export interface FloatModule {
@@ -35,11 +32,16 @@ export interface FloatAdapter {
   readonly modules: readonly FloatModule[];
   /** `base_model_name_or_path` of the configuration: a hint for people, not checked. */
   readonly baseModelName: string | null;
+  /**
+   * Names and layers of the configuration that the file holds no module for. PEFT leaves such modules of the base model
+   * without a delta and warns of those that exist.
+   */
+  readonly unusedTargets: readonly string[];
 }
 
 /**
  * Reads an adapter folder as PEFT's `save_pretrained` writes it: `adapter_config.json` and
- * `adapter_model.safetensors` (huggingface/peft, `LoraConfig` and `utils/save_and_load.py`).
+ * `adapter_model.safetensors`, or shards with an index (huggingface/peft, `LoraConfig` and `utils/save_and_load.py`).
  *
  * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `SAFETENSORS_MALFORMED`, `ADAPTER_MALFORMED`,
  * `ADAPTER_UNSUPPORTED`
@@ -50,15 +52,7 @@ export async function readPeftAdapter(dir: string): Promise<FloatAdapter> {
   const config = parsePeftConfig(
     await readFileBounded(join(dir, 'adapter_config.json'), MAX_CONFIG_BYTES, 'adapter configuration'),
   );
-  const weightsPath = join(dir, 'adapter_model.safetensors');
-  if (!(await exists(weightsPath)) && (await exists(join(dir, 'adapter_model.bin')))) {
-    throw new ZkLoraError(
-      'ADAPTER_UNSUPPORTED',
-      'adapter_model.bin is a pickle file, which can run code when read; save the adapter as safetensors',
-    );
-  }
-  const weights = await readFileBounded(weightsPath, MAX_WEIGHTS_BYTES, 'adapter weights');
-  return adapterFromTensors(config, parseSafetensors(weights, { maxTensors: 2 * MAX_MODULES }).tensors);
+  return adapterFromTensors(config, await readPeftTensors(dir));
 }
 
 /**
@@ -68,8 +62,17 @@ export async function readPeftAdapter(dir: string): Promise<FloatAdapter> {
  */
 export function adapterFromTensors(config: PeftConfig, tensors: ReadonlyMap<string, Tensor>): FloatAdapter {
   const pairs = new Map<string, { A?: Tensor; B?: Tensor }>();
+  let adapterName: string | undefined;
   for (const [key, tensor] of tensors) {
-    const { module, matrix } = parsePeftKey(key);
+    const parsed = parsePeftKey(key);
+    const { module, matrix } = parsed;
+    adapterName ??= parsed.adapterName;
+    if (parsed.adapterName !== adapterName) {
+      throw new ZkLoraError(
+        'ADAPTER_UNSUPPORTED',
+        `the file holds several adapters, ${quoted(adapterName)} and ${quoted(parsed.adapterName)}; save each alone`,
+      );
+    }
     const pair = pairs.get(module) ?? {};
     if (pair[matrix]) throw malformed(module, `has two lora_${matrix} tensors`);
     pairs.set(module, { ...pair, [matrix]: tensor });
@@ -92,7 +95,12 @@ export function adapterFromTensors(config: PeftConfig, tensors: ReadonlyMap<stri
       `the ranks sum to over ${MAX_TOTAL_RANK}; train with a lower rank`,
     );
   }
-  return { modules, baseModelName: config.baseModelName };
+  const names = modules.map(({ name }) => name);
+  const ignored = names.find((name) => !config.targets.isTargeted(name));
+  if (ignored !== undefined) {
+    throw malformed(ignored, 'is none that its configuration adapts, so PEFT would leave it out');
+  }
+  return { modules, baseModelName: config.baseModelName, unusedTargets: config.targets.unused(names) };
 }
 
 function floatModule(config: PeftConfig, name: string, a?: Tensor, b?: Tensor): FloatModule {
@@ -140,13 +148,6 @@ function finiteFloats(name: string, matrix: 'A' | 'B', tensor: Tensor): Float32A
   const values = tensorToFloat32(tensor);
   if (!values.every(Number.isFinite)) throw malformed(name, `has NaN or infinite values in lora_${matrix}`);
   return values;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function malformed(name: string, problem: string): ZkLoraError {

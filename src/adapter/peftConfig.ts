@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonBytes } from '../jsonText.js';
 import { MAX_NAME_LENGTH, MAX_RANK, MAX_SCALING, MIN_SCALING } from './limits.js';
-import { type NamePattern, parseNamePattern, patternMatches } from './namePattern.js';
+import { compilePatternKey, type NameMatcher, parseNamePattern } from './namePattern.js';
+import { parseTargets, type Targets, targetFields } from './peftTargets.js';
 import { quoted } from './quoted.js';
 
 /** What this library needs of `adapter_config.json`. */
@@ -13,15 +14,18 @@ export interface PeftConfig {
   readonly useRslora: boolean;
   readonly rankPatterns: readonly PatternValue[];
   readonly alphaPatterns: readonly PatternValue[];
+  readonly targets: Targets;
 }
 
 interface PatternValue {
-  readonly pattern: NamePattern;
+  readonly matches: NameMatcher;
   readonly value: number;
 }
 
 /** Entries of rank_pattern or alpha_pattern: one for each of at most 4096 modules. */
 const MAX_PATTERNS = 4096;
+/** Entries that are expressions: each is matched with each module. */
+const MAX_EXPRESSIONS = 128;
 const MAX_BASE_NAME_LENGTH = 4096;
 
 /** Fields whose use changes what the adapter computes, with the name that users know them by. */
@@ -43,8 +47,8 @@ const UNSUPPORTED_FIELDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Fields that do not change what a saved adapter computes. Which modules are adapted is read from the tensors,
- * as PEFT itself fills them; the init-method configs matter only with their `init_lora_weights` value.
+ * Fields that do not change what a saved adapter computes, and those that are read above. The init-method configs
+ * matter only with their `init_lora_weights` value.
  */
 const NEUTRAL_FIELDS: ReadonlySet<string> = new Set([
   'alpha_pattern',
@@ -95,6 +99,7 @@ const schema = z.object({
   use_rslora: z.boolean().nullish(),
   rank_pattern: z.record(z.string(), rank).nullish(),
   alpha_pattern: z.record(z.string(), alpha).nullish(),
+  ...targetFields,
 });
 
 const FIELD_RULES: Readonly<Record<string, string>> = {
@@ -104,6 +109,10 @@ const FIELD_RULES: Readonly<Record<string, string>> = {
   use_rslora: 'must be true or false',
   rank_pattern: `must map module names to ranks from 1 to ${MAX_RANK}`,
   alpha_pattern: 'must map module names to numbers other than 0',
+  target_modules: 'must be a list of names or one expression',
+  exclude_modules: 'must be a list of names or one expression',
+  layers_to_transform: 'must be a layer number or a list of them',
+  layers_pattern: 'must be a name or a list of names',
 };
 
 /**
@@ -134,6 +143,7 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
     useRslora: config.use_rslora ?? false,
     rankPatterns: parsePatterns('rank_pattern', config.rank_pattern ?? {}),
     alphaPatterns: parsePatterns('alpha_pattern', config.alpha_pattern ?? {}),
+    targets: parseTargets(config),
   };
 }
 
@@ -144,9 +154,8 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
  * @throws ZkLoraError `ADAPTER_UNSUPPORTED` when the scaling is out of range.
  */
 export function moduleSettings(config: PeftConfig, name: string): { rank: number; scaling: number } {
-  const rank = config.rankPatterns.find(({ pattern }) => patternMatches(pattern, name))?.value ?? config.rank;
-  const alpha =
-    config.alphaPatterns.find(({ pattern }) => patternMatches(pattern, name))?.value ?? config.alpha;
+  const rank = config.rankPatterns.find(({ matches }) => matches(name))?.value ?? config.rank;
+  const alpha = config.alphaPatterns.find(({ matches }) => matches(name))?.value ?? config.alpha;
   const scaling = alpha / (config.useRslora ? Math.sqrt(rank) : rank);
   if (!(Math.abs(scaling) >= MIN_SCALING && Math.abs(scaling) <= MAX_SCALING)) {
     throw new ZkLoraError(
@@ -189,14 +198,16 @@ function isOff(value: unknown): boolean {
 function parsePatterns(field: string, patterns: Readonly<Record<string, number>>): PatternValue[] {
   const entries = Object.entries(patterns);
   if (entries.length > MAX_PATTERNS) throw malformed(`${field} has more than ${MAX_PATTERNS} entries`);
+  const expressions = entries.filter(([key]) => parseNamePattern(key) === null).length;
+  if (expressions > MAX_EXPRESSIONS) throw malformed(`${field} has more than ${MAX_EXPRESSIONS} expressions`);
   return entries.map(([key, value]) => {
     if (key.length > MAX_NAME_LENGTH)
       throw malformed(`${field} has a key over ${MAX_NAME_LENGTH} characters`);
-    const pattern = parseNamePattern(key);
-    if (pattern === null) {
+    const matches = compilePatternKey(key);
+    if (matches === null) {
       throw unsupported(`the pattern ${quoted(key)} in ${field}`, 'list the modules by name instead');
     }
-    return { pattern, value };
+    return { matches, value };
   });
 }
 

@@ -103,9 +103,10 @@ describe('parsePeftKey', () => {
     ['base_model.model.h.0.attn.lora_B.default.weight', 'h.0.attn', 'B'],
     ['h.0.attn.lora_A.default.weight', 'h.0.attn', 'A'],
     ['q.lora_B.weight', 'q', 'B'],
+    ['h.0.attn.lora_A.second.weight', 'h.0.attn', 'A'],
     ['base_model.model.model.layers.0.q_proj.lora_A.weight', 'model.layers.0.q_proj', 'A'],
   ])('reads %s', (key, module, matrix) => {
-    expect(parsePeftKey(key)).toEqual({ module, matrix });
+    expect(parsePeftKey(key)).toMatchObject({ module, matrix });
   });
 
   it.each([
@@ -119,7 +120,11 @@ describe('parsePeftKey', () => {
     ['base_model.model.lm_head.weight', 'modules_to_save'],
     ['base_model.model.wte.token_adapter.trainable_tokens_delta', 'trainable_token_indices'],
     ['base_model.model.h.0.attn.lora_C.weight', 'variant'],
-    ['base_model.model.h.0.attn.lora_A.second.weight', 'variant'],
+    ['base_model.model.h.0.attn.lora_A.second.third.weight', 'variant'],
+    ['base_model.model.h.0.attn.base_layer.weight', 'the base model (base_layer)'],
+    ['base_model.model.h.0.attn.base_layer.bias', 'bias other than none'],
+    ['base_model.model.h.0.attn.lora_B.second.bias', 'lora_bias'],
+    ['base_model.model.head.original_module.weight', 'modules_to_save'],
   ])('refuses %s as %s', (key, feature) => {
     const error = refusal(() => parsePeftKey(key));
     expect(error.code).toBe('ADAPTER_UNSUPPORTED');

@@ -121,6 +121,82 @@ describe('readPeftAdapter', () => {
     expect(error.message).toContain(message);
   });
 
+  it('names what the configuration adapts and the file lacks', async () => {
+    await write(pair('m.h.0.q'), { target_modules: ['q', 'v'], layers_to_transform: [0, 1] });
+    expect((await readPeftAdapter(dir)).unusedTargets).toEqual(['v', 'layer 1']);
+  });
+
+  it('refuses a module that the configuration does not adapt: PEFT would leave it out', async () => {
+    await write({ ...pair('h.0.q'), ...pair('h.0.v') }, { target_modules: ['q'] });
+    const error = await refusalOf(readPeftAdapter(dir));
+    expect(error.code).toBe('ADAPTER_MALFORMED');
+    expect(error.message).toContain('module "h.0.v" of the adapter is none that its configuration adapts');
+  });
+
+  it('refuses two adapters in one file', async () => {
+    const second = { 'k.lora_A.b.weight': floats([2, 3]), 'k.lora_B.b.weight': floats([4, 2]) };
+    await write({ ...pair('q'), ...second });
+    const error = await refusalOf(readPeftAdapter(dir));
+    expect(error.code).toBe('ADAPTER_UNSUPPORTED');
+    expect(error.message).toContain('several adapters');
+  });
+
+  describe('shards', () => {
+    const INDEX = 'adapter_model.safetensors.index.json';
+    const [one, two] = [
+      'adapter_model-00001-of-00002.safetensors',
+      'adapter_model-00002-of-00002.safetensors',
+    ];
+    const map = (first: string, second: string) => ({
+      weight_map: {
+        'base_model.model.q.lora_A.weight': first,
+        'base_model.model.q.lora_B.weight': second,
+      },
+    });
+    beforeEach(async () => {
+      await write({});
+      await rm(join(dir, 'adapter_model.safetensors'));
+      const [a, b] = Object.entries(pair('q'));
+      await writeFile(join(dir, one), serializeSafetensors(new Map([a!])));
+      await writeFile(join(dir, two), serializeSafetensors(new Map([b!])));
+    });
+
+    it('are read by their index', async () => {
+      await writeFile(join(dir, INDEX), JSON.stringify({ metadata: { total_size: 1 }, ...map(one, two) }));
+      expect((await readPeftAdapter(dir)).modules).toHaveLength(1);
+    });
+
+    it.each<[string, object, string]>([
+      ['a path', map('../x.safetensors', two), 'no name of a file beside it'],
+      ['a hidden file', map('.x.safetensors', two), 'no name of a file beside it'],
+      ['another format', map('x.bin', two), 'no name of a file beside it'],
+      ['a tensor in the wrong file', map(two, one), 'does not place there'],
+      ['a tensor that is nowhere', { weight_map: { ...map(one, two).weight_map, z: one } }, 'no file holds'],
+      ['a tensor that it does not list', { weight_map: { x: one } }, 'does not place there'],
+      ['no map', { weight_map: [] }, 'has no map'],
+      [
+        'too many files',
+        {
+          weight_map: Object.fromEntries(
+            Array.from({ length: 257 }, (_, i) => [`t${i}`, `${i}.safetensors`]),
+          ),
+        },
+        'more than 256 files',
+      ],
+    ])('are refused with an index that has %s', async (_, index, message) => {
+      await writeFile(join(dir, INDEX), JSON.stringify(index));
+      const error = await refusalOf(readPeftAdapter(dir));
+      expect(error.code).toBe('ADAPTER_MALFORMED');
+      expect(error.message).toContain(message);
+    });
+
+    it('are refused when one is missing', async () => {
+      await writeFile(join(dir, INDEX), JSON.stringify(map(one, two)));
+      await rm(join(dir, two));
+      expect((await refusalOf(readPeftAdapter(dir))).code).toBe('FILE_NOT_FOUND');
+    });
+  });
+
   it('refuses a truncated file', async () => {
     await write(pair('q'));
     const bytes = serializeSafetensors(new Map(Object.entries(pair('q'))));

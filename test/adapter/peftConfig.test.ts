@@ -51,6 +51,7 @@ describe('parsePeftConfig', () => {
       useRslora: false,
       rankPatterns: [],
       alphaPatterns: [],
+      targets: expect.anything(),
     });
   });
 
@@ -94,8 +95,10 @@ describe('parsePeftConfig', () => {
     [{ peft_type: 'ADALORA' }, 'peft_type "ADALORA"'],
     [{ some_later_feature: 1 }, 'some_later_feature'],
     [{ toString: 'x' }, 'toString'],
-    [{ rank_pattern: { '(a+)+$': 4 } }, 'the pattern "(a+)+$" in rank_pattern'],
-    [{ alpha_pattern: { 'layers\\.0': 4 } }, 'in alpha_pattern'],
+    [{ rank_pattern: { '(a)\\1': 4 } }, 'in rank_pattern'],
+    [{ rank_pattern: { '7': 4 } }, 'the pattern "7" in rank_pattern'],
+    [{ alpha_pattern: { '(?<=a)b': 4 } }, 'in alpha_pattern'],
+    [{ target_modules: '(?i)q' }, 'the expression "(?i)q" in target_modules'],
   ])('refuses %j by name', (change, feature) => {
     const error = refusal(() => parse(change));
     expect(error.code).toBe('ADAPTER_UNSUPPORTED');
@@ -128,6 +131,15 @@ describe('parsePeftConfig', () => {
     [{ use_rslora: 1 }, 'use_rslora must be'],
     [{ rank_pattern: { q: 0 } }, 'rank_pattern must'],
     [{ rank_pattern: [3] }, 'rank_pattern must'],
+    [
+      { rank_pattern: Object.fromEntries(Array.from({ length: 129 }, (_, i) => [`q${i}.*`, 1])) },
+      'rank_pattern has more than 128 expressions',
+    ],
+    [{ target_modules: 3 }, 'target_modules must'],
+    [{ target_modules: [3] }, 'target_modules must'],
+    [{ exclude_modules: {} }, 'exclude_modules must'],
+    [{ layers_to_transform: -1 }, 'layers_to_transform must'],
+    [{ layers_pattern: 3 }, 'layers_pattern must'],
     [{ alpha_pattern: { q: null } }, 'alpha_pattern must'],
     [{ alpha_pattern: { ['q'.repeat(257)]: 1 } }, 'alpha_pattern has a key'],
     [{ base_model_name_or_path: 3 }, 'base_model_name_or_path must'],
@@ -167,7 +179,7 @@ describe('moduleSettings', () => {
 
   it('takes the first pattern that matches, rank and alpha apart', () => {
     const config = parse({
-      rank_pattern: { '0.q': 4, q: 2, '^h.9.k': 1 },
+      rank_pattern: { '0.q': 4, q: 2, '^h.9.k': 1, '[x-z](1|2)': 3 },
       alpha_pattern: { k: 3, '1.q': 5 },
     });
     expect(moduleSettings(config, 'h.0.q')).toEqual({ rank: 4, scaling: 16 / 4 });
@@ -175,6 +187,8 @@ describe('moduleSettings', () => {
     expect(moduleSettings(config, 'h.9.k')).toEqual({ rank: 1, scaling: 3 });
     expect(moduleSettings(config, 'model.h.9.k')).toEqual({ rank: 8, scaling: 3 / 8 });
     expect(moduleSettings(config, 'h.0.v')).toEqual({ rank: 8, scaling: 2 });
+    expect(moduleSettings(config, 'h.z2')).toEqual({ rank: 3, scaling: 16 / 3 });
+    expect(moduleSettings(config, 'h.az2')).toEqual({ rank: 8, scaling: 2 });
   });
 
   it('refuses a scaling that leaves the range of deltas', () => {
