@@ -1,7 +1,7 @@
 /**
  * Markdown and charts from the committed results: `node dist/bench/tables.js`.
  *
- * Measures nothing. Writes bench/results/*.svg and the tables of docs/performance.md and README.md, between
+ * Measures nothing. Writes bench/results/*.svg and the tables of {@link PAGES}, between
  * `<!-- table:NAME -->` and `<!-- /table:NAME -->`; a result that does not exist leaves its table as it is.
  */
 import { readFile } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { writeFileAtomic } from '../src/files.js';
 import type { BatchFile } from './batch.js';
 import { logLogChart, type Series } from './chart.js';
+import { type LeakageFile, leakageCharts, leakageTables } from './leakage/markdown.js';
 import type { PeersFile } from './peers.js';
 import type { ProfileFile, StepProfile } from './profile.js';
 import {
@@ -30,7 +31,7 @@ import { serviceTables } from './service/markdown.js';
 import { readServiceFile } from './service/result.js';
 
 /** Pages with tables. */
-export const PAGES = ['docs/performance.md', 'docs/operations.md', 'README.md'];
+export const PAGES = ['docs/performance.md', 'docs/operations.md', 'docs/leakage.md', 'README.md'];
 
 /** Tables by name. */
 export type Tables = Readonly<Record<string, string>>;
@@ -251,6 +252,11 @@ export async function renderResults(): Promise<{ tables: Tables; charts: Readonl
   if (scaling) {
     tables.scaling = scalingMarkdown(scaling);
     Object.assign(charts, scalingCharts(scaling));
+  }
+  const leakage = await readResult<LeakageFile>('leakage');
+  if (leakage) {
+    Object.assign(tables, leakageTables(leakage));
+    Object.assign(charts, leakageCharts(leakage));
   }
   const service = await readServiceFile();
   if (service) Object.assign(tables, serviceTables(service));

@@ -4,7 +4,13 @@ import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { adapterLeakage, formatAddress, parseAddress, serveContributor } from '../src/inference/index.js';
+import {
+  adapterLeakage,
+  formatAddress,
+  type LeakageLedger,
+  parseAddress,
+  serveContributor,
+} from '../src/inference/index.js';
 import { proveSession } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
@@ -54,7 +60,7 @@ export function serveCommand(): Command {
         modules,
         secretKey: hexToBytes(secret.contributorSecretKey),
         sessionsDir: options.sessions,
-        leakage,
+        ...(leakage && { leakage }),
         ...(allowedUsers && { allowedUsers }),
         ...access,
         // loaded for each proof: a thread that fails spoils one proof, not all that follow
@@ -82,16 +88,20 @@ export function serveCommand(): Command {
       );
       await stopped;
       await server.shutdown();
-      await leakage.close();
-      const { counted, measured } = adapterLeakage(leakage.state.meter);
-      const revealed = { counted, measured };
+      await leakage?.close();
       const peakRssBytes = process.resourceUsage().maxRSS * 1024;
-      terminal.result('stopped', { event: 'stopped', peakRssBytes, revealed });
+      terminal.result('stopped', { event: 'stopped', peakRssBytes, ...(leakage && revealedBy(leakage)) });
       return EXIT_OK;
     } finally {
       await (await loadEngine()).terminate();
     }
   });
+}
+
+/** What all answers of this adapter have revealed so far. */
+function revealedBy(ledger: LeakageLedger): { revealed: { counted: number; measured: number } } {
+  const { counted, measured } = adapterLeakage(ledger.state.meter);
+  return { revealed: { counted, measured } };
 }
 
 function waitForSignal(): Promise<void> {

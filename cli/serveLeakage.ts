@@ -11,6 +11,8 @@ export interface LeakageFlags {
   maxRevealed: number;
   maxRevealedTotal?: number;
   allowUsers?: string;
+  /** False with `--no-meter`. */
+  meter: boolean;
 }
 
 /** A hundred thousand keys of 64 digits. */
@@ -34,6 +36,7 @@ export function withLeakage(command: Command): Command {
       '--ledger <dir>',
       'where these counts are kept (default: the sessions folder with ".ledger" added)',
     )
+    .option('--no-meter', 'count nothing and refuse nothing: for weights that need no protection')
     .option('--allow-users <file>', 'only users whose public keys are in this file, one a line');
 }
 
@@ -42,12 +45,13 @@ export function ledgerFolder({ sessions, ledger }: { sessions: string; ledger?: 
   return ledger ?? `${sessions.replace(/\/+$/, '')}.ledger`;
 }
 
-/** Opens the ledger that `serve` keeps. */
-export function openLedger(
+/** Opens the ledger that `serve` keeps; undefined with `--no-meter`. */
+export async function openLedger(
   flags: LeakageFlags,
   commitment: AdapterCommitment,
   modules: readonly QuantizedModule[],
-): Promise<LeakageLedger> {
+): Promise<LeakageLedger | undefined> {
+  if (!flags.meter) return undefined;
   const { maxRevealed } = flags;
   const maxRevealedTotal = flags.maxRevealedTotal ?? Math.max(maxRevealed, DEFAULT_BUDGET.maxRevealedTotal);
   return LeakageLedger.open({

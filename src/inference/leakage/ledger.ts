@@ -1,8 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { adapterId } from '../../adapter/commitment.js';
 import type { AdapterCommitment, QuantizedModule } from '../../adapter/types.js';
 import { bytesToHex } from '../../bytes.js';
 import type { ZkLoraError } from '../../errors.js';
+import { ensureFolder } from '../../files.js';
+import { type FolderLock, lockFolder } from '../../folderLock.js';
 import type { SessionHeader } from '../../protocol/session.js';
 import { headerDigest } from '../../protocol/sessionDigest.js';
 import { refusal } from '../refusal.js';
@@ -100,6 +101,7 @@ export class LeakageLedger implements LeakageGuard {
   private constructor(
     private readonly counts: Counts,
     private readonly file: LedgerFile,
+    private readonly lock: FolderLock,
     private readonly budget: LeakageBudget,
   ) {}
 
@@ -107,26 +109,29 @@ export class LeakageLedger implements LeakageGuard {
    * Opens the ledger of an adapter, or begins one, and adds what the session records hold beyond it: a ledger that was
    * removed, or set back, comes back from them.
    *
-   * @throws ZkLoraError `LEDGER_MALFORMED`, `SESSION_MALFORMED`, `FILE_UNREADABLE`, `FILE_UNWRITABLE`
+   * @throws ZkLoraError `LEDGER_MALFORMED`, `FOLDER_IN_USE`, `SESSION_MALFORMED`, `FILE_UNREADABLE`,
+   * `FILE_UNWRITABLE`
    */
   static async open(options: LedgerOptions): Promise<LeakageLedger> {
     const { dir, sessionsDir, commitment, modules, budget } = options;
     const counts = new Counts(modules);
     const subject = subjectOf(commitment);
-    // What stands in the way is named by the file below.
-    await mkdir(dir, { recursive: true, mode: 0o700 }).catch(() => undefined);
-    const file = await LedgerFile.open(ledgerPath(dir, subject), subject, (entry) => counts.take(entry));
+    await ensureFolder(dir, { mode: 0o700 });
+    const lock = await lockFolder(dir);
+    let file: LedgerFile | undefined;
     try {
+      file = await LedgerFile.open(ledgerPath(dir, subject), subject, (entry) => counts.take(entry));
       for await (const entry of unledgeredStages(sessionsDir, subject.adapterId, counts)) {
         await counts.take(entry);
         await file.append(entry);
       }
+      counts.stages.clear();
+      return new LeakageLedger(counts, file, lock, budget);
     } catch (error) {
-      await file.close();
+      await file?.close();
+      await lock.release();
       throw error;
     }
-    counts.stages.clear();
-    return new LeakageLedger(counts, file, budget);
   }
 
   get state(): LedgerState {
@@ -173,9 +178,12 @@ export class LeakageLedger implements LeakageGuard {
     });
   }
 
-  /** Waits for what is being written. */
+  /** Waits for what is being written, and lets another process have the folder. */
   close(): Promise<void> {
-    return this.inTurn(() => this.file.close());
+    return this.inTurn(async () => {
+      await this.file.close();
+      await this.lock.release();
+    });
   }
 
   /** @throws ZkLoraError `LEAKAGE_BUDGET` for a key that was refused under limits as high as these */

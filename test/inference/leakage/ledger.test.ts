@@ -201,6 +201,14 @@ describe('the ledger', () => {
     }
   });
 
+  it('is of one process at a time', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    await expect(contributor(dir, OFF)).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    await first.stop();
+    await (await contributor(dir, OFF)).stop();
+  });
+
   it('refuses the ledger of another adapter', async () => {
     const dir = await temporaryFolder();
     const first = await contributor(dir, OFF);
@@ -210,7 +218,8 @@ describe('the ledger', () => {
     const others = [randomAdapter(5)];
     const other = await contributor(dir, OFF, others);
     await other.stop();
-    const names = (await readdir(join(dir, 'ledger'))).map((name) => join(dir, 'ledger', name));
+    const files = await readdir(join(dir, 'ledger'));
+    const names = files.filter((name) => name.endsWith('.ledger')).map((name) => join(dir, 'ledger', name));
     await writeFile(names.find((name) => name !== path)!, await readFile(path));
     await expect(contributor(dir, OFF, others)).rejects.toMatchObject({ code: 'LEDGER_MALFORMED' });
   });
