@@ -111,7 +111,7 @@ describe('exact integers', () => {
   });
 
   it('hold two weights in one row, packed: the count of directions allows for it, the measure does not', async () => {
-    const width = 40;
+    const width = 96;
     const module = bellShaped(width);
     // Three rows show the only column of B up to its sign: the greatest common divisor of an answer is A x.
     const first = answer(module, rows(unit(width, 0), unit(width, 1), unit(width, 2)));
@@ -134,7 +134,7 @@ describe('exact integers', () => {
     const { measured, directions, packed: bound, counted } = await meterOf(module, x);
     expect(relativeError(stolen, deltaWeights(module))).toBeLessThan(0.05);
     expect(directions).toBe(width / 2);
-    expect(measured).toBeLessThan(0.55);
+    expect(measured).toBeLessThan(0.65);
     expect(bound).toBe(1);
     expect(counted).toBe(1);
   });
@@ -149,7 +149,7 @@ function bellShaped(width: number): QuantizedModule {
     rank: 1,
     inFeatures: width,
     outFeatures: 6,
-    a: Float32Array.from({ length: width }, (_, i) => (i === 4 ? 3 : bell())),
+    a: Float32Array.from({ length: width }, (_, i) => (i === 5 ? 3 : bell())),
     b: Float32Array.from({ length: 6 }, bell),
     scaling: 1,
   });
