@@ -114,16 +114,14 @@ export async function measureLevers(
     for (let window = 0; window < limited; window++) {
       values.push((await gainsOf(fixture, window, part))[all]! / all);
     }
-    const asked = calls
-      .slice(0, SAMPLES)
-      .map((call) => [
-        call
-          .map((rowsAsked) => ({
-            ...rowsAsked,
-            modules: rowsAsked.modules.filter((i) => chosen(modules[i]!.name)),
-          }))
-          .filter(({ modules: left }) => left.length > 0),
-      ]);
+    const asked = calls.slice(0, SAMPLES).map((call) => [
+      call
+        .map((rowsAsked) => ({
+          ...rowsAsked,
+          modules: rowsAsked.modules.filter((i) => chosen(modules[i]!.name)),
+        }))
+        .filter(({ modules: left }) => left.length > 0),
+    ]);
     const leakage = await leakageOf(asked);
     rows.push({
       lever: 'modules',
