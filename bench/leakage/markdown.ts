@@ -29,7 +29,15 @@ function share(value: number): string {
 
 function recoveryTable({ recovery: { baseLoss, adapterLoss, points }, date }: LeakageFile): string {
   const table = markdown(
-    ['token rows', 'counted, largest module', 'measured, whole adapter', 'recovered by the attack', 'largest gap, any module', 'loss of the stolen adapter', 'share of the gain'],
+    [
+      'token rows',
+      'counted, largest module',
+      'measured, whole adapter',
+      'recovered by the attack',
+      'largest gap, any module',
+      'loss of the stolen adapter',
+      'share of the gain',
+    ],
     points.map((p) => [
       p.tokens,
       share(p.counted),
@@ -63,13 +71,21 @@ function leversTable({ gain, windows, rows }: Levers): string {
 function costTable({ cost, machine }: LeakageFile): string {
   const table = markdown(
     ['input features', 'rank', 'rows', 'ms of processor a row', 'memory'],
-    cost.map((r) => [r.inFeatures, r.rank, r.rows, r.millisecondsPerRow.toFixed(2), `${(r.bytes / 1e6).toFixed(1)} MB`]),
+    cost.map((r) => [
+      r.inFeatures,
+      r.rank,
+      r.rows,
+      r.millisecondsPerRow.toFixed(2),
+      `${(r.bytes / 1e6).toFixed(1)} MB`,
+    ]),
   );
   return `${table}\n\nFor one input and one user, kept for that user and for all together. ${machineText(machine)}.`;
 }
 
 /** Charts by file name. */
-export function leakageCharts({ recovery: { baseLoss, adapterLoss, points } }: LeakageFile): Record<string, string> {
+export function leakageCharts({
+  recovery: { baseLoss, adapterLoss, points },
+}: LeakageFile): Record<string, string> {
   const level = (name: string, y: number) => ({ name, points: [0, 1].map((x) => ({ x, y })) });
   return {
     'leakage-loss.svg': linearChart({
