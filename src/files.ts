@@ -295,7 +295,7 @@ async function moveWithoutReplacing(from: string, to: string): Promise<void> {
 const LINKLESS: ReadonlySet<string> = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK']);
 
 /** Whether anything, even a dangling link, has this name. */
-async function isPresent(path: string): Promise<boolean> {
+export async function isPresent(path: string): Promise<boolean> {
   try {
     await lstat(path);
     return true;

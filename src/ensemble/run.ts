@@ -119,7 +119,7 @@ export async function runEnsemble(options: RunOptions): Promise<EnsembleRun> {
     await writeTrace(dir, plan, sampled, closed, user, bytes);
     return { ...sampled, plan, sessions: closed, unused };
   } catch (error) {
-    for (const session of sessions.values()) session.abandon();
+    for (const session of sessions.values()) await session.abandon();
     throw error;
   }
 }

@@ -4,18 +4,14 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
 import { bytesToHex, equalBytes, hexToBytes, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { Session, SessionHeader } from '../protocol/session.js';
+import type { SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Clock, systemClock } from './clock.js';
 import type { LeakageGuard } from './leakage/guard.js';
-import {
-  IDLE_CHECK_MS,
-  MAX_OPEN_SESSIONS,
-  MAX_PROOF_BYTES,
-  MAX_RUNNING_PROOFS,
-  SESSION_IDLE_MS,
-} from './limits.js';
+import { IDLE_CHECK_MS, MAX_OPEN_SESSIONS, SESSION_IDLE_MS } from './limits.js';
 import { type ModuleOutput, OpenSession, PendingMemory, type SessionTools } from './openSession.js';
+import { LocalProofJobs, type ProofJobs, type ProofProgress, type ProveSession } from './proofJobs.js';
+import type { ProofState, ProofStatus } from './proofStates.js';
 import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
 import type { SessionClosing } from './sessionHeader.js';
@@ -24,31 +20,13 @@ import {
   isSignedBy,
   keyPairFromSeed,
   openingMessage,
+  resumingMessage,
   sign,
   userOpeningMessage,
 } from './signatures.js';
 import type { StageRequest } from './stageRequest.js';
 
 const SESSION_ID_BYTES = 16;
-
-/** Progress of a proof, for people. */
-export interface ProofProgress {
-  readonly step: string;
-  readonly done: number;
-  readonly total: number;
-}
-
-/**
- * Proves a closed session; injected, so that the service knows nothing of provers.
- *
- * @param onProgress throws once the proof is not wanted any more
- * @param signal the same, for provers that can stop between two reports
- */
-export type ProveSession = (
-  session: Session,
-  onProgress: (progress: ProofProgress) => void,
-  signal: AbortSignal,
-) => Promise<Uint8Array>;
 
 /** What a contributor serves. */
 export interface ContributorState {
@@ -59,7 +37,8 @@ export interface ContributorState {
   readonly secretKey: Uint8Array;
   /** Folder that receives one session record for each session. */
   readonly sessionsDir: string;
-  readonly prove: ProveSession;
+  /** How closed sessions are proven: by a function, one at a time, or by a queue. */
+  readonly prove: ProveSession | ProofJobs;
   /** Counts what answers give away, and refuses beyond a budget; nothing is counted without it. */
   readonly leakage?: LeakageGuard;
   /** Public keys, hex, of the users who may open sessions; everybody without it. */
@@ -103,7 +82,11 @@ export class ContributorSessions {
   private readonly underWay = new Set<Promise<unknown>>();
   private hasEnded = false;
   private readonly tools: SessionTools;
-  private runningProofs = 0;
+  private readonly jobs: ProofJobs;
+  /** Folders whose proofs go on without anybody who waits. */
+  private readonly wanted = new Set<string>();
+  /** How many wait for the proof of a folder. */
+  private readonly waiting = new Map<string, number>();
 
   /** @throws ZkLoraError `SECRET_MISMATCH` when weights or key are not those of the commitment. */
   constructor(private readonly state: ContributorState) {
@@ -127,6 +110,8 @@ export class ContributorSessions {
       memory: new PendingMemory(),
       ...(state.leakage && { leakage: state.leakage }),
     };
+    const { prove } = state;
+    this.jobs = typeof prove === 'function' ? new LocalProofJobs(prove) : prove;
     this.clock = state.clock ?? systemClock;
     this.stopIdleCheck = this.clock.every(IDLE_CHECK_MS, () => this.dropIdle());
   }
@@ -135,7 +120,7 @@ export class ContributorSessions {
   async dispose(): Promise<void> {
     this.stopIdleCheck();
     this.hasEnded = true;
-    await Promise.allSettled(this.underWay);
+    await Promise.allSettled([...this.underWay, this.jobs.close()]);
   }
 
   /** Opens a session; returns its random name (16 bytes, hex) and the contributor's signature. */
@@ -235,37 +220,93 @@ export class ContributorSessions {
   }
 
   /**
-   * Proves a closed session. The slot for a proof is taken until the prover has ended; `signal` asks it to.
+   * Where the record of a session stands, signed for the user who comes back to it.
+   *
+   * @param challenge 32 random bytes of the user
    */
-  prove(
+  async standing(
+    sessionId: string,
+    challenge: Uint8Array,
+  ): Promise<{ calls: number; closed: boolean; signature: Uint8Array }> {
+    if (challenge.length !== 32) {
+      throw refusal('INVALID_ARGUMENT', 'SESSION_MALFORMED', 'the challenge has 32 bytes');
+    }
+    return this.exclusive(sessionId, async (found) => {
+      const { header, callCount } = found.open === undefined ? found.record : found.open.record;
+      const standing = { calls: callCount, closed: found.open === undefined };
+      const signature = sign(resumingMessage(challenge, header, standing), this.state.secretKey);
+      return { ...standing, signature };
+    });
+  }
+
+  /**
+   * The proof of a closed session. The job stays when `signal` is aborted if {@link startProof} asked for it, and ends
+   * with it otherwise.
+   */
+  async prove(
     sessionId: string,
     onProgress: (progress: ProofProgress) => void,
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Uint8Array> {
-    return this.exclusive(sessionId, async (found) => {
-      if (found.open !== undefined) {
-        throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'close the session before it is proven');
-      }
-      if (this.runningProofs >= MAX_RUNNING_PROOFS) {
-        throw refusal(
-          'RESOURCE_EXHAUSTED',
-          'SESSION_MISMATCH',
-          'another proof is under way; try again later',
-        );
-      }
-      this.runningProofs += 1;
+    const dir = await this.closedFolder(sessionId);
+    const { state } = await this.jobs.start(dir);
+    if (state !== 'done') {
+      this.waiting.set(dir, (this.waiting.get(dir) ?? 0) + 1);
+      let stopped: Promise<unknown> | undefined;
+      const leave = (): Promise<unknown> => {
+        stopped ??= this.leave(dir);
+        return stopped;
+      };
+      signal.addEventListener('abort', leave);
       try {
-        requireWanted(signal);
-        const report = (progress: ProofProgress): void => {
-          requireWanted(signal);
-          onProgress(progress);
-        };
-        const proof = await this.state.prove(found.record, report, signal);
-        if (proof.length > MAX_PROOF_BYTES) throw new ZkLoraError('INTERNAL', 'the proof is too large');
-        return proof;
+        await this.jobs.watch(dir, ({ progress }) => progress && onProgress(progress), signal);
       } finally {
-        this.runningProofs -= 1;
+        signal.removeEventListener('abort', leave);
+        await leave();
       }
+    }
+    return this.jobs.proof(dir);
+  }
+
+  /** Puts the proof of a closed session to work. */
+  async startProof(sessionId: string): Promise<ProofState> {
+    const dir = await this.closedFolder(sessionId);
+    this.wanted.add(dir);
+    const { state } = await this.jobs.start(dir);
+    return state;
+  }
+
+  /** See {@link ProofJobs.watch}. */
+  async watchProof(
+    sessionId: string,
+    onChange: (status: ProofStatus) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.jobs.watch(await this.closedFolder(sessionId), onChange, signal);
+  }
+
+  /** Stops the work on a session's proof. */
+  async cancelProof(sessionId: string): Promise<ProofState> {
+    const dir = await this.closedFolder(sessionId);
+    this.wanted.delete(dir);
+    const { state } = await this.jobs.cancel(dir);
+    return state;
+  }
+
+  /** One fewer waits for the proof of a folder; the last one ends it, unless it was started for itself. */
+  private async leave(dir: string): Promise<void> {
+    const left = this.waiting.get(dir)! - 1;
+    if (left > 0) this.waiting.set(dir, left);
+    else this.waiting.delete(dir);
+    if (left === 0 && !this.wanted.has(dir)) await this.jobs.cancel(dir);
+  }
+
+  private closedFolder(sessionId: string): Promise<string> {
+    return this.tracked(async () => {
+      if (sessionId.length !== 2 * SESSION_ID_BYTES) throw noSession();
+      const record = this.sessions.has(sessionId) ? undefined : await this.readStored(sessionId);
+      if (record !== undefined && record.closing !== null) return record.dir;
+      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'close the session before it is proven');
     });
   }
 
@@ -292,7 +333,7 @@ export class ContributorSessions {
     this.dropIdle();
     if (sessionId.length !== 2 * SESSION_ID_BYTES) throw noSession();
     if (this.busy.has(sessionId)) {
-      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is busy');
+      throw refusal('UNAVAILABLE', 'SESSION_MISMATCH', 'the session is busy; try again');
     }
     return this.tracked(async () => {
       this.busy.add(sessionId);
@@ -329,14 +370,8 @@ export class ContributorSessions {
 
   /** A session that is not in memory: closed, given up, or of an earlier process. */
   private async openStored(sessionId: string): Promise<Found> {
-    const dir = this.folderOf(sessionId);
-    let record: SessionRecord;
-    try {
-      record = await openSessionRecord(dir);
-    } catch (error) {
-      throw error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND' ? noSession() : unusable(error);
-    }
-    if (record.header.adapterId !== this.id) throw noSession();
+    const record = await this.readStored(sessionId);
+    const { dir } = record;
     if (record.closing !== null) return { record, closing: record.closing };
     const open = await this.takePlace(sessionId, () =>
       OpenSession.reopen(dir, record, this.tools, this.clock.now()).catch((error: unknown) => {
@@ -344,6 +379,17 @@ export class ContributorSessions {
       }),
     );
     return { open };
+  }
+
+  private async readStored(sessionId: string): Promise<SessionRecord> {
+    let record: SessionRecord;
+    try {
+      record = await openSessionRecord(this.folderOf(sessionId));
+    } catch (error) {
+      throw error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND' ? noSession() : unusable(error);
+    }
+    if (record.header.adapterId !== this.id) throw noSession();
+    return record;
   }
 
   /** @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws */
@@ -378,13 +424,6 @@ function differs(callCount: number): ZkLoraError {
     'SESSION_MISMATCH',
     `the session differs from the contributor's record of ${callCount} calls`,
   );
-}
-
-/** @throws ZkLoraError `SESSION_MISMATCH` */
-function requireWanted(signal: AbortSignal): void {
-  if (signal.aborted) {
-    throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the proof was called off');
-  }
 }
 
 function isModule(module: QuantizedModule, committed: AdapterCommitment['modules'][number]): boolean {

@@ -200,8 +200,8 @@ export class ContributorSet {
   }
 
   /** Ends what is under way; records stay at their last whole calls. */
-  abandon(): void {
-    for (const { session } of this.members) session?.abandon();
+  async abandon(): Promise<void> {
+    for (const { session } of this.members) await session?.abandon();
   }
 
   /** Turns failures into the error of an evaluation that ends with them. */

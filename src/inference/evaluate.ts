@@ -157,7 +157,7 @@ export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvalu
       }),
     };
   } catch (error) {
-    set.abandon();
+    await set.abandon();
     throw error;
   }
 }

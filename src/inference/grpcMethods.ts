@@ -47,6 +47,10 @@ export const contributorMethods = {
   apply: definition(Contributor.method.apply),
   closeSession: definition(Contributor.method.closeSession),
   prove: definition(Contributor.method.prove),
+  resumeSession: definition(Contributor.method.resumeSession),
+  startProof: definition(Contributor.method.startProof),
+  proofStatus: definition(Contributor.method.proofStatus),
+  cancelProof: definition(Contributor.method.cancelProof),
 };
 
 /** Whether the service answers (proto/grpc/health/v1/health.proto). */

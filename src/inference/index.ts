@@ -6,18 +6,20 @@ export {
 } from './answeredJournal.js';
 export { type BaseModel, type Logits, openBaseModel } from './baseModel.js';
 export {
+  type AttachSession,
   type ConnectOptions,
   type ContributorClient,
   connectContributor,
   DEFAULT_TIMEOUTS,
   type OpenSession,
   type RemoteSession,
+  type SessionStanding,
   type StageRows,
   type Timeouts,
 } from './client.js';
 export type { ClientTls } from './clientTls.js';
 export type { Clock } from './clock.js';
-export type { ContributorState, ProofProgress, ProveSession } from './contributorSessions.js';
+export type { ContributorState } from './contributorSessions.js';
 export { MAX_CONTRIBUTORS, type MemberFailure, type SetMember } from './contributorSet.js';
 export { type ContributorEntry, MAX_CONTRIBUTORS_BYTES, parseContributors } from './contributorsFile.js';
 export { unionModules } from './contributorView.js';
@@ -63,6 +65,14 @@ export { floatDelta, localLora } from './localLora.js';
 export { type Forward, type Loss, type LossOptions, measureLoss } from './loss.js';
 export { ModelWorker } from './modelWorker.js';
 export {
+  LocalProofJobs,
+  PROOF_FILE,
+  type ProofJobs,
+  type ProofProgress,
+  type ProveSession,
+} from './proofJobs.js';
+export type { ProofState, ProofStatus } from './proofStates.js';
+export {
   checkClosing,
   createSessionRecord,
   openSessionRecord,
@@ -77,6 +87,7 @@ export {
   type RecordedSession,
   type RecordedSessionOptions,
 } from './recordedSession.js';
+export { DEFAULT_RETRY, type RetryOptions } from './retry.js';
 export { MAX_OPENING_BYTES, parseRowOpening, serializeRowOpening } from './rowOpening.js';
 export {
   ownTls,

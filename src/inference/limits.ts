@@ -48,6 +48,12 @@ export const IDLE_CHECK_MS = 60_000;
 /** Proofs that a contributor computes at a time; one needs all cores and the most memory of all requests. */
 export const MAX_RUNNING_PROOFS = 1;
 
+/** Proofs that wait for their turn: at half a minute each, half an hour of waiting. */
+export const MAX_QUEUED_PROOFS = 64;
+
+/** Ended proof jobs whose state is remembered; a hundred bytes each. */
+export const MAX_KEPT_JOBS = 1024;
+
 /** A proof is a few KB; 1 MB leaves room for adapters of many groups. */
 export const MAX_PROOF_BYTES = 2 ** 20;
 

@@ -1,8 +1,16 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { ensureNewFolder, readFileBounded, removeFileDurable, writeFileAtomic } from '../files.js';
+import {
+  ensureNewFolder,
+  isPresent,
+  readFileBounded,
+  removeFileDurable,
+  type WriteOptions,
+  writeFileAtomic,
+} from '../files.js';
+import { LOCK_FOLDER } from '../folderLock.js';
 import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
@@ -14,9 +22,11 @@ import {
   MAX_SECRET_FILE_BYTES,
 } from './limits.js';
 import {
+  parseSessionAccess,
   parseSessionClosing,
   parseSessionHeader,
   parseSessionSecret,
+  type SessionAccess,
   type SessionClosing,
   type SessionSecret,
 } from './sessionHeader.js';
@@ -25,9 +35,12 @@ import { wrongSigner } from './signatures.js';
 const HEADER_FILE = 'session.json';
 const SECRET_FILE = 'session.secret';
 const CLOSING_FILE = 'close.json';
+const ACCESS_FILE = 'session.access';
 const CALL_FOLDER = 'calls';
 /** In the folder of an evaluation; for a single contributor that is the session's. */
 export const EVALUATION_FILE = 'evaluation.jsonl';
+/** What may lie in a folder before its session is opened. */
+export const BESIDES = [EVALUATION_FILE, LOCK_FOLDER];
 const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
 /** Left behind by a process that was killed while writing (see src/files.ts). */
 const TEMPORARY_FILE = /^\..*\.tmp$/;
@@ -68,21 +81,22 @@ export async function reserveSessionFolder(dir: string, besides: readonly string
 /**
  * Begins a record in a new or empty folder. Folders get mode 0700, files 0600; a folder that exists keeps its own.
  *
- * @param session its header and the seed of its salts
+ * @param session its header and the seed of its salts; a user's with the access to it
  * @param modules shapes of all modules of the adapter, in its order
  * @throws ZkLoraError `FILE_EXISTS`, `FILE_UNWRITABLE`, `SESSION_MALFORMED`
  */
 export async function createSessionRecord(
   dir: string,
-  { header, seed }: Pick<Session, 'header' | 'seed'>,
+  { header, seed, access }: Pick<Session, 'header' | 'seed'> & { readonly access?: SessionAccess },
   modules: readonly ModuleShape[],
 ): Promise<SessionWriter> {
   checkHeader(header, modules);
-  await reserveSessionFolder(dir, [EVALUATION_FILE]);
+  await reserveSessionFolder(dir, BESIDES);
   await ensureNewFolder(join(dir, CALL_FOLDER), { mode: FOLDER_MODE });
   const secret: SessionSecret = { format: 'zklora/session-secret/v1', seed: bytesToHex(seed) };
   // the header last: where it is, the rest is
   await writeJson(join(dir, SECRET_FILE), secret);
+  if (access) await writeJson(join(dir, ACCESS_FILE), access);
   await writeJson(join(dir, HEADER_FILE), header);
   return new SessionFolder(dir, header, seed, 0, null, modules);
 }
@@ -124,6 +138,34 @@ export async function reopenSessionRecord(
     }
   }
   return folder;
+}
+
+/**
+ * Reads what lets the user come back to the session of a record.
+ *
+ * @throws ZkLoraError `FILE_NOT_FOUND` for a record of an earlier version or of a contributor, `SESSION_MALFORMED`
+ */
+export async function readSessionAccess(dir: string): Promise<SessionAccess> {
+  return parseSessionAccess(await readText(join(dir, ACCESS_FILE), MAX_SECRET_FILE_BYTES, 'session access'));
+}
+
+/** Whether a folder holds the record of a session that was opened. */
+export function hasSessionRecord(dir: string): Promise<boolean> {
+  return isPresent(join(dir, HEADER_FILE));
+}
+
+/**
+ * Takes away what an opening left that did not come to its header, so that the folder can be used again. Anything
+ * else stays, and is in the way then.
+ *
+ * @throws ZkLoraError `FILE_UNWRITABLE`
+ */
+export async function clearPartialRecord(dir: string): Promise<void> {
+  const names: string[] = await readdir(dir).catch(() => []);
+  if (names.includes(HEADER_FILE)) return;
+  if (names.includes(CALL_FOLDER)) await rmdir(join(dir, CALL_FOLDER)).catch(() => undefined);
+  const own = names.filter((name) => TEMPORARY_FILE.test(name) || [SECRET_FILE, ACCESS_FILE].includes(name));
+  for (const name of own) await removeFileDurable(join(dir, name));
 }
 
 async function openFolder(dir: string, modules: readonly ModuleShape[] | null): Promise<SessionFolder> {
@@ -231,7 +273,8 @@ class SessionFolder implements SessionWriter {
 
   async finish(closing: SessionClosing): Promise<void> {
     if (this.signed !== null) throw new ZkLoraError('INTERNAL', 'this session record is closed');
-    await writeJson(join(this.dir, CLOSING_FILE), closing);
+    // A write that failed late may have left the same file.
+    await writeJson(join(this.dir, CLOSING_FILE), closing, { overwrite: true });
     this.signed = closing;
   }
 
@@ -284,8 +327,12 @@ async function readClosing(dir: string): Promise<SessionClosing | null> {
   return parseSessionClosing(json);
 }
 
-function writeJson(path: string, value: SessionHeader | SessionSecret | SessionClosing): Promise<void> {
-  return writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, { mode: FILE_MODE });
+function writeJson(
+  path: string,
+  value: SessionHeader | SessionSecret | SessionAccess | SessionClosing,
+  options: WriteOptions = {},
+): Promise<void> {
+  return writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, { ...options, mode: FILE_MODE });
 }
 
 async function readText(path: string, maxBytes: number, what: string): Promise<string> {

@@ -1,24 +1,30 @@
+import { adapterId } from '../adapter/commitment.js';
 import { scaleDelta } from '../adapter/forward.js';
 import { quantizeActivations } from '../adapter/quantize.js';
 import type { AdapterCommitment } from '../adapter/types.js';
-import { bytesToHex } from '../bytes.js';
+import { bytesToHex, canonicalJson, equalBytes, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { type FolderLock, lockFolder } from '../folderLock.js';
 import { type ActivationRows, sessionModules } from '../protocol/session.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
 import type { BaseModel, Logits } from './baseModel.js';
 import { requireCallFits } from './callSizes.js';
 import type { ContributorClient, RemoteSession } from './client.js';
-import type { ProofProgress } from './contributorSessions.js';
 import type { ApplyStage, CutModel } from './graphModel.js';
+import type { ProofProgress } from './proofJobs.js';
 import {
+  BESIDES,
+  clearPartialRecord,
   createSessionRecord,
-  EVALUATION_FILE,
+  hasSessionRecord,
+  readSessionAccess,
+  reopenSessionRecord,
   reserveSessionFolder,
   type SessionRecord,
   type SessionWriter,
 } from './record.js';
-import type { SessionClosing } from './sessionHeader.js';
-import { generateKeyPair, type KeyPair } from './signatures.js';
+import type { SessionAccess, SessionClosing } from './sessionHeader.js';
+import { generateKeyPair, type KeyPair, keyPairFromSeed } from './signatures.js';
 
 export interface AdapterSessionOptions {
   /** Opened for the commitment's modules. */
@@ -28,6 +34,11 @@ export interface AdapterSessionOptions {
   readonly commitment: AdapterCommitment;
   /** New or empty folder for the record. */
   readonly dir: string;
+  /**
+   * Go on with the session of the folder, at its last whole call. A folder in which no session was opened yet gets
+   * one.
+   */
+  readonly resume?: boolean;
   /** The user's key; a fresh one without it. */
   readonly user?: KeyPair;
   /** See {@link OpenSession}. */
@@ -46,12 +57,12 @@ export interface AdapterSession {
    * trace in the record.
    */
   pass(): ApplyStage;
-  /** Ends the session: both sides sign its digest. */
+  /** Ends the session: both sides sign its digest. Closing again gives the same. */
   close(): Promise<SessionClosing>;
   /** The contributor's proof of the closed session, unverified. */
   prove(onProgress?: (progress: ProofProgress) => void): Promise<Uint8Array>;
-  /** Lets go of the contributor after a failure; the record stays at its last whole call. */
-  abandon(): void;
+  /** Lets go of contributor and folder after a failure; the record stays at its last whole call. */
+  abandon(): Promise<void>;
 }
 
 /** A language model with a contributor's adapter. */
@@ -70,41 +81,95 @@ export interface RecordedSession extends AdapterSession {
  * Checks that base model and commitment fit, opens a session with the contributor and begins its record.
  *
  * @throws ZkLoraError `BASE_MODEL_MISMATCH`, `SESSION_MISMATCH`, `FILE_EXISTS`, `FILE_UNWRITABLE`,
- * `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`.
+ * `FOLDER_IN_USE`, `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`. With `resume` also `SESSION_MALFORMED` for a record
+ * that was edited, and `SESSION_MISMATCH` for one of another adapter, model or user.
  */
 export async function openAdapterSession(options: AdapterSessionOptions): Promise<AdapterSession> {
-  return open(
-    options,
-    (remote, record) => new UserSession(options.model, options.commitment, remote, record),
-  );
+  return open(options, (parts) => new UserSession(options.model, options.commitment, parts));
 }
 
 /** The same for a language model. */
 export async function openRecordedSession(options: RecordedSessionOptions): Promise<RecordedSession> {
-  return open(
-    options,
-    (remote, record) => new LanguageSession(options.model, options.commitment, remote, record),
-  );
+  return open(options, (parts) => new LanguageSession(options.model, options.commitment, parts));
 }
 
-async function open<S>(
-  options: AdapterSessionOptions,
-  make: (remote: RemoteSession, record: SessionWriter) => S,
-): Promise<S> {
-  const { client, commitment, dir, model } = options;
+/** What a session of the user is made of. */
+interface SessionParts {
+  readonly remote: RemoteSession;
+  readonly writer: SessionWriter;
+  readonly lock: FolderLock;
+}
+
+async function open<S>(options: AdapterSessionOptions, make: (parts: SessionParts) => S): Promise<S> {
+  const { dir, resume = false } = options;
   checkBaseModel(options);
+  const goesOn = resume && (await hasSessionRecord(dir));
+  if (resume) await clearPartialRecord(dir);
   // First, so that a folder that cannot be had costs the contributor no session.
-  await reserveSessionFolder(dir, [EVALUATION_FILE]);
+  if (!goesOn) await reserveSessionFolder(dir, BESIDES);
+  const lock = await lockFolder(dir);
+  try {
+    const opened = goesOn ? await openAgain(options) : await openNew(options);
+    return make({ ...opened, lock });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function openNew(options: AdapterSessionOptions): Promise<Omit<SessionParts, 'lock'>> {
+  const { client, commitment, dir, model } = options;
   const user = options.user ?? generateKeyPair();
   const nonce = options.nonce === undefined ? {} : { nonce: options.nonce };
   const remote = await client.openSession({ commitment, user, inputs: model.inputs, ...nonce });
   try {
-    const record = await createSessionRecord(dir, remote, commitment.modules);
-    return make(remote, record);
+    const access: SessionAccess = {
+      format: 'zklora/session-access/v1',
+      sessionId: remote.id,
+      userSecretKey: options.user === undefined ? bytesToHex(user.secretKey) : null,
+    };
+    const { header, seed } = remote;
+    return { remote, writer: await createSessionRecord(dir, { header, seed, access }, commitment.modules) };
   } catch (error) {
     remote.abandon();
     throw error;
   }
+}
+
+async function openAgain(options: AdapterSessionOptions): Promise<Omit<SessionParts, 'lock'>> {
+  const { client, commitment, dir, model, nonce } = options;
+  const writer = await reopenSessionRecord(dir, commitment.modules, {
+    call: () => undefined,
+    torn: () => undefined,
+  });
+  const { header, seed, callCount, closing } = writer;
+  const { sessionId: id, userSecretKey } = await readSessionAccess(dir);
+  const user = userSecretKey === null ? options.user : keyPairFromSeed(hexToBytes(userSecretKey));
+  if (user === undefined || bytesToHex(user.publicKey) !== header.userKey) {
+    throw new ZkLoraError('SESSION_MISMATCH', 'the session was opened with another user key; use that one');
+  }
+  const isSame =
+    header.adapterId === adapterId(commitment) &&
+    equalBytes(canonicalJson(header.inputs), canonicalJson(model.inputs)) &&
+    (nonce === undefined || header.nonce === bytesToHex(nonce));
+  if (!isSame) {
+    throw new ZkLoraError(
+      'SESSION_MISMATCH',
+      `the session in ${dir} is of another adapter or model; use another folder`,
+    );
+  }
+  const remote = client.attachSession({ commitment, user, header, seed, id });
+  if (closing === null) {
+    const standing = await remote.standing();
+    // The contributor records a call before its last answer, which may have been lost.
+    if (standing.calls !== callCount && standing.calls !== callCount + 1) {
+      throw new ZkLoraError(
+        'SESSION_MISMATCH',
+        `the contributor's record has ${standing.calls} calls, this one ${callCount}: they cannot be brought together`,
+      );
+    }
+  }
+  return { remote, writer };
 }
 
 /**
@@ -139,12 +204,19 @@ interface OpenCall {
 }
 
 class UserSession implements AdapterSession {
+  private readonly remote: RemoteSession;
+  private readonly writer: SessionWriter;
+  private readonly lock: FolderLock;
+
   constructor(
     private readonly model: CutModel,
     protected readonly commitment: AdapterCommitment,
-    private readonly remote: RemoteSession,
-    private readonly writer: SessionWriter,
-  ) {}
+    { remote, writer, lock }: SessionParts,
+  ) {
+    this.remote = remote;
+    this.writer = writer;
+    this.lock = lock;
+  }
 
   get record(): SessionRecord {
     return this.writer;
@@ -174,6 +246,7 @@ class UserSession implements AdapterSession {
   }
 
   async close(): Promise<SessionClosing> {
+    if (this.writer.closing !== null) return this.writer.closing;
     const digest = await sessionDigest(this.writer, this.commitment.modules);
     const calls = this.writer.callCount;
     const signatures = await this.remote.finish(calls, digest);
@@ -185,6 +258,7 @@ class UserSession implements AdapterSession {
       contributorSignature: bytesToHex(signatures.contributor),
     };
     await this.writer.finish(closing);
+    await this.lock.release();
     return closing;
   }
 
@@ -192,8 +266,9 @@ class UserSession implements AdapterSession {
     return this.remote.prove(onProgress);
   }
 
-  abandon(): void {
+  async abandon(): Promise<void> {
     this.remote.abandon();
+    await this.lock.release();
   }
 
   private async append(call: OpenCall, tokens: number): Promise<void> {
@@ -206,10 +281,9 @@ class LanguageSession extends UserSession implements RecordedSession {
   constructor(
     private readonly language: BaseModel,
     commitment: AdapterCommitment,
-    remote: RemoteSession,
-    writer: SessionWriter,
+    parts: SessionParts,
   ) {
-    super(language, commitment, remote, writer);
+    super(language, commitment, parts);
   }
 
   async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {

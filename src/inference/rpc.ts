@@ -27,6 +27,9 @@ const GONE = new Set([
   status.UNKNOWN,
 ]);
 
+/** Statuses of a connection that was cut: by the network, or by the other side's end. */
+const CUT = new Set([status.UNAVAILABLE, status.CANCELLED]);
+
 /** How grpc-js begins the text of a status for an answer that does not parse. */
 const UNREADABLE = 'Response message parsing error';
 
@@ -122,7 +125,7 @@ export class RpcChannel {
       });
     }
     const code = error.metadata?.get(CODE_METADATA)[0];
-    if (code === undefined && GONE.has(error.code)) return this.unreachable(error);
+    if (code === undefined && GONE.has(error.code)) return this.unreachable(error, error.code);
     const details = {
       status: status[error.code] ?? 'UNKNOWN',
       ...(typeof code === 'string' && { contributorCode: oneLine(code) as ErrorCode }),
@@ -140,11 +143,11 @@ export class RpcChannel {
     return metadata;
   }
 
-  private unreachable(cause?: unknown): ZkLoraError {
+  private unreachable(cause?: unknown, code?: status): ZkLoraError {
     return new ZkLoraError(
       'CONTRIBUTOR_UNREACHABLE',
       `no answer from the contributor at ${formatAddress(this.address)}; is it running there?`,
-      { cause },
+      { cause, details: code !== undefined && CUT.has(code) ? { status: 'UNAVAILABLE' } : {} },
     );
   }
 }

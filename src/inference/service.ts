@@ -17,28 +17,32 @@ import { type Address, requireProtected } from './address.js';
 import { Admission, DEFAULT_LIMITS, type ServiceLimits } from './admission.js';
 import { CallGuard, guarded } from './callGuard.js';
 import { systemClock } from './clock.js';
-import {
-  ContributorSessions,
-  type ContributorState,
-  type OpenRequest,
-  type ProofProgress,
-} from './contributorSessions.js';
+import { ContributorSessions, type ContributorState, type OpenRequest } from './contributorSessions.js';
 import {
   type ApplyRequest,
   type ApplyResponse,
   ApplyResponseSchema,
+  type CancelProofRequest,
+  CancelProofResponseSchema,
   CloseSessionResponseSchema,
   DescribeResponseSchema,
   OpenSessionResponseSchema,
+  type ProofStatusRequest,
+  type ProofStatusResponse,
   type ProveRequest,
   type ProveResponse,
-  ProveResponseSchema,
+  type ResumeSessionRequest,
+  ResumeSessionResponseSchema,
+  type StartProofRequest,
+  StartProofResponseSchema,
 } from './gen/zklora_pb.js';
 import { contributorMethods, healthMethods, reflectionMethods, serverOptions } from './grpcMethods.js';
 import { HealthService } from './health.js';
-import { MAX_PROOF_MESSAGES, PROOF_CHUNK_BYTES, SHUTDOWN_MS } from './limits.js';
+import { SHUTDOWN_MS } from './limits.js';
 import { type Listener, listen } from './listener.js';
 import { peerOf } from './peers.js';
+import { toWireState } from './proofStates.js';
+import { proofStatusStream, proveStream } from './proofStreams.js';
 import { reflect } from './reflection.js';
 import { toWireError } from './refusal.js';
 import type { ServerTls } from './serverTls.js';
@@ -46,7 +50,17 @@ import type { AccessTokens } from './tokens.js';
 
 /** What happened, for a log; holds no activations and no weights. */
 export interface ServiceEvent {
-  readonly method: 'describe' | 'openSession' | 'apply' | 'closeSession' | 'prove' | 'admission';
+  readonly method:
+    | 'describe'
+    | 'openSession'
+    | 'apply'
+    | 'closeSession'
+    | 'prove'
+    | 'resumeSession'
+    | 'startProof'
+    | 'proofStatus'
+    | 'cancelProof'
+    | 'admission';
   readonly error?: unknown;
 }
 
@@ -118,6 +132,23 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     ),
     prove: (stream: ServerWritableStream<ProveRequest, ProveResponse>) =>
       void proveStream(sessions, stream, on),
+    resumeSession: unary('resumeSession', on, async (request: ResumeSessionRequest) => {
+      const { signature, ...standing } = await sessions.standing(
+        bytesToHex(request.sessionId),
+        request.challenge,
+      );
+      return create(ResumeSessionResponseSchema, { ...standing, contributorSignature: signature });
+    }),
+    startProof: unary('startProof', on, async ({ sessionId }: StartProofRequest) => {
+      const state = toWireState(await sessions.startProof(bytesToHex(sessionId)));
+      return create(StartProofResponseSchema, { state });
+    }),
+    proofStatus: (stream: ServerWritableStream<ProofStatusRequest, ProofStatusResponse>) =>
+      void proofStatusStream(sessions, stream, on),
+    cancelProof: unary('cancelProof', on, async ({ sessionId }: CancelProofRequest) => {
+      const state = toWireState(await sessions.cancelProof(bytesToHex(sessionId)));
+      return create(CancelProofResponseSchema, { state });
+    }),
   });
   server.addService(guarded(healthMethods), { check: health.check, watch: health.watch });
   server.addService(guarded(reflectionMethods), { serverReflectionInfo: reflect });
@@ -253,33 +284,5 @@ async function applyStream(
     if (stream.cancelled) return;
     on({ method: 'apply', error });
     stream.emit('error', toWireError(error));
-  }
-}
-
-async function proveStream(
-  sessions: ContributorSessions,
-  stream: ServerWritableStream<ProveRequest, ProveResponse>,
-  on: (event: ServiceEvent) => void,
-): Promise<void> {
-  const abort = new AbortController();
-  stream.on('cancelled', () => abort.abort());
-  let reports = 0;
-  const report = ({ step, done, total }: ProofProgress): void => {
-    // Progress is dropped rather than queued for a slow reader, and beyond what the reader takes.
-    if (stream.cancelled || stream.writableNeedDrain || reports >= MAX_PROOF_MESSAGES / 2) return;
-    reports += 1;
-    stream.write(create(ProveResponseSchema, { event: { case: 'progress', value: { step, done, total } } }));
-  };
-  try {
-    const proof = await sessions.prove(bytesToHex(stream.request.sessionId), report, abort.signal);
-    for (let at = 0; at < proof.length; at += PROOF_CHUNK_BYTES) {
-      const value = proof.subarray(at, at + PROOF_CHUNK_BYTES);
-      stream.write(create(ProveResponseSchema, { event: { case: 'chunk', value } }));
-    }
-    on({ method: 'prove' });
-    stream.end();
-  } catch (error) {
-    on({ method: 'prove', error });
-    if (!stream.cancelled) stream.emit('error', toWireError(error));
   }
 }

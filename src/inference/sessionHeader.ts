@@ -44,6 +44,21 @@ const secretSchema = z.strictObject({
   seed: hex(32),
 });
 
+/** session.access: how the user comes back to a session. For the user alone. */
+export interface SessionAccess {
+  readonly format: 'zklora/session-access/v1';
+  /** See `RemoteSession.id`, 16 bytes, hex. */
+  readonly sessionId: string;
+  /** Ed25519 seed of a key that was made for this session, 32 bytes, hex; null for a key that is kept elsewhere. */
+  readonly userSecretKey: string | null;
+}
+
+const accessSchema = z.strictObject({
+  format: z.literal('zklora/session-access/v1'),
+  sessionId: hex(16),
+  userSecretKey: hex(32).nullable(),
+});
+
 const closingSchema = z.strictObject({
   format: z.literal('zklora/close/v1'),
   calls: z.number().int().min(0).max(MAX_SESSION_CALLS),
@@ -82,6 +97,15 @@ export function requireOrdered(header: SessionHeader): SessionHeader {
  */
 export function parseSessionSecret(json: string): SessionSecret {
   return parse(secretSchema, json, 'session.secret');
+}
+
+/**
+ * Reads session.access.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function parseSessionAccess(json: string): SessionAccess {
+  return parse(accessSchema, json, 'session.access');
 }
 
 /**

@@ -1,5 +1,5 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { canonicalJson, hexToBytes, labelledSha256 } from '../bytes.js';
+import { canonicalJson, concatBytes, hexToBytes, labelledSha256, u32 } from '../bytes.js';
 import type { SessionHeader } from '../protocol/session.js';
 import type { SessionClosing } from './sessionHeader.js';
 
@@ -32,6 +32,20 @@ export function openingMessage(header: SessionHeader): Uint8Array {
  */
 export function userOpeningMessage(header: SessionHeader, seed: Uint8Array): Uint8Array {
   return labelledSha256('zklora/open/user/v1', canonicalJson(header), seed);
+}
+
+/**
+ * What the contributor signs when a user comes back to a session: that it has the session and how far it is.
+ *
+ * @param challenge 32 random bytes of the user
+ */
+export function resumingMessage(
+  challenge: Uint8Array,
+  header: SessionHeader,
+  { calls, closed }: { readonly calls: number; readonly closed: boolean },
+): Uint8Array {
+  const standing = concatBytes(u32(calls), Uint8Array.of(closed ? 1 : 0));
+  return labelledSha256('zklora/resume/v1', challenge, canonicalJson(header), standing);
 }
 
 /** What both sides sign at the end. @param digest session digest, 32 bytes */

@@ -1,7 +1,8 @@
 import { expect, onTestFinished } from 'vitest';
 import type { QuantizedModule } from '../../src/adapter/types.js';
 import type { Clock } from '../../src/inference/clock.js';
-import { ContributorSessions, type ProveSession } from '../../src/inference/contributorSessions.js';
+import { ContributorSessions } from '../../src/inference/contributorSessions.js';
+import type { ProveSession } from '../../src/inference/proofJobs.js';
 import { openSessionRecord } from '../../src/inference/record.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
 import type { StageRequest } from '../../src/inference/stageRequest.js';

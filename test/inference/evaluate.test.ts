@@ -114,7 +114,7 @@ describe('a contributor that dies', () => {
       code: 'CONTRIBUTOR_UNREACHABLE',
     });
     await expect(session.close()).rejects.toMatchObject({ code: 'CONTRIBUTOR_UNREACHABLE' });
-    session.abandon();
+    await session.abandon();
     const record = await openSessionRecord(sessionDir);
     expect(record.callCount).toBe(1);
     expect(record.closing).toBeNull();
@@ -131,7 +131,10 @@ describe('a contributor that dies', () => {
     onTestFinished(() => model.close());
     const dir = await temporaryFolder();
     const { process: contributor, port } = await contributorProcess(model.digest, join(dir, 'contributor'));
-    const client = await connectContributor({ address: { host: '127.0.0.1', port } });
+    const client = await connectContributor({
+      address: { host: '127.0.0.1', port },
+      retry: { attempts: 0 },
+    });
     onTestFinished(() => client.close());
     const commitment = parseAdapterCommitment(await client.describe());
     const session = await openRecordedSession({ model, client, commitment, dir: join(dir, 'user') });
@@ -142,7 +145,7 @@ describe('a contributor that dies', () => {
       code: 'CONTRIBUTOR_UNREACHABLE',
       message: `no answer from the contributor at 127.0.0.1:${port}; is it running there?`,
     });
-    session.abandon();
+    await session.abandon();
     const record = await openSessionRecord(join(dir, 'user'));
     expect(record.callCount).toBe(2);
     const [folder] = await sessionFolders(join(dir, 'contributor'));

@@ -11,7 +11,8 @@ import {
   connectContributor,
   type Timeouts,
 } from '../../src/inference/client.js';
-import type { OpenRequest, ProveSession } from '../../src/inference/contributorSessions.js';
+import type { OpenRequest } from '../../src/inference/contributorSessions.js';
+import type { ProveSession } from '../../src/inference/proofJobs.js';
 import {
   type ContributorServer,
   type ServeOptions,
@@ -194,6 +195,8 @@ export async function serve(options: ServedOptions): Promise<Served> {
   const client = await connectContributor({
     address: server.address,
     ...(options.timeouts && { timeouts: options.timeouts }),
+    // A lost connection is what most of these tests look at.
+    retry: { attempts: 0 },
     ...options.connecting,
   });
   onTestFinished(() => client.close());

@@ -1,7 +1,6 @@
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { QuantizedModule } from '../../src/adapter/types.js';
 import { ZkLoraError } from '../../src/errors.js';
 import type { BaseModel } from '../../src/inference/baseModel.js';
 import { callBytes, requireCallFits, stageBytes } from '../../src/inference/callSizes.js';
@@ -11,38 +10,9 @@ import { MAX_CALL_FILE_BYTES, MAX_MESSAGE_BYTES } from '../../src/inference/limi
 import { createSessionRecord, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
 import { byteWindows } from '../../src/inference/windows.js';
+import { fakeModel } from './fakeModel.js';
 import { temporaryFolder } from './fixtures.js';
-import { header, INPUTS, MODULES, randomCall, randomModule, SEED, serve, USER } from './parties.js';
-
-/** A base model without a network: its activations follow from the ids. */
-function fakeModel(
-  modules: readonly QuantizedModule[] = MODULES,
-  inputs: readonly (readonly number[])[] = INPUTS,
-): BaseModel & { passes: number } {
-  const stages = inputs.map((_, i) => [i]);
-  const model: BaseModel & { passes: number } = {
-    digest: '00'.repeat(32),
-    feeds: ['input_ids'],
-    modules,
-    inputs,
-    stages,
-    passes: 0,
-    forward: async (ids, _batch, _sequence, applyStage) => {
-      model.passes += 1;
-      for (const [stage, [input]] of stages.entries()) {
-        const { inFeatures } = modules[inputs[input!]![0]!]!;
-        const values = Float32Array.from({ length: ids.length * inFeatures }, (_, i) =>
-          Math.sin(i + Number(ids[0])),
-        );
-        await applyStage(stage, [{ input: input!, tokens: ids.length, values }]);
-      }
-      return { values: new Float32Array(ids.length * 256), vocabulary: 256 };
-    },
-    forwardBase: async (ids) => ({ values: new Float32Array(ids.length * 256), vocabulary: 256 }),
-    close: async () => undefined,
-  };
-  return model;
-}
+import { header, MODULES, randomCall, randomModule, SEED, serve, USER } from './parties.js';
 
 /** A client whose sessions are counted and may be meddled with. */
 function watched(client: ContributorClient, meddle: (session: RemoteSession) => RemoteSession = (s) => s) {

@@ -384,9 +384,10 @@ describe('refusals', () => {
     await closeOnce(session, dir);
     const proof = session.prove();
     await running;
-    await expect(session.prove()).rejects.toEqual(refused('SESSION_MISMATCH', 'FAILED_PRECONDITION', /busy/));
+    const joined = session.prove();
     release();
     expect([...(await proof)]).toEqual([7]);
+    expect([...(await joined)]).toEqual([7]);
     const { channel } = await raw(served);
     const stream = channel.serverStream(contributorMethods.prove, create(ProveRequestSchema), TIMEOUT);
     const error = await new Promise((resolve) => stream.on('error', resolve).resume());
@@ -411,12 +412,53 @@ describe('refusals', () => {
     });
     const session = await open(served);
     await closeOnce(session, dir);
-    // A listener that fails cancels the stream.
+    const { channel } = await raw(served);
+    const request = create(ProveRequestSchema, { sessionId: hexToBytes(session.id) });
+    const stream = channel.serverStream(contributorMethods.prove, request, TIMEOUT);
+    stream.on('error', () => undefined).once('data', () => stream.cancel());
+    expect(await aborted).toBe(true);
+  });
+
+  it('goes on with a proof that was started, until it is cancelled', async () => {
+    const dir = await temporaryFolder();
+    let runs = 0;
+    const served = await serve({
+      dir,
+      prove: async (_session, onProgress, signal) => {
+        runs += 1;
+        onProgress({ step: 'begun', done: 0, total: 1 });
+        if (runs === 1) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        signal.throwIfAborted();
+        return Uint8Array.of(6);
+      },
+    });
+    const session = await open(served);
+    await expect(session.startProof()).rejects.toEqual(
+      refused('SESSION_MISMATCH', 'FAILED_PRECONDITION', /close the session/),
+    );
+    await closeOnce(session, dir);
+    const states: string[] = [];
+    await session.watchProof(({ state }) => states.push(state));
+    expect(states).toEqual(['none']);
+    // A listener that fails ends its own stream only.
     const proof = session.prove(() => {
       throw new Error('nobody listens');
     });
     await expect(proof).rejects.toThrow('nobody listens');
-    expect(await aborted).toBe(true);
+    expect(await session.startProof()).toBe('running');
+    const watched = session.watchProof(({ state }) => states.push(state));
+    const waiting = expect(session.prove()).rejects.toEqual(
+      refused('SESSION_MISMATCH', 'FAILED_PRECONDITION', /called off/),
+    );
+    await expect.poll(() => states).toContain('running');
+    expect(await session.cancelProof()).toBe('cancelled');
+    expect(await watched).toBe('cancelled');
+    await waiting;
+    expect(states.filter((state, i) => state !== states[i - 1])).toEqual(['none', 'running', 'cancelled']);
+    expect([...(await session.prove())]).toEqual([6]);
+    expect(await session.cancelProof()).toBe('done');
+    expect([...(await session.prove())]).toEqual([6]);
+    expect(runs).toBe(2);
   });
 
   it('survives a log that fails', async () => {

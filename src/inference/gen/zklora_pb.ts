@@ -8,15 +8,15 @@
 // @generated from file zklora.proto (package zklora.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file zklora.proto.
  */
 export const file_zklora: GenFile = /*@__PURE__*/
-  fileDesc("Cgx6a2xvcmEucHJvdG8SCXprbG9yYS52MSIRCg9EZXNjcmliZVJlcXVlc3QiLgoQRGVzY3JpYmVSZXNwb25zZRIaChJhZGFwdGVyX2NvbW1pdG1lbnQYASABKAkiHQoKSW5wdXRHcm91cBIPCgdtb2R1bGVzGAEgAygNIpYBChJPcGVuU2Vzc2lvblJlcXVlc3QSEgoKYWRhcHRlcl9pZBgBIAEoDBIQCgh1c2VyX2tleRgCIAEoDBINCgVub25jZRgDIAEoDBIlCgZpbnB1dHMYBCADKAsyFS56a2xvcmEudjEuSW5wdXRHcm91cBIMCgRzZWVkGAUgASgMEhYKDnVzZXJfc2lnbmF0dXJlGAYgASgMIkgKE09wZW5TZXNzaW9uUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoDBIdChVjb250cmlidXRvcl9zaWduYXR1cmUYAiABKAwiOwoJSW5wdXRSb3dzEg0KBWlucHV0GAEgASgNEgwKBHJvd3MYAiABKAwSEQoJZXhwb25lbnRzGAMgASgMInUKDEFwcGx5UmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgMEgwKBGNhbGwYAiABKA0SDQoFc3RhZ2UYAyABKA0SDgoGdG9rZW5zGAQgASgNEiQKBmlucHV0cxgFIAMoCzIULnprbG9yYS52MS5JbnB1dFJvd3MiLQoLTW9kdWxlRGVsdGESDgoGbW9kdWxlGAEgASgNEg4KBnZhbHVlcxgCIAEoDCJUCg1BcHBseVJlc3BvbnNlEgwKBGNhbGwYASABKA0SDQoFc3RhZ2UYAiABKA0SJgoGZGVsdGFzGAMgAygLMhYuemtsb3JhLnYxLk1vZHVsZURlbHRhImAKE0Nsb3NlU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDBINCgVjYWxscxgCIAEoDRIOCgZkaWdlc3QYAyABKAwSFgoOdXNlcl9zaWduYXR1cmUYBCABKAwiNQoUQ2xvc2VTZXNzaW9uUmVzcG9uc2USHQoVY29udHJpYnV0b3Jfc2lnbmF0dXJlGAEgASgMIiIKDFByb3ZlUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgMIjoKDVByb29mUHJvZ3Jlc3MSDAoEc3RlcBgBIAEoCRIMCgRkb25lGAIgASgNEg0KBXRvdGFsGAMgASgNIlcKDVByb3ZlUmVzcG9uc2USLAoIcHJvZ3Jlc3MYASABKAsyGC56a2xvcmEudjEuUHJvb2ZQcm9ncmVzc0gAEg8KBWNodW5rGAIgASgMSABCBwoFZXZlbnQy7wIKC0NvbnRyaWJ1dG9yEkMKCERlc2NyaWJlEhouemtsb3JhLnYxLkRlc2NyaWJlUmVxdWVzdBobLnprbG9yYS52MS5EZXNjcmliZVJlc3BvbnNlEkwKC09wZW5TZXNzaW9uEh0uemtsb3JhLnYxLk9wZW5TZXNzaW9uUmVxdWVzdBoeLnprbG9yYS52MS5PcGVuU2Vzc2lvblJlc3BvbnNlEj4KBUFwcGx5Ehcuemtsb3JhLnYxLkFwcGx5UmVxdWVzdBoYLnprbG9yYS52MS5BcHBseVJlc3BvbnNlKAEwARJPCgxDbG9zZVNlc3Npb24SHi56a2xvcmEudjEuQ2xvc2VTZXNzaW9uUmVxdWVzdBofLnprbG9yYS52MS5DbG9zZVNlc3Npb25SZXNwb25zZRI8CgVQcm92ZRIXLnprbG9yYS52MS5Qcm92ZVJlcXVlc3QaGC56a2xvcmEudjEuUHJvdmVSZXNwb25zZTABYgZwcm90bzM");
+  fileDesc("Cgx6a2xvcmEucHJvdG8SCXprbG9yYS52MSIRCg9EZXNjcmliZVJlcXVlc3QiLgoQRGVzY3JpYmVSZXNwb25zZRIaChJhZGFwdGVyX2NvbW1pdG1lbnQYASABKAkiHQoKSW5wdXRHcm91cBIPCgdtb2R1bGVzGAEgAygNIpYBChJPcGVuU2Vzc2lvblJlcXVlc3QSEgoKYWRhcHRlcl9pZBgBIAEoDBIQCgh1c2VyX2tleRgCIAEoDBINCgVub25jZRgDIAEoDBIlCgZpbnB1dHMYBCADKAsyFS56a2xvcmEudjEuSW5wdXRHcm91cBIMCgRzZWVkGAUgASgMEhYKDnVzZXJfc2lnbmF0dXJlGAYgASgMIkgKE09wZW5TZXNzaW9uUmVzcG9uc2USEgoKc2Vzc2lvbl9pZBgBIAEoDBIdChVjb250cmlidXRvcl9zaWduYXR1cmUYAiABKAwiOwoJSW5wdXRSb3dzEg0KBWlucHV0GAEgASgNEgwKBHJvd3MYAiABKAwSEQoJZXhwb25lbnRzGAMgASgMInUKDEFwcGx5UmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgMEgwKBGNhbGwYAiABKA0SDQoFc3RhZ2UYAyABKA0SDgoGdG9rZW5zGAQgASgNEiQKBmlucHV0cxgFIAMoCzIULnprbG9yYS52MS5JbnB1dFJvd3MiLQoLTW9kdWxlRGVsdGESDgoGbW9kdWxlGAEgASgNEg4KBnZhbHVlcxgCIAEoDCJUCg1BcHBseVJlc3BvbnNlEgwKBGNhbGwYASABKA0SDQoFc3RhZ2UYAiABKA0SJgoGZGVsdGFzGAMgAygLMhYuemtsb3JhLnYxLk1vZHVsZURlbHRhImAKE0Nsb3NlU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDBINCgVjYWxscxgCIAEoDRIOCgZkaWdlc3QYAyABKAwSFgoOdXNlcl9zaWduYXR1cmUYBCABKAwiNQoUQ2xvc2VTZXNzaW9uUmVzcG9uc2USHQoVY29udHJpYnV0b3Jfc2lnbmF0dXJlGAEgASgMIiIKDFByb3ZlUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgMIjoKDVByb29mUHJvZ3Jlc3MSDAoEc3RlcBgBIAEoCRIMCgRkb25lGAIgASgNEg0KBXRvdGFsGAMgASgNIlcKDVByb3ZlUmVzcG9uc2USLAoIcHJvZ3Jlc3MYASABKAsyGC56a2xvcmEudjEuUHJvb2ZQcm9ncmVzc0gAEg8KBWNodW5rGAIgASgMSABCBwoFZXZlbnQiPQoUUmVzdW1lU2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDBIRCgljaGFsbGVuZ2UYAiABKAwiVQoVUmVzdW1lU2Vzc2lvblJlc3BvbnNlEg0KBWNhbGxzGAEgASgNEg4KBmNsb3NlZBgCIAEoCBIdChVjb250cmlidXRvcl9zaWduYXR1cmUYAyABKAwiJwoRU3RhcnRQcm9vZlJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDCI6ChJTdGFydFByb29mUmVzcG9uc2USJAoFc3RhdGUYASABKA4yFS56a2xvcmEudjEuUHJvb2ZTdGF0ZSIoChJQcm9vZlN0YXR1c1JlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDCJnChNQcm9vZlN0YXR1c1Jlc3BvbnNlEiQKBXN0YXRlGAEgASgOMhUuemtsb3JhLnYxLlByb29mU3RhdGUSKgoIcHJvZ3Jlc3MYAiABKAsyGC56a2xvcmEudjEuUHJvb2ZQcm9ncmVzcyIoChJDYW5jZWxQcm9vZlJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoDCI7ChNDYW5jZWxQcm9vZlJlc3BvbnNlEiQKBXN0YXRlGAEgASgOMhUuemtsb3JhLnYxLlByb29mU3RhdGUquQEKClByb29mU3RhdGUSGwoXUFJPT0ZfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBQUk9PRl9TVEFURV9OT05FEAESFgoSUFJPT0ZfU1RBVEVfUVVFVUVEEAISFwoTUFJPT0ZfU1RBVEVfUlVOTklORxADEhQKEFBST09GX1NUQVRFX0RPTkUQBBIWChJQUk9PRl9TVEFURV9GQUlMRUQQBRIZChVQUk9PRl9TVEFURV9DQU5DRUxMRUQQBjKsBQoLQ29udHJpYnV0b3ISQwoIRGVzY3JpYmUSGi56a2xvcmEudjEuRGVzY3JpYmVSZXF1ZXN0Ghsuemtsb3JhLnYxLkRlc2NyaWJlUmVzcG9uc2USTAoLT3BlblNlc3Npb24SHS56a2xvcmEudjEuT3BlblNlc3Npb25SZXF1ZXN0Gh4uemtsb3JhLnYxLk9wZW5TZXNzaW9uUmVzcG9uc2USPgoFQXBwbHkSFy56a2xvcmEudjEuQXBwbHlSZXF1ZXN0Ghguemtsb3JhLnYxLkFwcGx5UmVzcG9uc2UoATABEk8KDENsb3NlU2Vzc2lvbhIeLnprbG9yYS52MS5DbG9zZVNlc3Npb25SZXF1ZXN0Gh8uemtsb3JhLnYxLkNsb3NlU2Vzc2lvblJlc3BvbnNlEjwKBVByb3ZlEhcuemtsb3JhLnYxLlByb3ZlUmVxdWVzdBoYLnprbG9yYS52MS5Qcm92ZVJlc3BvbnNlMAESUgoNUmVzdW1lU2Vzc2lvbhIfLnprbG9yYS52MS5SZXN1bWVTZXNzaW9uUmVxdWVzdBogLnprbG9yYS52MS5SZXN1bWVTZXNzaW9uUmVzcG9uc2USSQoKU3RhcnRQcm9vZhIcLnprbG9yYS52MS5TdGFydFByb29mUmVxdWVzdBodLnprbG9yYS52MS5TdGFydFByb29mUmVzcG9uc2USTgoLUHJvb2ZTdGF0dXMSHS56a2xvcmEudjEuUHJvb2ZTdGF0dXNSZXF1ZXN0Gh4uemtsb3JhLnYxLlByb29mU3RhdHVzUmVzcG9uc2UwARJMCgtDYW5jZWxQcm9vZhIdLnprbG9yYS52MS5DYW5jZWxQcm9vZlJlcXVlc3QaHi56a2xvcmEudjEuQ2FuY2VsUHJvb2ZSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message zklora.v1.DescribeRequest
@@ -424,6 +424,223 @@ export const ProveResponseSchema: GenMessage<ProveResponse> = /*@__PURE__*/
   messageDesc(file_zklora, 13);
 
 /**
+ * @generated from message zklora.v1.ResumeSessionRequest
+ */
+export type ResumeSessionRequest = Message<"zklora.v1.ResumeSessionRequest"> & {
+  /**
+   * @generated from field: bytes session_id = 1;
+   */
+  sessionId: Uint8Array;
+
+  /**
+   * 32 random bytes of the user.
+   *
+   * @generated from field: bytes challenge = 2;
+   */
+  challenge: Uint8Array;
+};
+
+/**
+ * Describes the message zklora.v1.ResumeSessionRequest.
+ * Use `create(ResumeSessionRequestSchema)` to create a new message.
+ */
+export const ResumeSessionRequestSchema: GenMessage<ResumeSessionRequest> = /*@__PURE__*/
+  messageDesc(file_zklora, 14);
+
+/**
+ * @generated from message zklora.v1.ResumeSessionResponse
+ */
+export type ResumeSessionResponse = Message<"zklora.v1.ResumeSessionResponse"> & {
+  /**
+   * Whole calls in the contributor's record: the user's number, or one more.
+   *
+   * @generated from field: uint32 calls = 1;
+   */
+  calls: number;
+
+  /**
+   * Both sides have signed; CloseSession gives the signature again.
+   *
+   * @generated from field: bool closed = 2;
+   */
+  closed: boolean;
+
+  /**
+   * Ed25519 over SHA-256("zklora/resume/v1" 00 challenge, canonical JSON of the session header, u32 calls, u8 closed;
+   * big-endian), 64 bytes.
+   *
+   * @generated from field: bytes contributor_signature = 3;
+   */
+  contributorSignature: Uint8Array;
+};
+
+/**
+ * Describes the message zklora.v1.ResumeSessionResponse.
+ * Use `create(ResumeSessionResponseSchema)` to create a new message.
+ */
+export const ResumeSessionResponseSchema: GenMessage<ResumeSessionResponse> = /*@__PURE__*/
+  messageDesc(file_zklora, 15);
+
+/**
+ * @generated from message zklora.v1.StartProofRequest
+ */
+export type StartProofRequest = Message<"zklora.v1.StartProofRequest"> & {
+  /**
+   * @generated from field: bytes session_id = 1;
+   */
+  sessionId: Uint8Array;
+};
+
+/**
+ * Describes the message zklora.v1.StartProofRequest.
+ * Use `create(StartProofRequestSchema)` to create a new message.
+ */
+export const StartProofRequestSchema: GenMessage<StartProofRequest> = /*@__PURE__*/
+  messageDesc(file_zklora, 16);
+
+/**
+ * @generated from message zklora.v1.StartProofResponse
+ */
+export type StartProofResponse = Message<"zklora.v1.StartProofResponse"> & {
+  /**
+   * @generated from field: zklora.v1.ProofState state = 1;
+   */
+  state: ProofState;
+};
+
+/**
+ * Describes the message zklora.v1.StartProofResponse.
+ * Use `create(StartProofResponseSchema)` to create a new message.
+ */
+export const StartProofResponseSchema: GenMessage<StartProofResponse> = /*@__PURE__*/
+  messageDesc(file_zklora, 17);
+
+/**
+ * @generated from message zklora.v1.ProofStatusRequest
+ */
+export type ProofStatusRequest = Message<"zklora.v1.ProofStatusRequest"> & {
+  /**
+   * @generated from field: bytes session_id = 1;
+   */
+  sessionId: Uint8Array;
+};
+
+/**
+ * Describes the message zklora.v1.ProofStatusRequest.
+ * Use `create(ProofStatusRequestSchema)` to create a new message.
+ */
+export const ProofStatusRequestSchema: GenMessage<ProofStatusRequest> = /*@__PURE__*/
+  messageDesc(file_zklora, 18);
+
+/**
+ * @generated from message zklora.v1.ProofStatusResponse
+ */
+export type ProofStatusResponse = Message<"zklora.v1.ProofStatusResponse"> & {
+  /**
+   * @generated from field: zklora.v1.ProofState state = 1;
+   */
+  state: ProofState;
+
+  /**
+   * While it runs.
+   *
+   * @generated from field: zklora.v1.ProofProgress progress = 2;
+   */
+  progress?: ProofProgress | undefined;
+};
+
+/**
+ * Describes the message zklora.v1.ProofStatusResponse.
+ * Use `create(ProofStatusResponseSchema)` to create a new message.
+ */
+export const ProofStatusResponseSchema: GenMessage<ProofStatusResponse> = /*@__PURE__*/
+  messageDesc(file_zklora, 19);
+
+/**
+ * @generated from message zklora.v1.CancelProofRequest
+ */
+export type CancelProofRequest = Message<"zklora.v1.CancelProofRequest"> & {
+  /**
+   * @generated from field: bytes session_id = 1;
+   */
+  sessionId: Uint8Array;
+};
+
+/**
+ * Describes the message zklora.v1.CancelProofRequest.
+ * Use `create(CancelProofRequestSchema)` to create a new message.
+ */
+export const CancelProofRequestSchema: GenMessage<CancelProofRequest> = /*@__PURE__*/
+  messageDesc(file_zklora, 20);
+
+/**
+ * @generated from message zklora.v1.CancelProofResponse
+ */
+export type CancelProofResponse = Message<"zklora.v1.CancelProofResponse"> & {
+  /**
+   * @generated from field: zklora.v1.ProofState state = 1;
+   */
+  state: ProofState;
+};
+
+/**
+ * Describes the message zklora.v1.CancelProofResponse.
+ * Use `create(CancelProofResponseSchema)` to create a new message.
+ */
+export const CancelProofResponseSchema: GenMessage<CancelProofResponse> = /*@__PURE__*/
+  messageDesc(file_zklora, 21);
+
+/**
+ * @generated from enum zklora.v1.ProofState
+ */
+export enum ProofState {
+  /**
+   * @generated from enum value: PROOF_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nobody asked for it, or the contributor was restarted before it was made: StartProof begins.
+   *
+   * @generated from enum value: PROOF_STATE_NONE = 1;
+   */
+  NONE = 1,
+
+  /**
+   * @generated from enum value: PROOF_STATE_QUEUED = 2;
+   */
+  QUEUED = 2,
+
+  /**
+   * @generated from enum value: PROOF_STATE_RUNNING = 3;
+   */
+  RUNNING = 3,
+
+  /**
+   * Prove gives it.
+   *
+   * @generated from enum value: PROOF_STATE_DONE = 4;
+   */
+  DONE = 4,
+
+  /**
+   * @generated from enum value: PROOF_STATE_FAILED = 5;
+   */
+  FAILED = 5,
+
+  /**
+   * @generated from enum value: PROOF_STATE_CANCELLED = 6;
+   */
+  CANCELLED = 6,
+}
+
+/**
+ * Describes the enum zklora.v1.ProofState.
+ */
+export const ProofStateSchema: GenEnum<ProofState> = /*@__PURE__*/
+  enumDesc(file_zklora, 0);
+
+/**
  * @generated from service zklora.v1.Contributor
  */
 export const Contributor: GenService<{
@@ -468,7 +685,8 @@ export const Contributor: GenService<{
     output: typeof CloseSessionResponseSchema;
   },
   /**
-   * Proves every delta of a closed session: progress, then the proof in chunks.
+   * Proves every delta of a closed session: progress, then the proof in chunks. A proof that was made before is given
+   * again. The work ends with the stream unless StartProof asked for it.
    *
    * @generated from rpc zklora.v1.Contributor.Prove
    */
@@ -476,6 +694,46 @@ export const Contributor: GenService<{
     methodKind: "server_streaming";
     input: typeof ProveRequestSchema;
     output: typeof ProveResponseSchema;
+  },
+  /**
+   * Says where the contributor's record of a session stands, so that a user goes on with it after a restart.
+   *
+   * @generated from rpc zklora.v1.Contributor.ResumeSession
+   */
+  resumeSession: {
+    methodKind: "unary";
+    input: typeof ResumeSessionRequestSchema;
+    output: typeof ResumeSessionResponseSchema;
+  },
+  /**
+   * Puts the proof of a closed session to work, apart from any stream; asking again joins the same job.
+   *
+   * @generated from rpc zklora.v1.Contributor.StartProof
+   */
+  startProof: {
+    methodKind: "unary";
+    input: typeof StartProofRequestSchema;
+    output: typeof StartProofResponseSchema;
+  },
+  /**
+   * The state of a session's proof, at once and at every change, until it is made or given up.
+   *
+   * @generated from rpc zklora.v1.Contributor.ProofStatus
+   */
+  proofStatus: {
+    methodKind: "server_streaming";
+    input: typeof ProofStatusRequestSchema;
+    output: typeof ProofStatusResponseSchema;
+  },
+  /**
+   * Stops the work on a session's proof; one that is made stays.
+   *
+   * @generated from rpc zklora.v1.Contributor.CancelProof
+   */
+  cancelProof: {
+    methodKind: "unary";
+    input: typeof CancelProofRequestSchema;
+    output: typeof CancelProofResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_zklora, 0);
