@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { adapterId, parseAdapterCommitment } from '../../src/adapter/commitment.js';
 import { applyExact } from '../../src/adapter/forward.js';
-import { bytesToHex } from '../../src/bytes.js';
+import { bytesToHex, hexToBytes } from '../../src/bytes.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { connectContributor, type RemoteSession } from '../../src/inference/client.js';
 import {
