@@ -16,8 +16,9 @@ import {
 } from '../src/adapter/index.js';
 import { type Engine, loadEngine } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
-import { openParameters } from '../src/circuit/index.js';
+import { openParameters, type ParameterSet } from '../src/circuit/index.js';
 import { proveUnchecked, type SessionCall, type SessionHeader, verifyProof } from '../src/protocol/index.js';
+import { partition } from '../src/protocol/statement.js';
 import type { PaperShape } from './paper.js';
 import { openSession, readModules, writeModules, writeSession } from './store.js';
 import { syntheticActivations, syntheticModule } from './synthetic.js';
@@ -136,6 +137,11 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     const secret = await readJson<AdapterSecret>(dir, 'secret.json');
     const session = await openSession(dir, options.repeatCalls);
     const engine = await loadEngine();
+    await parameters.srs(adapter.domainSize);
+    for (const pairs of circuitsOf(adapter, options, parameters.set)) {
+      await parameters.zkey(pairs);
+      await parameters.vkey(pairs);
+    }
     const { mode } = options;
     const stages: Record<string, number> = {};
     let first = true;
@@ -173,6 +179,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     const session = await openSession(dir, options.repeatCalls);
     const proof = new Uint8Array(await readFile(join(dir, `${options.mode}.zkl`)));
     const engine = await loadEngine();
+    for (const pairs of circuitsOf(adapter, options, parameters.set)) await parameters.vkey(pairs);
     return timed(engine, options, async () => {
       const verdict = await verifyProof({
         engine,
@@ -188,6 +195,15 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
     });
   },
 };
+
+/** Circuit sizes of the proof: their keys are loaded before the clock starts. */
+function circuitsOf(adapter: AdapterCommitment, { mode }: StepOptions, set: ParameterSet): Set<number> {
+  const sizes = set.circuits.map(({ pairs }) => pairs);
+  const ranks = adapter.modules.map(({ rank }) => rank);
+  const groups =
+    mode === 'aggregated' ? partition(ranks, sizes) : ranks.flatMap((r) => partition([r], sizes));
+  return new Set(groups.map(({ circuit }) => circuit));
+}
 
 /** Module indices by input. */
 function inputsOf({ layers, perLayer, inputs }: StepOptions): number[][] {

@@ -46,7 +46,7 @@ export const MAX_ZKEY_BYTES = 16 * 2 ** 20;
 /**
  * Opens a folder with params.json, powers.g1, lagrange-N.g1, rank_check_K.zkey and rank_check_K.vkey.
  *
- * Reads params.json only. Its methods throw `PARAMETERS_MISMATCH` for a file whose digest is not the one in
+ * Reads params.json only. Its methods read a file when it is first asked for and keep what they made of it. They throw `PARAMETERS_MISMATCH` for a file whose digest is not the one in
  * params.json and for a size that the set does not have, `PARAMETERS_MALFORMED` for a key that must not be used,
  * `FILE_NOT_FOUND` and `FILE_UNREADABLE`.
  *
@@ -58,13 +58,13 @@ export async function openParameters(dir: string): Promise<ParameterStore> {
   const set = parseParameterSet(new TextDecoder().decode(description));
   for (const circuit of set.circuits) await requireSameBuild(circuit);
 
-  const vkey = async (pairs: number): Promise<VerificationKey> => {
+  const vkey = kept(async (pairs): Promise<VerificationKey> => {
     circuitFiles(set, pairs);
     const bytes = await read(dir, PARAMETER_FILES.vkey(pairs), verificationKeyBytes(pairs));
     return verificationKeyOf(set, pairs, bytes, runningEngine());
-  };
+  });
 
-  const zkey = async (pairs: number): Promise<Uint8Array> => {
+  const zkey = kept(async (pairs): Promise<Uint8Array> => {
     const { zkeySha256 } = circuitFiles(set, pairs);
     const file = PARAMETER_FILES.zkey(pairs);
     const bytes = await read(dir, file, MAX_ZKEY_BYTES);
@@ -76,9 +76,9 @@ export async function openParameters(dir: string): Promise<ParameterStore> {
       );
     }
     return bytes;
-  };
+  });
 
-  const srs = async (domainSize: number): Promise<ProverSrs> => {
+  const srs = kept(async (domainSize): Promise<ProverSrs> => {
     const domain = set.domains.find(({ size }) => size === domainSize);
     if (domain === undefined) {
       const sizes = set.domains.map(({ size }) => size).join(', ');
@@ -93,9 +93,25 @@ export async function openParameters(dir: string): Promise<ParameterStore> {
     const powers = await read(dir, PARAMETER_FILES.powers, set.powers.count * G1_BYTES);
     requireDigest(PARAMETER_FILES.powers, powers, set.powers.sha256);
     return decodeSrs(await loadEngine(), domainSize, powers, lagrange);
-  };
+  });
 
   return { set, id: parameterSetId(set), srs, zkey, vkey };
+}
+
+/** Loads each size once; what failed is tried again. All sizes of a set together are some 30 MB. */
+function kept<T>(load: (size: number) => Promise<T>): (size: number) => Promise<T> {
+  const known = new Map<number, Promise<T>>();
+  return (size) => {
+    let loaded = known.get(size);
+    if (!loaded) {
+      loaded = load(size).catch((error: unknown) => {
+        known.delete(size);
+        throw error;
+      });
+      known.set(size, loaded);
+    }
+    return loaded;
+  };
 }
 
 async function requireSameBuild(circuit: ParameterSet['circuits'][number]): Promise<void> {
