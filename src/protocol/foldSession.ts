@@ -81,6 +81,28 @@ export async function foldSessionAtPoint(
   return folders;
 }
 
+/**
+ * a(z) for each module of a statement, as in {@link FoldedAtPoint}, without the outputs.
+ *
+ * @param basis Lagrange basis of the domain at z
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export async function foldInputsAt(
+  engine: Engine,
+  session: Session,
+  { statement, u }: Pick<Folding, 'statement' | 'u'>,
+  basis: FieldVector,
+): Promise<readonly bigint[]> {
+  const inputs = new InputsAtPoint(engine, statement.modules, basis);
+  let weight = 1n;
+  for (let index = 0; index < session.callCount; index++) {
+    const call = await session.readCall(index);
+    inputs.add(call, powersVector(engine, u, call.tokens, weight));
+    weight = Fr.mul(weight, Fr.pow(u, BigInt(call.tokens)));
+  }
+  return inputs.values;
+}
+
 async function foldCalls(
   session: Session,
   folders: readonly Folder[],
@@ -152,39 +174,57 @@ class VectorFolder extends Folder implements FoldedSession {
 }
 
 class PointFolder extends Folder implements FoldedAtPoint {
-  readonly #modules: readonly StatementModule[];
-  readonly #basis: FieldVector;
-  /** Limbs of the basis from a column offset on. */
-  readonly #limbs = new Map<number, LimbPlanes>();
-  /** Values so far, by input and column offset. */
-  readonly #values = new Map<string, bigint>();
+  readonly #inputs: InputsAtPoint;
 
   constructor(engine: Engine, header: SessionHeader, folding: PointFolding) {
     super(engine, header, folding);
     const { modules, domainSize } = folding.statement;
-    this.#modules = modules;
-    this.#basis = lagrangeAt(engine, domainSize, folding.z);
+    this.#inputs = new InputsAtPoint(engine, modules, lagrangeAt(engine, domainSize, folding.z));
+  }
+
+  get inputsAtPoint(): readonly bigint[] {
+    return this.#inputs.values;
+  }
+
+  protected addInputs(call: SessionCall, weights: FieldVector): void {
+    this.#inputs.add(call, weights);
+  }
+}
+
+/** Values of the input polynomials at one point, over the calls so far. */
+class InputsAtPoint {
+  /** Limbs of the basis from a column offset on. */
+  readonly #limbs = new Map<number, LimbPlanes>();
+  /** By input and column offset. */
+  readonly #values = new Map<string, bigint>();
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly modules: readonly StatementModule[],
+    basis: FieldVector,
+  ) {
     // no longer than the widest input at an offset: otherwise many offsets would take as many whole domains of memory
     const widths = new Map<number, number>();
     for (const { columnOffset, inFeatures } of modules) {
       widths.set(columnOffset, Math.max(inFeatures, widths.get(columnOffset) ?? 0));
     }
     for (const [offset, width] of widths) {
-      this.#limbs.set(offset, toLimbs(engine, subVector(this.#basis, offset, width)));
+      this.#limbs.set(offset, toLimbs(engine, subVector(basis, offset, width)));
     }
   }
 
-  get inputsAtPoint(): readonly bigint[] {
-    return this.#modules.map((module) => this.#values.get(placeOf(module))!);
+  /** By position of the module. */
+  get values(): readonly bigint[] {
+    return this.modules.map((module) => this.#values.get(placeOf(module))!);
   }
 
-  protected addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
-    const { engine } = this;
-    const places = new Map(this.#modules.map((module) => [placeOf(module), module]));
+  add({ inputs, tokens }: SessionCall, weights: FieldVector): void {
+    const places = new Map(this.modules.map((module) => [placeOf(module), module]));
     for (const [place, { input, inFeatures, columnOffset }] of places) {
-      const rows = multiplyRows(engine, inputs[input]!.x, tokens, inFeatures, this.#limbs.get(columnOffset)!);
+      const limbs = this.#limbs.get(columnOffset)!;
+      const rows = multiplyRows(this.engine, inputs[input]!.x, tokens, inFeatures, limbs);
       const sum = this.#values.get(place) ?? 0n;
-      this.#values.set(place, Fr.add(sum, dotVectors(engine, rows, weights)));
+      this.#values.set(place, Fr.add(sum, dotVectors(this.engine, rows, weights)));
     }
   }
 }

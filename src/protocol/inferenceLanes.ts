@@ -29,6 +29,8 @@ interface Part {
 /** A public vector and the rows that it meets, all at the same place of the domain. */
 interface Span {
   readonly known: FieldVector;
+  /** Position of a module that reads the input; undefined for v. */
+  readonly position?: number;
   readonly offset: number;
   readonly parts: readonly Part[];
 }
@@ -37,6 +39,9 @@ interface Span {
  * Products of an inference proof's sum: one for each lane of inputs (docs/protocol.md, "Lanes"), one for v.
  *
  * Row combinations are made when they are needed and not kept.
+ *
+ * @param inputsAt a(z) of each module's input at its place, from the Lagrange basis at z, where that is cheaper than
+ * inner products with the inputs
  */
 export function inferenceLanes(
   context: ProverContext,
@@ -45,6 +50,7 @@ export function inferenceLanes(
   t: bigint,
   rho: bigint,
   kappa: bigint,
+  inputsAt?: (basis: FieldVector) => Promise<readonly bigint[]>,
 ): LaneSource {
   const { engine, statement } = context;
   const { domainSize } = statement;
@@ -61,12 +67,14 @@ export function inferenceLanes(
 
   return {
     lanes,
-    combineAt: (basis) => {
+    combineAt: async (basis) => {
+      const values = await inputsAt?.(basis);
+      const knownAtPoint = ({ known, offset, position }: Span): bigint =>
+        values && position !== undefined
+          ? values[position]!
+          : dotVectors(engine, known, subVector(basis, offset, vectorLength(known)));
       const scaled = lanesOfSpans.flatMap((spans) => {
-        const here = spans.reduce((sum, { known, offset }) => {
-          const own = subVector(basis, offset, vectorLength(known));
-          return Fr.add(sum, dotVectors(engine, known, own));
-        }, 0n);
+        const here = spans.reduce((sum, span) => Fr.add(sum, knownAtPoint(span)), 0n);
         return spans.flatMap(({ parts }) =>
           parts.map((part) => ({ ...part, weights: part.weights.map((w) => Fr.mul(w, here)) })),
         );
@@ -88,6 +96,7 @@ function spansOf(
     places.map(({ input, offset, positions }) => ({
       known: inputs[input]!,
       offset,
+      position: positions[0]!,
       parts: positions.map((position) => {
         const { index } = modules[position]!;
         return {

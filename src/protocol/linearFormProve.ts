@@ -21,6 +21,31 @@ import { formPoint } from './linearForm.js';
 import type { LinearFormProof } from './proof.js';
 import type { Transcript } from './transcript.js';
 
+/** The masks of one linear-form proof, secret, and their commitment D_r; never used twice. */
+export interface FormMask {
+  readonly blinding: FieldVector;
+  readonly point: G1Point;
+}
+
+/**
+ * Draws fresh masks and commits to them: needs no transcript, so it may go beside other work.
+ *
+ * @param bases (2K+2) affine points
+ * @param pairs number of pairs before the padding
+ */
+export async function commitFormMask(engine: Engine, bases: Uint8Array, pairs: number): Promise<FormMask> {
+  // fresh for every attempt: a repeated mask under another x would reveal the witness. The padding has nothing to hide;
+  // its last place is masked all the same, so that no upper half, and so no cross term, is zero
+  const length = bases.byteLength / G1_BYTES;
+  const size = (length - 2) / 2;
+  const isPlain = (i: number) => i >= 2 && (i - 2) % size >= pairs && i < length - 1;
+  const blinding = vectorFromScalars(
+    engine,
+    Array.from({ length }, (_, i) => (isPlain(i) ? 0n : randomScalar())),
+  );
+  return { blinding, point: (await multiScalarMultiply(engine, bases, blinding)) as G1Point };
+}
+
 /**
  * Proves knowledge of an opening of D = <witness, bases> with <coefficients, witness> = S.
  *
@@ -29,7 +54,7 @@ import type { Transcript } from './transcript.js';
  *
  * @param bases (2K+2) affine points
  * @param witness (mu, b, p, q), secret
- * @param pairs number of pairs before the padding: what follows in p and q is zero, as everybody knows
+ * @param formMask of these bases, for this proof alone
  */
 export async function proveLinearForm(
   engine: Engine,
@@ -37,18 +62,9 @@ export async function proveLinearForm(
   bases: Uint8Array,
   coefficients: FieldVector,
   witness: FieldVector,
-  pairs: number,
+  formMask: FormMask,
 ): Promise<LinearFormProof> {
-  // fresh for every attempt: a repeated mask under another x would reveal the witness. The padding has nothing to hide;
-  // its last place is masked all the same, so that no upper half, and so no cross term, is zero
-  const length = vectorLength(witness);
-  const size = (length - 2) / 2;
-  const isPlain = (i: number) => i >= 2 && (i - 2) % size >= pairs && i < length - 1;
-  const blinding = vectorFromScalars(
-    engine,
-    Array.from({ length }, (_, i) => (isPlain(i) ? 0n : randomScalar())),
-  );
-  const mask = (await multiScalarMultiply(engine, bases, blinding)) as G1Point;
+  const { blinding, point: mask } = formMask;
   const maskValue = dotVectors(engine, coefficients, blinding);
   const { x, c } = drawResponse(transcript, { mask, maskValue });
 

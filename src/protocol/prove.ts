@@ -2,18 +2,31 @@ import { adapterId } from '../adapter/commitment.js';
 import { type AdapterSecret, assertSecretMatches, moduleBlinders } from '../adapter/secret.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
 import type { Engine } from '../algebra/index.js';
-import { dotVectors, Fr, powersVector, vectorFromScalars } from '../algebra/index.js';
+import {
+  dotVectors,
+  type FieldVector,
+  Fr,
+  powersVector,
+  vectorFromScalars,
+  warmProver,
+} from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
 import { drawForm, drawGroupWeight, startTranscript } from './challenges.js';
 import { hasCommittedShapes } from './committedShapes.js';
-import { foldSession } from './foldSession.js';
+import { foldInputsAt, foldSession } from './foldSession.js';
 import { inferenceLanes } from './inferenceLanes.js';
 import { formCoefficients } from './linearForm.js';
 import { proveLinearForm } from './linearFormProve.js';
 import { encodeProofFile, type GroupProof, type Proof } from './proof.js';
-import { type CommittedGroup, commitGroup, type ProverContext, rankSpace } from './proveGroup.js';
+import {
+  type CommittedGroup,
+  commitFormMasks,
+  commitGroup,
+  type ProverContext,
+  rankSpace,
+} from './proveGroup.js';
 import { type Session, sessionModules } from './session.js';
 import { readSession } from './sessionPass.js';
 import { buildStatement } from './statement.js';
@@ -80,6 +93,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
   const { adapter, session, parameters, secret } = options;
   const id = adapterId(adapter);
   checkBelongTogether(options, id);
+  void warmProver(options.engine);
   options.onProgress?.({ stage: 'read session', proof: 0, proofs: 1 });
   const { digest, tokens, stable } = await readSession(session, adapter.modules);
   const all = sessionModules(session.header);
@@ -133,6 +147,12 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
     throw new ZkLoraError('SESSION_MISMATCH', 'the weights do not have the shapes of the adapter commitment');
 }
 
+/**
+ * Token rows up to which a pass over the activations is cheaper than inner products of field vectors: an integer
+ * times a field element takes a fiftieth of a product of two.
+ */
+const MAX_TOKENS_AT_POINT = 32;
+
 /** Proves one statement; docs/protocol.md, steps 1 to 6. */
 async function proveStatement(
   context: ProverContext,
@@ -145,10 +165,14 @@ async function proveStatement(
   const { u, v, t } = challenges;
 
   report('rank space');
-  const folded = (await foldSession(engine, session, [{ statement, u, v }], adapter.modules))[0]!;
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vPowers = powersVector(engine, v, widest);
-  const space = rankSpace(context, folded.inputs, vPowers, t);
+  const foldAll = async () => {
+    const folded = (await foldSession(engine, session, [{ statement, u, v }], adapter.modules))[0]!;
+    return { folded, space: rankSpace(context, folded.inputs, vPowers, t) };
+  };
+  // the workers have nothing else to do while this thread folds
+  const [formMasks, { folded, space }] = await Promise.all([commitFormMasks(context), foldAll()]);
 
   report('groth16');
   const committed: CommittedGroup[] = [];
@@ -175,7 +199,9 @@ async function proveStatement(
     ];
     weight = Fr.mul(weight, kappa);
   });
-  const lanes = inferenceLanes(context, folded.inputs, vPowers, t, rho, kappa);
+  const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u }, basis);
+  const short = statement.tokens <= MAX_TOKENS_AT_POINT;
+  const lanes = inferenceLanes(context, folded.inputs, vPowers, t, rho, kappa, short ? inputsAt : undefined);
 
   report('linear form');
   const proveForms = async (): Promise<GroupProof[]> => {
@@ -188,7 +214,7 @@ async function proveStatement(
         secrets.bases,
         coefficients,
         secrets.witness,
-        secrets.pairs,
+        formMasks[g]!,
       );
       groups.push({ ...points, formValue: formValues[g]!, linearForm });
     }

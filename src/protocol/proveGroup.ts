@@ -3,6 +3,7 @@ import {
   type Engine,
   type FieldVector,
   Fr,
+  G1_BYTES,
   type G1Point,
   multiplyRows,
   multiScalarMultiply,
@@ -14,9 +15,11 @@ import {
 } from '../algebra/index.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { proveRankCheck } from '../circuit/rankCheck.js';
+import { IC_INDEX } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
 import { commitPolynomial } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
+import { commitFormMask, type FormMask } from './linearFormProve.js';
 import type { GroupProof } from './proof.js';
 import { groupPairs, type Statement, type StatementGroup } from './statement.js';
 
@@ -39,8 +42,6 @@ export interface GroupSecrets {
   /** Coefficients m0, m1 of R. */
   readonly maskCoefficients: readonly [bigint, bigint];
   readonly bases: Uint8Array;
-  /** Pairs before the padding. */
-  readonly pairs: number;
 }
 
 /** The part of a group's proof that precedes the form's challenge. */
@@ -70,6 +71,21 @@ export function rankSpace(
   });
 }
 
+/** Points IC of mu, b, p, q: what D and the linear form commit with. */
+async function formBases(parameters: ParameterStore, { circuit }: StatementGroup): Promise<Uint8Array> {
+  return (await parameters.vkey(circuit)).ic.subarray(IC_INDEX.mu * G1_BYTES);
+}
+
+/** Masks of the linear forms of all groups, which nothing else in the proof has to be known for. */
+export function commitFormMasks({ engine, parameters, statement }: ProverContext): Promise<FormMask[]> {
+  return Promise.all(
+    statement.groups.map(async (group) => {
+      const bases = await formBases(parameters, group);
+      return commitFormMask(engine, bases, groupPairs(statement, group).length);
+    }),
+  );
+}
+
 /** Step 3 and 4: Groth16 proof, D and [R] of one group. */
 export async function commitGroup(
   context: ProverContext,
@@ -97,8 +113,7 @@ export async function commitGroup(
   const mu = Fr.mul(BigInt(statement.domainSize), maskCoefficients[0]);
   const b = randomScalar();
   const zkey = await parameters.zkey(group.circuit);
-  const key = await parameters.vkey(group.circuit);
-  const bases = key.ic.subarray(2 * 64);
+  const bases = await formBases(parameters, group);
   const witness = vectorFromScalars(engine, [mu, b, ...p, ...q]);
   const [groth16, committed, mask] = await Promise.all([
     proveRankCheck(engine, zkey, { y: claim, mu, b, p, q }),
@@ -107,6 +122,6 @@ export async function commitGroup(
   ]);
   return {
     points: { committed, mask, groth16 },
-    secrets: { witness, maskCoefficients, bases, pairs: pairs.length },
+    secrets: { witness, maskCoefficients, bases },
   };
 }

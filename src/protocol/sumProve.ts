@@ -57,7 +57,14 @@ export interface LaneSource {
    *
    * @param basis Lagrange basis of H at z, `[N]`
    */
-  combineAt(basis: FieldVector): { readonly values: FieldVector; readonly blinder: bigint };
+  combineAt(basis: FieldVector): CombinedRows | Promise<CombinedRows>;
+}
+
+/** A combination of committed rows. */
+export interface CombinedRows {
+  /** On H, `[N]`. */
+  readonly values: FieldVector;
+  readonly blinder: bigint;
 }
 
 /** The part of a sum argument that precedes its challenge; secret but for the two points. */
@@ -153,13 +160,15 @@ export async function finishSum(
   const z = drawPoint(transcript, size, points);
   const atShifted = divideByLinear(engine, runningPoly, Fr.mul(rootOfUnity(engine, size), z));
   const shifted = atShifted.remainder;
-  const committing = commitPolynomial(engine, srs, atShifted.quotient);
-  const atPoint = divideByLinear(engine, lambdaPolynomial(engine, size, source, prepared, z), z);
-  const [shiftedOpening, opening] = await Promise.all([
-    committing,
-    commitPolynomial(engine, srs, atPoint.quotient),
+  const openAtPoint = async () => {
+    const atPoint = divideByLinear(engine, await lambdaPolynomial(engine, size, source, prepared, z), z);
+    return { remainder: atPoint.remainder, opening: await commitPolynomial(engine, srs, atPoint.quotient) };
+  };
+  const [shiftedOpening, { remainder, opening }] = await Promise.all([
+    commitPolynomial(engine, srs, atShifted.quotient),
+    openAtPoint(),
   ]);
-  if (atPoint.remainder !== Fr.add(share, shifted)) {
+  if (remainder !== Fr.add(share, shifted)) {
     throw new ZkLoraError('INTERNAL', 'the linearised sum does not hold at z');
   }
   drawBatch(transcript, { shifted, opening, shiftedOpening });
@@ -194,15 +203,15 @@ function takeLanes(lanes: Iterator<Lane>, count: number): Factors[] {
 }
 
 /** Lambda = sum known(z) (rows + blinder Z_H) + R + phi - Z_H(z) Q, N + 3 coefficients. */
-function lambdaPolynomial(
+async function lambdaPolynomial(
   engine: Engine,
   size: number,
   source: LaneSource,
   { maskPoly, runningPoly, quotientPoly }: PreparedSum,
   z: bigint,
-): FieldVector {
+): Promise<FieldVector> {
   const basis = lagrangeAt(engine, size, z);
-  const { values, blinder } = source.combineAt(basis);
+  const { values, blinder } = await source.combineAt(basis);
   const vanishing = Fr.sub(Fr.pow(z, BigInt(size)), 1n);
   let low = addVectors(engine, interpolate(engine, values), maskPoly);
   low = addScaled(engine, low, quotientPoly, Fr.neg(vanishing));

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { domainSizeFor, registerAdapter } from '../../src/adapter/index.js';
-import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { type Engine, loadEngine, warmProver } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
 import { proveUnchecked, verifyProof } from '../../src/protocol/index.js';
 import { countOperations } from '../support/counting.js';
@@ -21,6 +21,8 @@ let parameters: ParameterStore;
 let scenario: Scenario;
 beforeAll(async () => {
   engine = await loadEngine();
+  // once for each engine, not for each proof
+  await warmProver(engine);
   parameters = await developmentParameters();
   scenario = await makeScenario(engine, parameters, {
     shapes: Array.from({ length: MODULES }, () => ({ rank: RANK, inFeatures: WIDTH, outFeatures: OUT })),
@@ -58,8 +60,8 @@ describe('operations', () => {
     expect(counts.quadTransforms).toBe(4);
     // phi to coefficients and to the coset, Q and Lambda to coefficients
     expect(counts.singleTransforms).toBe(4);
-    // weights: once for p and q, once for the lanes, once for Lambda; activations and outputs once
-    expect(counts.matrixEntries).toBe(3 * weights + activations + outputDigits);
+    // weights: once for p and q, once for the lanes, once for Lambda; activations once to fold and once at z; outputs once
+    expect(counts.matrixEntries).toBe(3 * weights + 2 * activations + outputDigits);
     expect(counts.rowDigits).toBe(0);
     expect(counts.pairings).toEqual([]);
   });

@@ -23,13 +23,13 @@ import { commitValues } from '../../src/kzg/index.js';
 import { drawForm, drawGroupWeight, startTranscript } from '../../src/protocol/challenges.js';
 import { foldSession } from '../../src/protocol/foldSession.js';
 import { formCoefficients } from '../../src/protocol/linearForm.js';
-import { proveLinearForm } from '../../src/protocol/linearFormProve.js';
+import { commitFormMask, proveLinearForm } from '../../src/protocol/linearFormProve.js';
 import { pairWeights } from '../../src/protocol/pairWeights.js';
 import { encodeProofFile } from '../../src/protocol/proof.js';
 import { commitGroup } from '../../src/protocol/proveGroup.js';
 import { type Session, sessionModules } from '../../src/protocol/session.js';
 import { readSession } from '../../src/protocol/sessionPass.js';
-import { buildStatement } from '../../src/protocol/statement.js';
+import { buildStatement, groupPairs } from '../../src/protocol/statement.js';
 import { type Lane, proveSum } from '../../src/protocol/sumProve.js';
 
 /** A module with field-valued rows. */
@@ -175,8 +175,10 @@ export async function proveFieldSession(
   const mask: [bigint, bigint] = [0n, 0n];
   for (const [g, { points, secrets }] of committed.entries()) {
     const weight = Fr.pow(kappa, BigInt(g));
-    const { bases, witness, pairs } = secrets;
-    const linearForm = await proveLinearForm(engine, transcript, bases, forms[g]!, witness, pairs);
+    const { bases, witness } = secrets;
+    const pairs = groupPairs(statement, statement.groups[g]!).length;
+    const formMask = await commitFormMask(engine, bases, pairs);
+    const linearForm = await proveLinearForm(engine, transcript, bases, forms[g]!, witness, formMask);
     groups.push({ ...points, formValue: formValues[g]!, linearForm });
     total = Fr.add(total, Fr.mul(weight, formValues[g]!));
     for (const i of [0, 1] as const) {
