@@ -28,7 +28,7 @@ export interface RegisterOptions {
    * places in the domain, which makes proofs cheaper. Any value is sound; modules named nowhere stand alone.
    */
   readonly inputs?: readonly (readonly number[])[];
-  /** SHA-256 of the base model file, hex. */
+  /** Digest of the base model, hex; docs/formats.md. */
   readonly baseDigest: string;
   /** Head of the lineage, 32 bytes, hex; zeros when absent. */
   readonly lineageDigest?: string;

@@ -39,7 +39,7 @@ export interface AdapterCommitment {
   readonly parametersId: string;
   /** Ed25519 public key of the contributor, 32 bytes, hex. */
   readonly contributorKey: string;
-  /** SHA-256 of the base model file, hex. */
+  /** Digest of the base model, hex; docs/formats.md. */
   readonly baseDigest: string;
   /** Head of the lineage, 32 bytes, hex; zeros where none is claimed. */
   readonly lineageDigest: string;

@@ -19,6 +19,8 @@ export const INLINE_BYTES = 64 * 1024;
 /** All of them together; the rest stays outside. */
 const MAX_INLINE_TOTAL = 256 * 2 ** 20;
 const COMPARE_BYTES = 2 ** 20;
+/** Data files of one model: 405 billion weights in float32 are 1.6 TB. A sparse file can claim more than can be hashed. */
+const MAX_EXTERNAL_BYTES = 2 * 2 ** 40;
 
 interface DataFile {
   readonly file: OpenFile;
@@ -98,6 +100,8 @@ async function dataFile(folder: string, name: string, files: Map<string, DataFil
   if (name.includes('*')) throw weightsMalformed(`${printable(name)} is no name of a data file`);
   const opened = await openDataFile(folder, name);
   files.set(name, opened);
+  const total = [...files.values()].reduce((sum, { file }) => sum + file.size, 0);
+  if (total > MAX_EXTERNAL_BYTES) throw weightsMalformed(`their files pass ${MAX_EXTERNAL_BYTES} bytes`);
   return opened.file;
 }
 

@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type FloatModule, readPeftAdapter } from '../../src/adapter/peft.js';
+import { openBaseModel } from '../../src/inference/baseModel.js';
 import { languageFeeds, languageInputs } from '../../src/inference/feeds.js';
-import { floatDelta } from '../../src/inference/localLora.js';
+import { floatDelta, localLora } from '../../src/inference/localLora.js';
 import { openStageRunner, type StageRunner } from '../../src/inference/stageRunner.js';
 import { maxDifference } from './fixtures.js';
 
@@ -97,6 +98,17 @@ describe('exports of torch', () => {
     expect(maxDifference(adapted, known.adapted) / scale).toBeLessThan(limit.torch);
     // the adapter is no noise: far above both limits
     expect(maxDifference(known.adapted, known.base) / scale).toBeGreaterThan(20 * limit.torch);
+  });
+
+  it('runs an export with external data and a mask in the worker of a base model', async () => {
+    const known = await loadCase('dynamo-masked');
+    const model = await openBaseModel(`${FOLDER}/dynamo-masked/model.onnx`, known.modules);
+    const base = await model.forwardBase(known.ids, 2, 5);
+    const adapted = await localLora(model, known.modules)(known.ids, 2, 5);
+    await model.close();
+    expect(base.vocabulary).toBe(32);
+    expect(maxDifference(base.values, known.base)).toBeLessThan(1e-5);
+    expect(maxDifference(adapted.values, known.adapted)).toBeLessThan(1e-5);
   });
 
   it('has a test for every fixture', async () => {

@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { appendFile, chmod, copyFile, link, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  copyFile,
+  link,
+  mkdir,
+  readFile,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
@@ -38,8 +48,11 @@ function embedded(): Model {
 }
 
 /** Moves all weights of a model into `location`, and describes each as `change` says. */
-function moved(location: string, change: (entries: [string, string][]) => [string, string][] = (e) => e) {
-  const main = embedded();
+function moved(
+  location: string,
+  change: (entries: [string, string][]) => [string, string][] = (entries) => entries,
+  main = embedded(),
+) {
   const data = Buffer.concat(main.graph.initializer.map(({ rawData }) => rawData));
   let offset = 0;
   for (const tensor of main.graph.initializer) {
@@ -56,10 +69,10 @@ function moved(location: string, change: (entries: [string, string][]) => [strin
   return { main, data };
 }
 
-async function write({ main, data }: ReturnType<typeof moved>, file = 'weights.bin') {
+async function write({ main, data }: ReturnType<typeof moved>) {
   const dir = await temporaryFolder();
   await writeFile(join(dir, 'model.onnx'), encodeModel(main));
-  await writeFile(join(dir, file), data);
+  await writeFile(join(dir, 'weights.bin'), data);
   return dir;
 }
 
@@ -140,17 +153,7 @@ describe('external data', () => {
     const main = embedded();
     main.graph.initializer.push(create(TensorProtoSchema, { ...main.graph.initializer[1]!, name: 'copy' }));
     main.graph.node[2] = node('MatMul', '/fc_1/MatMul', ['y', 'copy'], ['z']);
-    const data = Buffer.concat(main.graph.initializer.map(({ rawData }) => rawData));
-    let offset = 0;
-    for (const tensor of main.graph.initializer) {
-      tensor.externalData = Object.entries({ location: 'w', offset: String(offset) })
-        .concat([['length', String(tensor.rawData.length)]])
-        .map(([key, value]) => ({ $typeName: 'onnx.StringStringEntryProto' as const, key, value }));
-      tensor.dataLocation = DataLocation.EXTERNAL;
-      offset += tensor.rawData.length;
-      tensor.rawData = new Uint8Array();
-    }
-    const dir = await write({ main, data }, 'w');
+    const dir = await write(moved('weights.bin', undefined, main));
     await expect(openStageRunner(join(dir, 'model.onnx'), MODULES)).rejects.toMatchObject({
       code: 'BASE_MODEL_MISMATCH',
       message: expect.stringContaining('more than once'),
@@ -193,6 +196,15 @@ describe('external data', () => {
     const dir = await write(moved('weights.bin', change));
     await expect(openStageRunner(join(dir, 'model.onnx'), MODULES)).rejects.toMatchObject({
       code: 'ONNX_MALFORMED',
+    });
+  });
+
+  it('refuses a data file too large to hash, before reading it', async () => {
+    const dir = await write(moved('weights.bin'));
+    await truncate(join(dir, 'weights.bin'), 2 ** 41 + 1);
+    await expect(openStageRunner(join(dir, 'model.onnx'), MODULES)).rejects.toMatchObject({
+      code: 'ONNX_MALFORMED',
+      message: expect.stringContaining('pass 2199023255552 bytes'),
     });
   });
 
