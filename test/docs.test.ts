@@ -6,6 +6,26 @@ import { exitCodeOf } from '../cli/exitCodes.js';
 import { deriveBlinder } from '../src/adapter/blinders.js';
 import { parseAdapterCommitment } from '../src/adapter/index.js';
 import type { ErrorCode } from '../src/errors.js';
+import { file_zklora } from '../src/inference/gen/zklora_pb.js';
+import {
+  MAX_CALLS_PER_PEER,
+  MAX_CONNECTIONS,
+  MAX_CONNECTIONS_PER_PEER,
+  MAX_MESSAGE_BYTES,
+  MAX_METADATA_BYTES,
+  MAX_METADATA_ENTRIES,
+  MAX_OPEN_CALLS,
+  MAX_OPEN_SESSIONS,
+  MAX_RECEIVING_BYTES,
+  MAX_SESSIONS_PER_USER,
+  MAX_SMALL_REQUEST_BYTES,
+  MESSAGE_MS,
+  REQUESTS_BURST,
+  REQUESTS_PER_SECOND,
+  SHUTDOWN_MS,
+  STREAM_IDLE_MS,
+  TLS_HANDSHAKE_MS,
+} from '../src/inference/limits.js';
 
 describe('docs/formats.md', () => {
   it('lists every error code with its exit code, and no other', async () => {
@@ -41,5 +61,59 @@ describe('docs/formats-example.md', () => {
     const blinder = deriveBlinder(secret, salt, adapter.modules[0]!.name, 'A', 0);
     const printed = /^ {4}mod R +([0-9a-f ]+)$/m.exec(page)![1]!.replaceAll(' ', '');
     expect(BigInt(`0x${printed}`)).toBe(blinder);
+  });
+});
+
+describe('docs/wire.md', () => {
+  it('names every method, message and field of proto/zklora.proto', async () => {
+    const page = await readFile('docs/wire.md', 'utf8');
+    const named = new Set([...page.matchAll(/`([^`\n]+)`/g)].flatMap(([, text]) => text!.split(/[.\s]/)));
+    const headings = new Set([...page.matchAll(/^### (.+)$/gm)].map(([, text]) => text));
+    const methods = file_zklora.services.flatMap((service) => service.methods);
+    expect(methods.map(({ name }) => name).filter((name) => !headings.has(name))).toEqual([]);
+    const names = file_zklora.messages.flatMap(({ name, fields }) => [
+      name,
+      ...fields.map((field) => field.name),
+    ]);
+    expect(names.length).toBeGreaterThan(40);
+    expect(names.filter((name) => !named.has(name))).toEqual([]);
+  });
+
+  it('has every status of a refusal, and every code that goes out', async () => {
+    const source = await readFile('src/inference/refusal.ts', 'utf8');
+    const statuses = source.slice(
+      source.indexOf('type RefusalStatus'),
+      source.indexOf('export function refusal'),
+    );
+    const codes = source.slice(source.indexOf('PUBLIC_STATUS'), source.indexOf('export interface WireError'));
+    const page = await readFile('docs/wire.md', 'utf8');
+    const rows = page.slice(page.indexOf('| status | `zklora-code`'), page.indexOf('## Retries'));
+    const sent = [
+      ...[...statuses.matchAll(/'([A-Z_]+)'/g)].map(([, name]) => name!),
+      ...[...codes.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, name]) => name!),
+    ];
+    expect(sent.length).toBeGreaterThan(12);
+    expect(sent.filter((name) => !rows.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('gives the limits that hold', async () => {
+    const page = await readFile('docs/wire.md', 'utf8');
+    const limits = page.slice(page.indexOf('## Limits'), page.indexOf('## Versions'));
+    for (const text of [
+      `${MAX_MESSAGE_BYTES / 2 ** 20} MiB`,
+      `${MAX_SMALL_REQUEST_BYTES / 1024} KiB`,
+      `${MAX_RECEIVING_BYTES / 2 ** 20} MiB`,
+      `${MAX_METADATA_ENTRIES} entries, ${MAX_METADATA_BYTES / 1024} KiB`,
+      `${MAX_OPEN_SESSIONS}, and ${MAX_SESSIONS_PER_USER} of one user key`,
+      `${MAX_OPEN_CALLS}, and ${MAX_CALLS_PER_PEER} of one peer`,
+      `${MAX_CONNECTIONS}, and ${MAX_CONNECTIONS_PER_PEER} of one peer`,
+      `${REQUESTS_PER_SECOND} a second, ${REQUESTS_BURST} at once`,
+      `${MESSAGE_MS / 60_000} minutes`,
+      `${STREAM_IDLE_MS / 60_000} minutes`,
+      `${TLS_HANDSHAKE_MS / 1000} seconds`,
+      `at most ${SHUTDOWN_MS / 1000} seconds`,
+    ]) {
+      expect(limits).toContain(text);
+    }
   });
 });

@@ -24,7 +24,7 @@ import { refusal, toWireError } from './refusal.js';
 import { StreamGuard } from './streamGuard.js';
 import type { AccessTokens } from './tokens.js';
 
-/** In place of a request that does not parse. An error of the parser would end the call twice, and the process. */
+/** In place of a request that does not parse; the library would answer INTERNAL, without a code of ours. */
 const UNREADABLE = Symbol('unreadable');
 
 export interface CallGuardOptions {

@@ -47,7 +47,7 @@ export async function secureChannel(
   timeoutMs: number,
 ): Promise<SecureChannel> {
   const { trust, own } = tls;
-  // The user's own certificate is shown to nobody but the service that was checked.
+  // Without the user's own certificate, so that a wrong service does not learn who the user is.
   const shown = await shakeHands(address, trust.kind === 'authorities' ? { ca: trust.pem } : {}, timeoutMs);
   if (trust.kind === 'pin') requirePinned(shown, trust.fingerprint, address);
   else if (shown.problem !== undefined) throw untrusted(address, shown.problem);

@@ -8,7 +8,7 @@ import type { SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Clock, systemClock } from './clock.js';
 import type { LeakageGuard } from './leakage/guard.js';
-import { IDLE_CHECK_MS, MAX_OPEN_SESSIONS, SESSION_IDLE_MS } from './limits.js';
+import { IDLE_CHECK_MS, MAX_OPEN_SESSIONS, MAX_SESSIONS_PER_USER, SESSION_IDLE_MS } from './limits.js';
 import { type ModuleOutput, OpenSession, PendingMemory, type SessionTools } from './openSession.js';
 import { LocalProofJobs, type ProofJobs, type ProofProgress, type ProveSession } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
@@ -43,6 +43,8 @@ export interface ContributorState {
   readonly leakage?: LeakageGuard;
   /** Public keys, hex, of the users who may open sessions; everybody without it. */
   readonly allowedUsers?: ReadonlySet<string>;
+  /** Open sessions of one user key; {@link MAX_SESSIONS_PER_USER} without it. */
+  readonly sessionsPerUser?: number;
   /** For idle sessions; the machine's own without it. */
   readonly clock?: Clock;
 }
@@ -76,8 +78,8 @@ export class ContributorSessions {
   private readonly sessions = new Map<string, OpenSession>();
   /** Sessions with a request under way, one at a time for each. */
   private readonly busy = new Set<string>();
-  /** Sessions whose folders are being made. */
-  private opening = 0;
+  /** User keys of the sessions whose folders are being made. */
+  private readonly opening: string[] = [];
   /** Requests that may write. */
   private readonly underWay = new Set<Promise<unknown>>();
   private hasEnded = false;
@@ -144,7 +146,7 @@ export class ContributorSessions {
     this.dropIdle();
     const sessionId = randomBytes(SESSION_ID_BYTES).toString('hex');
     await this.tracked(() =>
-      this.takePlace(sessionId, async () => {
+      this.takePlace(sessionId, header.userKey, async () => {
         await this.state.leakage?.open(header);
         const session = { header, seed: request.seed };
         const dir = this.folderOf(sessionId);
@@ -373,7 +375,7 @@ export class ContributorSessions {
     const record = await this.readStored(sessionId);
     const { dir } = record;
     if (record.closing !== null) return { record, closing: record.closing };
-    const open = await this.takePlace(sessionId, () =>
+    const open = await this.takePlace(sessionId, record.header.userKey, () =>
       OpenSession.reopen(dir, record, this.tools, this.clock.now()).catch((error: unknown) => {
         throw unusable(error);
       }),
@@ -393,17 +395,33 @@ export class ContributorSessions {
   }
 
   /** @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws */
-  private async takePlace(sessionId: string, open: () => Promise<OpenSession>): Promise<OpenSession> {
-    if (this.sessions.size + this.opening >= MAX_OPEN_SESSIONS) {
+  private async takePlace(
+    sessionId: string,
+    userKey: string,
+    open: () => Promise<OpenSession>,
+  ): Promise<OpenSession> {
+    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS) {
       throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
     }
-    this.opening += 1;
+    const users = [
+      ...this.opening,
+      ...[...this.sessions.values()].map(({ record }) => record.header.userKey),
+    ];
+    const mine = users.filter((one) => one === userKey).length;
+    if (mine >= (this.state.sessionsPerUser ?? MAX_SESSIONS_PER_USER)) {
+      throw refusal(
+        'RESOURCE_EXHAUSTED',
+        'SESSION_MISMATCH',
+        'too many open sessions of this user; close one',
+      );
+    }
+    this.opening.push(userKey);
     try {
       const session = await open();
       this.sessions.set(sessionId, session);
       return session;
     } finally {
-      this.opening -= 1;
+      this.opening.splice(this.opening.indexOf(userKey), 1);
     }
   }
 }

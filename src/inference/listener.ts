@@ -43,6 +43,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     else socket.destroy();
   });
   const port = await bind(server, options.address);
+  // Such as too many open files while a connection is taken: it is lost, the service goes on.
+  server.on('error', () => undefined);
   return {
     address: { host: options.address.host, port },
     close: () => server.close(),

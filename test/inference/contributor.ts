@@ -2,6 +2,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { QuantizedModule } from '../../src/adapter/types.js';
 import type { Clock } from '../../src/inference/clock.js';
 import { ContributorSessions } from '../../src/inference/contributorSessions.js';
+import { MAX_OPEN_SESSIONS } from '../../src/inference/limits.js';
 import type { ProveSession } from '../../src/inference/proofJobs.js';
 import { openSessionRecord } from '../../src/inference/record.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
@@ -42,6 +43,8 @@ export class TestClock implements Clock {
 }
 
 export interface ContributorOptions {
+  /** All that there are, without it. */
+  readonly sessionsPerUser?: number;
   readonly dir?: string;
   readonly modules?: readonly QuantizedModule[];
   readonly prove?: ProveSession;
@@ -60,6 +63,7 @@ export async function contributor(options: ContributorOptions = {}) {
     sessionsDir,
     prove: options.prove ?? (async () => Uint8Array.of(1)),
     ...(options.clock && { clock: options.clock }),
+    sessionsPerUser: options.sessionsPerUser ?? MAX_OPEN_SESSIONS,
     ...(options.allowedUsers && { allowedUsers: options.allowedUsers }),
   });
   onTestFinished(() => sessions.dispose());

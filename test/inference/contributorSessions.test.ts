@@ -295,6 +295,15 @@ describe('places for open sessions', () => {
     expect(refused.reason).toEqual(refusal(/too many open sessions/));
   });
 
+  it('are not all for one user', async () => {
+    const { sessions, commitment } = await contributor({ sessionsPerUser: 2 });
+    const ask = (user = USER) => sessions.open(openRequest(commitment, { user }));
+    const asked = await Promise.allSettled([ask(), ask(), ask()]);
+    expect(asked.map(({ status }) => status).sort()).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    await expect(ask()).rejects.toEqual(refusal(/too many open sessions of this user/));
+    await ask(keyPairFromSeed(new Uint8Array(32).fill(77)));
+  });
+
   it('come back when the folder cannot be made', async () => {
     const dir = join(await temporaryFolder(), 'file');
     await writeFile(dir, '');

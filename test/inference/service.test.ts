@@ -235,7 +235,10 @@ describe('refusals', () => {
   });
 
   it('refuses more sessions than the limit', async () => {
-    const served = await serve({ dir: await temporaryFolder() });
+    const served = await serve({
+      dir: await temporaryFolder(),
+      serving: { sessionsPerUser: MAX_OPEN_SESSIONS },
+    });
     const { channel, request } = await raw(served);
     for (let i = 0; i < MAX_OPEN_SESSIONS; i += 1) {
       await channel.unary(contributorMethods.openSession, request, TIMEOUT);

@@ -32,6 +32,12 @@ export interface Campaign {
   readonly sessionsDir: string;
 }
 
+/** The process under attack. */
+interface Server {
+  readonly child: ChildProcess;
+  readonly ended: Promise<never>;
+}
+
 export interface CampaignResult {
   readonly seed: number;
   readonly attacks: number;
@@ -54,14 +60,19 @@ export async function runCampaign({ seed, isOver, sessionsDir }: Campaign): Prom
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
+  const ended = once(child, 'exit').then((): never => {
+    throw new Error('the server has ended');
+  });
+  ended.catch(() => undefined);
+  const server = { child, ended };
   let complaints = '';
   child.stderr!.on('data', (part) => {
     complaints += part;
   });
   try {
     child.send({ modules: MODULES, commitment, secretKey: CONTRIBUTOR.secretKey, sessionsDir });
-    const { port } = await told<{ port: number }>(child);
-    const before = await memoryOf(child);
+    const { port } = await told<{ port: number }>(server);
+    const before = await memoryOf(server);
     const client = await connectContributor({ address: { host: '127.0.0.1', port } });
     const session = await client.openSession({ commitment, user: USER, inputs: INPUTS });
     const next = randomNumbers(seed);
@@ -90,14 +101,14 @@ export async function runCampaign({ seed, isOver, sessionsDir }: Campaign): Prom
         expect(child.exitCode, `the server ended in ${kind}, seed ${seed}: ${complaints}`).toBeNull();
       }
       needles.splice(3);
-      const { rss } = await memoryOf(child);
+      const { rss } = await memoryOf(server);
       peak = Math.max(peak, rss);
       expect(rss, `memory, seed ${seed}`).toBeLessThan(MAX_RSS_BYTES);
     } while (!isOver(attacks));
     await honestCall(session, honestCalls);
     session.abandon();
     client.close();
-    const after = await memoryOf(child);
+    const after = await memoryOf(server);
     child.send('end');
     const [code] = await once(child, 'exit');
     expect({ code, complaints }).toEqual({ code: 0, complaints: '' });
@@ -159,18 +170,16 @@ function nameOf(session: RemoteSession): Uint8Array {
   return (session as unknown as { sessionId: Uint8Array }).sessionId;
 }
 
-async function memoryOf(child: ChildProcess): Promise<{ rss: number; peak: number }> {
-  child.send('memory');
-  return told(child);
+/** Asks the server's process, and fails when it has ended. */
+async function told<T>({ child, ended }: Server, question?: string): Promise<T> {
+  const answered = once(child, 'message');
+  if (question !== undefined) child.send(question);
+  const [message] = await Promise.race([answered, ended]);
+  return message as T;
 }
 
-async function told<T>(child: ChildProcess): Promise<T> {
-  const ended = once(child, 'exit').then(() => {
-    throw new Error('the server has ended');
-  });
-  ended.catch(() => undefined);
-  const [message] = await Promise.race([once(child, 'message'), ended]);
-  return message as T;
+function memoryOf(server: Server): Promise<{ rss: number; peak: number }> {
+  return told(server, 'memory');
 }
 
 function patience(): Promise<void> {
