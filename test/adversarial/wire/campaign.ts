@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { applyExact } from '../../../src/adapter/forward.js';
+import { hexToBytes } from '../../../src/bytes.js';
 import { connectContributor, type RemoteSession } from '../../../src/inference/client.js';
 import type { ApplyRequest } from '../../../src/inference/gen/zklora_pb.js';
 import { int16FromBytes, toBytes } from '../../../src/littleEndian.js';
@@ -78,7 +79,7 @@ export async function runCampaign({ seed, isOver, sessionsDir }: Campaign): Prom
     const next = randomNumbers(seed);
     const byKind: Record<string, number> = {};
     const kinds = Object.keys(ATTACKS);
-    const needles: Buffer[] = [CONTRIBUTOR.secretKey, USER.secretKey, nameOf(session)].map((one) =>
+    const needles: Buffer[] = [CONTRIBUTOR.secretKey, USER.secretKey, hexToBytes(session.id)].map((one) =>
       Buffer.from(one),
     );
     let [attacks, honestCalls, checkedAnswers, receivedBytes, peak] = [0, 0, 0, 0, 0];
@@ -164,10 +165,6 @@ function lookFor(needles: readonly Buffer[], { frames }: RawConnection, kind: st
   for (const needle of needles)
     expect(received.includes(needle), `a secret in an answer to ${kind}`).toBe(false);
   return received.length;
-}
-
-function nameOf(session: RemoteSession): Uint8Array {
-  return (session as unknown as { sessionId: Uint8Array }).sessionId;
 }
 
 /** Asks the server's process, and fails when it has ended. */
