@@ -182,10 +182,10 @@ async function proveStatement(
     transcript,
     committed.map(({ points }) => points),
   );
-  const formValues = committed.map(({ secrets }, g) => {
-    const coefficients = formCoefficients(rho, statement.groups[g]!.circuit);
-    return dotVectors(engine, vectorFromScalars(engine, coefficients), secrets.witness);
-  });
+  const forms = statement.groups.map(({ circuit }) =>
+    vectorFromScalars(engine, formCoefficients(rho, circuit)),
+  );
+  const formValues = committed.map(({ secrets }, g) => dotVectors(engine, forms[g]!, secrets.witness));
   const kappa = drawGroupWeight(transcript, formValues);
 
   let formValue = 0n;
@@ -207,12 +207,11 @@ async function proveStatement(
   const proveForms = async (): Promise<GroupProof[]> => {
     const groups: GroupProof[] = [];
     for (const [g, { secrets, points }] of committed.entries()) {
-      const coefficients = vectorFromScalars(engine, formCoefficients(rho, statement.groups[g]!.circuit));
       const linearForm = await proveLinearForm(
         engine,
         transcript,
         secrets.bases,
-        coefficients,
+        forms[g]!,
         secrets.witness,
         formMasks[g]!,
       );
