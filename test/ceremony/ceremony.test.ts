@@ -300,7 +300,7 @@ describe('phase 2 step by step', () => {
       [15, 'Dave', 'participant'],
       [31, 'Dave', 'participant'],
     ]);
-    const { keys, passed } = await checkCeremony({ dir, ptau, previous: folder('contributed') });
+    const { keys, passed } = await checkCeremony({ dir, previous: folder('contributed') });
     expect(passed).toBe(true);
     expect(keys.map(({ key }) => key.contributions.map(({ name }) => name))).toEqual([
       ['Carol', 'Dave'],
@@ -352,7 +352,8 @@ describe('keys that do not belong here', () => {
     const before = await readFile(path);
     await writeFile(path, key);
     expect(before.equals(key)).toBe(false);
-    const { checks } = await checkCeremony({ dir, ptau });
+    // without the file: what snarkjs makes of the other key is tested with the honest ones
+    const { checks } = await checkCeremony({ dir });
     const failed = failures(checks);
     // whoever is asked to build on it refuses as well
     const code = failed[0]!.split(': ')[1]!;

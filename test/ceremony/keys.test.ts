@@ -43,6 +43,9 @@ let bare: Uint8Array;
 /** A key of other secrets. */
 let foreign: Uint8Array;
 let zkey: Uint8Array;
+/** A file of the same secrets with powers to spare, and a key for 63 pairs from it. */
+let large: Uint8Array;
+let keyOf63: Uint8Array;
 let hashes: Uint8Array[];
 
 beforeAll(async () => {
@@ -51,6 +54,8 @@ beforeAll(async () => {
   powers = sectionOf(ptau, 2);
   bare = await newKey(ptau, PAIRS);
   foreign = await newKey(await ptauFromSecrets(engine, knownSecrets('others'), POWER), PAIRS);
+  large = await ptauFromSecrets(engine, secrets, 8);
+  keyOf63 = await newKey(large, 63);
   hashes = [];
   zkey = bare;
   for (const name of ['Alice', 'Bob']) {
@@ -106,9 +111,8 @@ describe('honest keys', () => {
   });
 
   test('of several sizes from a file with powers to spare', async () => {
-    const large = await ptauFromSecrets(engine, secrets, 8);
     for (const pairs of [15, 31, 63]) {
-      const key = await newKey(large, pairs);
+      const key = pairs === 63 ? keyOf63 : await newKey(large, pairs);
       const origin = { powers: sectionOf(large, 2), phaseOne: null };
       expect((await requireKey(engine, key, pairs, origin)).unchecked).toEqual([]);
     }
@@ -208,11 +212,10 @@ describe('keys that are not those of circuit and powers', () => {
 
   test('a key for another circuit', async () => {
     const srs = await srsFromSecret(engine, secrets.tau, 256);
-    const larger = await newKey(await ptauFromSecrets(engine, secrets, 8), 63);
-    expect(await codeOf(() => check(larger))).toBe('PARAMETERS_MALFORMED');
+    expect(await codeOf(() => check(keyOf63))).toBe('PARAMETERS_MALFORMED');
     expect(await codeOf(() => check(zkey, 63))).toBe('PARAMETERS_MALFORMED');
     // the system of the same size with one coefficient changed
-    const key = await parseKeyFile(engine, larger, 63);
+    const key = await parseKeyFile(engine, keyOf63, 63);
     const system = parseR1cs(await circuitR1cs(63));
     await requireKeyOfCircuit(engine, key, system, srs.powers);
     const [first, ...rest] = system.rows;

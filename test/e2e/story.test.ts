@@ -53,6 +53,7 @@ const proveArgs = (out: string) => [
 const verifyArgs = (...others: string[]) => [
   ...['--proof', at('session', 'proof.zkl'), '--commitment', at('registered', 'adapter.zkl.json')],
   ...['--session', at('session'), '--parameters', PARAMETERS, '--allow-development-params'],
+  ...['--registration-cache', at('verified-registrations')],
   ...others,
 ];
 const evaluateArgs = (address: string, session: string) => [
