@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { adapterId } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
 import { bytesToHex, sha256 } from '../src/bytes.js';
-import { openParameters } from '../src/circuit/index.js';
+import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded, writeFileAtomic } from '../src/files.js';
 import {

@@ -10,26 +10,21 @@ import {
 } from '../src/adapter/index.js';
 import { CEREMONY_FILE, parseCeremonyState } from '../src/ceremony/state.js';
 import { lineageHeadDigest, parseLineageHead } from '../src/checkpoint/index.js';
-import { parameterSetId, parseParameterSet } from '../src/circuit/index.js';
+import { parameterSetId, parseParameterSet } from '../src/circuit/parameters.js';
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
-import { ANSWERED_FILE } from '../src/inference/answeredJournal.js';
+import { ANSWERED_FILE, answeredRows, readAnswered } from '../src/inference/answeredJournal.js';
+import { checkClosing, openSessionRecord, type SessionRecord } from '../src/inference/record.js';
+import { parseRowOpening } from '../src/inference/rowOpening.js';
 import {
-  answeredRows,
-  checkClosing,
-  openSessionRecord,
-  parseRowOpening,
   parseSessionClosing,
   parseSessionHeader,
   parseSessionSecret,
-  readAnswered,
-  type SessionRecord,
-} from '../src/inference/index.js';
+} from '../src/inference/sessionHeader.js';
 import { decodeProofFile, sessionModules } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
-import { describeParameters } from './params.js';
-import { describeCeremony } from './paramsText.js';
+import { describeCeremony, describeParameters } from './paramsText.js';
 import { formatBytes } from './terminal.js';
 
 /** Files that inspect reads whole. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openParameters, type ParameterStore } from '../src/circuit/index.js';
+import { openParameters, type ParameterStore } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
 
 export interface DevelopmentOptions {

@@ -15,8 +15,6 @@ import { phaseTwoCommand } from './paramsPhase2.js';
 import { describeCeremony, describeParameters } from './paramsText.js';
 import { verifyParametersCommand } from './paramsVerify.js';
 
-export { describeParameters } from './paramsText.js';
-
 interface MakeOptions {
   out: string;
   maxDomain: number;

@@ -1,5 +1,5 @@
 import type { CeremonyState, Check } from '../src/ceremony/index.js';
-import { type Contribution, type ParameterSet, parameterSetId } from '../src/circuit/index.js';
+import { type Contribution, type ParameterSet, parameterSetId } from '../src/circuit/parameters.js';
 import { formatTable } from './terminal.js';
 
 /** A parameter set for people. */

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { loadEngine } from '../src/algebra/index.js';
-import { openParameters } from '../src/circuit/index.js';
+import { openParameters } from '../src/circuit/parameterFiles.js';
 import { writeFileAtomic } from '../src/files.js';
 import { openSessionRecord } from '../src/inference/record.js';
 import { outlineProofFile, proveSession } from '../src/protocol/index.js';

@@ -14,10 +14,12 @@ import {
 import { type Engine, loadEngine } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
 import { addHeadToStore, makeLineageHead, readStore } from '../src/checkpoint/index.js';
-import { openParameters, type ParameterSet } from '../src/circuit/index.js';
+import { openParameters } from '../src/circuit/parameterFiles.js';
+import type { ParameterSet } from '../src/circuit/parameters.js';
 import { ZkLoraError } from '../src/errors.js';
 import { requireAbsent, writeFileAtomic } from '../src/files.js';
-import { ModelWorker, openGraphModel } from '../src/inference/index.js';
+import { openGraphModel } from '../src/inference/graphModel.js';
+import { ModelWorker } from '../src/inference/modelWorker.js';
 import type { ProverSrs } from '../src/kzg/index.js';
 import { partition, proveRegistration, verifyRegistration } from '../src/protocol/index.js';
 import { runs } from './command.js';

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { assertSecretMatches } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
-import { openParameters } from '../src/circuit/index.js';
+import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
 import {
   adapterLeakage,

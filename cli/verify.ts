@@ -8,7 +8,7 @@ import {
   drawTree,
   verifyWithLineage,
 } from '../src/checkpoint/index.js';
-import { openParameters } from '../src/circuit/index.js';
+import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
 import { checkClosing, openSessionRecord } from '../src/inference/record.js';
 import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
@@ -18,7 +18,7 @@ import { loadCommitment, loadProof } from './inputs.js';
 import { adapterQuestion, describeReason, loadLineagePolicy, loadModelAtHand } from './lineageInputs.js';
 import { checkRegistration, describeRegistration } from './registration.js';
 import { formatBytes, type Terminal } from './terminal.js';
-import { type SetFlags, verifyContributors } from './verifySet.js';
+import type { SetFlags } from './verifySet.js';
 
 interface Options extends SetFlags {
   proof?: string;
@@ -64,6 +64,8 @@ export function verifyCommand(): Command {
       if ([proof, commitment, pinnedAdapter, policy, lineage, base].some((value) => value !== undefined)) {
         throw new ZkLoraError('USAGE', 'a --set names commitments itself, and is verified without a lineage');
       }
+      // what connects to contributors is not needed for one proof
+      const { verifyContributors } = await import('./verifySet.js');
       return verifyContributors({ ...options, set: options.set }, terminal);
     }
     if (options.proof === undefined || options.commitment === undefined || options.without !== undefined) {
