@@ -60,6 +60,8 @@ export class OpenSession {
   private pending: PendingCall | undefined;
   /** Digests of the requests of the last whole call, by stage. */
   private lastRequests: readonly string[];
+  /** A recorded call that the tree lacks. */
+  private unhashed: SessionCall | undefined;
   private isBrokenOff = false;
   private hasFailed = false;
   /** Number of the call that was under way when the session was opened. */
@@ -157,20 +159,21 @@ export class OpenSession {
       this.pending = pending;
     }
     try {
-      const outputs = await this.compute(request, rows);
-      await charge?.written;
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
-      if (this.earlierAnswer(request) === undefined) {
-        await this.answered.journal.append({ call, stage, tokens, inputs, request: digest });
-      }
+      const noted =
+        this.earlierAnswer(request) === undefined
+          ? this.answered.journal.append({ call, stage, tokens, inputs, request: digest })
+          : undefined;
+      // The disk works while the product is made; the answer waits for both.
+      const [outputs] = await Promise.all([this.compute(request, rows), noted, charge?.written]);
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
       const whole = wholeCall(this.record.header, pending);
       if (whole !== undefined) {
         await this.record.append(whole);
-        this.tree.add(whole);
+        this.hashLater(whole);
         this.lastRequests = pending.requests;
         this.dropCall();
       }
@@ -184,7 +187,29 @@ export class OpenSession {
 
   /** Session digest of the whole calls. */
   digest(): Uint8Array {
+    this.hashRows();
     return this.tree.digest();
+  }
+
+  /** Hashes the rows of a recorded call once its answer is on the way: no answer depends on them. */
+  private hashLater(call: SessionCall): void {
+    this.hashRows();
+    this.unhashed = call;
+    const hash = (): void => {
+      try {
+        this.hashRows();
+      } catch {
+        // The call stays, so that the next call or the digest fails with the reason.
+      }
+    };
+    setTimeout(hash, 0).unref();
+  }
+
+  /** @throws ZkLoraError `SESSION_MALFORMED` beyond the rows that a session holds */
+  private hashRows(): void {
+    if (this.unhashed === undefined) return;
+    this.tree.add(this.unhashed);
+    this.unhashed = undefined;
   }
 
   /** Lets go of the call under way. */

@@ -203,10 +203,19 @@ interface OpenCall {
   readonly outputs: Map<number, BigInt64Array>;
 }
 
+/** A pass whose record is written while the last part of the model runs. */
+interface OpenPass {
+  readonly applyStage: ApplyStage;
+  /** Resolves when the call is on disk; at once before its last stage. */
+  recorded(): Promise<void>;
+}
+
 class UserSession implements AdapterSession {
   private readonly remote: RemoteSession;
   private readonly writer: SessionWriter;
   private readonly lock: FolderLock;
+  /** The end of the record that is being written. */
+  private lastRecording: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly model: CutModel,
@@ -223,8 +232,20 @@ class UserSession implements AdapterSession {
   }
 
   pass(): ApplyStage {
-    const call: OpenCall = { inputs: [], outputs: new Map() };
+    const { applyStage, recorded } = this.openPass();
     return async (stage, inputs) => {
+      const deltas = await applyStage(stage, inputs);
+      await recorded();
+      return deltas;
+    };
+  }
+
+  protected openPass(): OpenPass {
+    const call: OpenCall = { inputs: [], outputs: new Map() };
+    let recording = Promise.resolve();
+    const applyStage: ApplyStage = async (stage, inputs) => {
+      // The number of this call follows from the record.
+      if (stage === 0) await this.lastRecording;
       const tokens = inputs[0]!.tokens;
       const rows = inputs.map(({ input, values }) => {
         const { inFeatures } = this.commitment.modules[this.model.inputs[input]![0]!]!;
@@ -240,9 +261,15 @@ class UserSession implements AdapterSession {
           deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
         }
       }
-      if (stage === this.model.stages.length - 1) await this.append(call, tokens);
+      if (stage === this.model.stages.length - 1) {
+        // Later, so that the model's thread has the deltas first.
+        recording = new Promise(setImmediate).then(() => this.append(call, tokens));
+        // whoever asks for the pass hears of a failure
+        this.lastRecording = recording.catch(() => undefined);
+      }
       return deltas;
     };
+    return { applyStage, recorded: () => recording };
   }
 
   async close(): Promise<SessionClosing> {
@@ -289,6 +316,11 @@ class LanguageSession extends UserSession implements RecordedSession {
   async forward(ids: BigInt64Array, batch: number, sequence: number): Promise<Logits> {
     const { inputs, stages } = this.language;
     requireCallFits({ inputs }, this.commitment.modules, batch * sequence, stages);
-    return this.language.forward(ids, batch, sequence, this.pass());
+    const { applyStage, recorded } = this.openPass();
+    try {
+      return await this.language.forward(ids, batch, sequence, applyStage);
+    } finally {
+      await recorded();
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ZkLoraError } from '../../src/errors.js';
@@ -110,6 +110,53 @@ describe('a recorded session', () => {
       }),
     ).rejects.toMatchObject({ code: 'FILE_EXISTS' });
     expect(abandoned).toHaveBeenCalledTimes(1);
+  });
+
+  it('gives no result of a pass that cannot be recorded', async () => {
+    const dir = await temporaryFolder();
+    const served = await serve({ dir });
+    const { client } = watched(served.client);
+    const { commitment } = served;
+    const options = { model: fakeModel(), client, commitment, dir: join(dir, 'user') };
+    const session = await openRecordedSession(options);
+    await session.forward(IDS, 1, 4);
+    await rm(join(dir, 'user', 'calls'), { recursive: true });
+    await expect(session.forward(IDS, 1, 4)).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect(session.record.callCount).toBe(1);
+    await mkdir(join(dir, 'user', 'calls'));
+    // the contributor has the call, and answers the same questions again
+    await session.forward(IDS, 1, 4);
+    expect(session.record.callCount).toBe(2);
+  });
+
+  it('records passes that are started at once one after the other', async () => {
+    const dir = await temporaryFolder();
+    const served = await serve({ dir });
+    const { client } = watched(served.client);
+    const { commitment } = served;
+    const userDir = join(dir, 'user');
+    const model = fakeModel();
+    const { forward } = model;
+    // one pass at a time, as the real model's thread has it: the next begins while the one before is recorded
+    let last: Promise<unknown> = Promise.resolve();
+    const queued: BaseModel['forward'] = (...args) => {
+      const pass = last.then(() => forward(...args));
+      last = pass;
+      return pass;
+    };
+    const options = { model: { ...model, forward: queued }, client, commitment, dir: userDir };
+    const session = await openRecordedSession(options);
+    await Promise.all(
+      [0n, 1n, 2n].map((step) =>
+        session.forward(
+          IDS.map((id) => id + step),
+          1,
+          4,
+        ),
+      ),
+    );
+    expect(await session.close()).toMatchObject({ calls: 3 });
+    expect((await openSessionRecord(userDir)).callCount).toBe(3);
   });
 
   it('runs a pass again whose answer was lost, at every stage', async () => {
