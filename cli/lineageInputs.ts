@@ -1,5 +1,5 @@
 import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
-import { sha256OfFile } from '../src/checkpoint/confined.js';
+import { baseModelDigest } from '../src/checkpoint/baseModelDigest.js';
 import {
   type AdapterLineageQuestion,
   digestCheckpoint,
@@ -56,7 +56,7 @@ export async function loadModelAtHand(path: string, terminal: Terminal): Promise
     terminal.progress('hashing the model', done, total),
   );
   if (container !== 'onnx') throw new ZkLoraError('USAGE', 'the model of a session is an .onnx file');
-  return { sha256: await sha256OfFile(path, 'model'), tensors };
+  return { sha256: await baseModelDigest(path), tensors };
 }
 
 /** What a store says of an adapter now, and the policy to judge it by. */

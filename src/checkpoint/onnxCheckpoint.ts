@@ -49,6 +49,11 @@ interface RawTensor {
   readonly external: Map<string, string>;
 }
 
+/** A {@link Checkpoint} with the data files of its model, by the name that the model gives them. */
+export interface OnnxCheckpoint extends Checkpoint {
+  readonly dataFiles: ReadonlyMap<string, OpenFile>;
+}
+
 /**
  * Opens the initializers of an ONNX model's main graph as a checkpoint, embedded or in external data, without
  * reading their data. Constants inside nodes and subgraphs belong to the graph, not to the checkpoint.
@@ -56,7 +61,7 @@ interface RawTensor {
  * @throws ZkLoraError `ONNX_MALFORMED`, `CHECKPOINT_MALFORMED` (a data file outside the folder),
  *   `FILE_NOT_FOUND`, `FILE_UNREADABLE`
  */
-export async function openOnnxCheckpoint(path: string): Promise<Checkpoint> {
+export async function openOnnxCheckpoint(path: string): Promise<OnnxCheckpoint> {
   const model = await openRegular(path, 'ONNX model');
   const files = new Map<string, OpenFile>();
   const close = async () => {
@@ -94,7 +99,7 @@ export async function openOnnxCheckpoint(path: string): Promise<Checkpoint> {
       }
     }
     if (graphs === 0) throw malformed('it holds no graph; is it an ONNX model?');
-    return { container: 'onnx', tensors, close };
+    return { container: 'onnx', tensors, dataFiles: files, close };
   } catch (error) {
     await close();
     throw error;

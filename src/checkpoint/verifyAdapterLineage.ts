@@ -12,7 +12,7 @@ import type { LineageNode } from './vocabulary.js';
 
 /** The ONNX model that a session ran on, as it lies at hand. */
 export interface ModelAtHand {
-  /** SHA-256 of the file, hex. */
+  /** Digest as in commitments, hex; see `baseModelDigest`. */
   readonly sha256: string;
   readonly tensors: readonly TensorDigest[];
 }

@@ -1,14 +1,13 @@
 import { readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { DTYPE_BYTES } from '../adapter/dtype.js';
-import { bytesToHex, canonicalJson, labelledSha256 } from '../bytes.js';
-import { type OpenFile, openConfined, readExactly, streamRange } from '../checkpoint/confined.js';
+import { digestWithData } from '../checkpoint/baseModelDigest.js';
+import { type OpenFile, openConfined, readExactly } from '../checkpoint/confined.js';
 import { MAX_SHARDS } from '../checkpoint/limits.js';
 import { externalRange, weightsMalformed } from '../checkpoint/onnxExternal.js';
 import { ONNX_DTYPES } from '../checkpoint/onnxValues.js';
 import { dataLength } from '../checkpoint/tensorSource.js';
 import { ZkLoraError } from '../errors.js';
-import { createSha256 } from '../sha256.js';
 import { TensorProto_DataLocation as DataLocation, type TensorProto } from './gen/onnx_pb.js';
 import { printable } from './graph.js';
 import type { Model } from './onnx.js';
@@ -76,7 +75,8 @@ export async function openExternalData(
         places.set(tensor, place);
       }
     }
-    return new OpenExternalData(folder, await digestOf(modelDigest, files), files, places);
+    const opened = new Map([...files].map(([name, { file }]) => [name, file]));
+    return new OpenExternalData(folder, await digestWithData(modelDigest, opened), files, places);
   } catch (error) {
     await closeAll(files);
     throw error;
@@ -136,20 +136,6 @@ async function inline(tensor: TensorProto, { file, begin, bytes }: Place): Promi
   tensor.rawData = data;
   tensor.externalData = [];
   tensor.dataLocation = DataLocation.DEFAULT;
-}
-
-/** Binds the model file and all bytes of its data files, by name. */
-async function digestOf(modelDigest: string, files: ReadonlyMap<string, DataFile>): Promise<string> {
-  const described: { file: string; sha256: string }[] = [];
-  for (const [name, { file }] of files) {
-    const hash = createSha256();
-    await streamRange(file, 0, file.size, (piece) => hash.update(piece));
-    described.push({ file: name, sha256: bytesToHex(hash.digest()) });
-  }
-  described.sort((a, b) => (a.file < b.file ? -1 : 1));
-  return bytesToHex(
-    labelledSha256('zklora/onnx-external/v1', canonicalJson({ model: modelDigest, data: described })),
-  );
 }
 
 class OpenExternalData implements ExternalData {
