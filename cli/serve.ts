@@ -1,6 +1,5 @@
 import { Command } from 'commander';
 import { assertSecretMatches } from '../src/adapter/index.js';
-import { loadEngine } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
@@ -9,9 +8,9 @@ import {
   formatAddress,
   type LeakageLedger,
   parseAddress,
+  processProver,
   serveContributor,
 } from '../src/inference/index.js';
-import { proveSession } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
@@ -47,54 +46,40 @@ export function serveCommand(): Command {
     const secret = await loadSecret(options.secret, terminal);
     assertSecretMatches(secret, commitment);
     const modules = await loadQuantizedAdapter(options.adapter);
-    const parameters = await openParameters(options.parameters);
+    // Proofs read it anew; a folder that is none is refused now.
+    await openParameters(options.parameters);
     const allowedUsers =
       options.allowUsers === undefined ? undefined : await readAllowedUsers(options.allowUsers);
     const leakage = await openLedger(options, commitment, modules);
-    await loadEngine();
     const stopped = waitForSignal();
-    try {
-      const server = await serveContributor({
-        address,
-        commitment,
-        modules,
-        secretKey: hexToBytes(secret.contributorSecretKey),
-        sessionsDir: options.sessions,
-        ...(leakage && { leakage }),
-        ...(allowedUsers && { allowedUsers }),
-        ...access,
-        // loaded for each proof: a thread that fails spoils one proof, not all that follow
-        prove: async (session, onProgress) =>
-          proveSession({
-            engine: await loadEngine(),
-            parameters,
-            adapter: commitment,
-            modules,
-            secret,
-            session,
-            onProgress: ({ stage, proof, proofs }) => onProgress({ step: stage, done: proof, total: proofs }),
-          }),
-        onEvent: ({ method, error }) => {
-          if (error instanceof ZkLoraError) terminal.note(`${method}: ${error.message} [${error.code}]`);
-          else if (error !== undefined) terminal.note(`${method}: failed`);
-          else if (method !== 'apply') terminal.note(`${method}: ok`);
-        },
-      });
-      const listening = formatAddress(server.address);
-      const pin = access.tls?.fingerprint;
-      terminal.result(
-        pin === undefined ? `listening on ${listening}` : `listening on ${listening}, fingerprint ${pin}`,
-        { event: 'listening', address: listening, ...(pin !== undefined && { fingerprint: pin }) },
-      );
-      await stopped;
-      await server.shutdown();
-      await leakage?.close();
-      const peakRssBytes = process.resourceUsage().maxRSS * 1024;
-      terminal.result('stopped', { event: 'stopped', peakRssBytes, ...(leakage && revealedBy(leakage)) });
-      return EXIT_OK;
-    } finally {
-      await (await loadEngine()).terminate();
-    }
+    const server = await serveContributor({
+      address,
+      commitment,
+      modules,
+      secretKey: hexToBytes(secret.contributorSecretKey),
+      sessionsDir: options.sessions,
+      ...(leakage && { leakage }),
+      ...(allowedUsers && { allowedUsers }),
+      ...access,
+      prove: processProver({ parametersDir: options.parameters, adapter: commitment, modules, secret }),
+      onEvent: ({ method, error }) => {
+        if (error instanceof ZkLoraError) terminal.note(`${method}: ${error.message} [${error.code}]`);
+        else if (error !== undefined) terminal.note(`${method}: failed`);
+        else if (method !== 'apply') terminal.note(`${method}: ok`);
+      },
+    });
+    const listening = formatAddress(server.address);
+    const pin = access.tls?.fingerprint;
+    terminal.result(
+      pin === undefined ? `listening on ${listening}` : `listening on ${listening}, fingerprint ${pin}`,
+      { event: 'listening', address: listening, ...(pin !== undefined && { fingerprint: pin }) },
+    );
+    await stopped;
+    await server.shutdown();
+    await leakage?.close();
+    const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+    terminal.result('stopped', { event: 'stopped', peakRssBytes, ...(leakage && revealedBy(leakage)) });
+    return EXIT_OK;
   });
 }
 

@@ -64,6 +64,7 @@ export {
 export { floatDelta, localLora } from './localLora.js';
 export { type Forward, type Loss, type LossOptions, measureLoss } from './loss.js';
 export { ModelWorker } from './modelWorker.js';
+export { type ProverOptions, processProver } from './processProver.js';
 export {
   LocalProofJobs,
   PROOF_FILE,

@@ -40,7 +40,7 @@ export function toPlainError(error: unknown): PlainError {
   if (error instanceof ZkLoraError)
     return { code: error.code, message: error.message, details: error.details };
   const message = error instanceof Error ? error.message : String(error);
-  return { code: 'INTERNAL', message: `the base-model worker failed: ${message}`, details: {} };
+  return { code: 'INTERNAL', message: `a worker failed: ${message}`, details: {} };
 }
 
 export function fromPlainError(error: PlainError): ZkLoraError {
