@@ -207,23 +207,23 @@ it('a half-open connection ends in a typed error, and the pass goes on over anot
     proxy.close();
   });
   const { port } = proxy.address() as { port: number };
-  const connectTo = async (to: number) => {
+  const connectTo = async (to: number, answer: number) => {
     const client = await connectContributor({
       address: { host: '127.0.0.1', port: to },
-      timeouts: { answer: 400 },
+      timeouts: { answer },
       retry: { attempts: 0 },
     });
     onTestFinished(() => client.close());
     return client;
   };
   const options = { model: fakeModel(), commitment, dir: join(dir, 'user') };
-  const session = await openRecordedSession({ ...options, client: await connectTo(port) });
+  const session = await openRecordedSession({ ...options, client: await connectTo(port, 3000) });
   const ids = BigInt64Array.of(3n);
   await session.forward(ids, 1, 1);
   isForwarding = false;
   await expect(session.forward(ids, 1, 1)).rejects.toMatchObject({ code: 'CONTRIBUTOR_UNREACHABLE' });
   await session.abandon();
-  const client = await connectTo(server.address.port);
+  const client = await connectTo(server.address.port, 60_000);
   const next = await openRecordedSession({ ...options, client, resume: true });
   await next.forward(ids, 1, 1);
   expect((await next.close()).calls).toBe(2);
