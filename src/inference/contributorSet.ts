@@ -5,6 +5,7 @@ import { requireCallFits } from './callSizes.js';
 import type { ContributorClient } from './client.js';
 import { type ContributorView, viewOf } from './contributorView.js';
 import type { ApplyStage } from './graphModel.js';
+import { hasSessionRecord } from './record.js';
 import { type AdapterSession, checkBaseModel, openAdapterSession } from './recordedSession.js';
 import { replayPass } from './replayCall.js';
 import type { KeyPair } from './signatures.js';
@@ -12,6 +13,9 @@ import type { StageInput } from './stageRunner.js';
 
 /** Contributors of one evaluation: each has a session, a stream and a proof of its own. */
 export const MAX_CONTRIBUTORS = 64;
+
+/** Far beyond activations of models that work, far enough from float32's end for what is computed with them. */
+const MAX_ACTIVATION = 2 ** 100;
 
 /** One adapter of a set, and who serves it. */
 export interface SetMember {
@@ -56,6 +60,7 @@ const OWN_FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'FILE_NOT_FOUND',
   'FILE_UNREADABLE',
   'FILE_UNWRITABLE',
+  'FOLDER_IN_USE',
   'INTERNAL',
   'USAGE',
 ]);
@@ -133,18 +138,16 @@ export class ContributorSet {
     });
   }
 
-  /** Opens the sessions of all that are connected, or goes on with them; returns those that failed. */
-  open(): Promise<NamedFailure[]> {
-    return this.settle(this.live(), async (entry) => {
-      const { member, view, client } = entry;
-      if (client === undefined) throw new ZkLoraError('INTERNAL', 'the contributor is not connected');
-      const { commitment, dir, user } = member;
-      const options = { model: view.model, client, commitment, dir, ...(user && { user }) };
-      entry.session = await openAdapterSession(options);
-      if (entry.nextCall > entry.session.record.callCount) {
-        throw new ZkLoraError('EVALUATION_MISMATCH', `the session in ${dir} lacks calls of this evaluation`);
-      }
-    });
+  /**
+   * Opens the sessions of all that are connected.
+   *
+   * @param resume goes on with those that an earlier run opened
+   * @returns those that failed
+   */
+  async open(resume: boolean): Promise<NamedFailure[]> {
+    const failed = await this.settle(this.live(), (entry) => this.openSession(entry, resume));
+    if (resume) await Promise.all(this.members.map((entry) => this.reopenDropped(entry)));
+    return failed;
   }
 
   /**
@@ -190,13 +193,16 @@ export class ContributorSet {
 
   /** Closes the sessions that hold a call, of dropped contributors too; returns those that failed. */
   async close(): Promise<NamedFailure[]> {
-    const open = this.members.filter(
-      ({ session }) =>
-        session !== undefined && session.record.closing === null && session.record.callCount > 0,
+    const opened = this.members.filter(({ session }) => session !== undefined);
+    const toClose = opened.filter(
+      ({ session }) => session!.record.closing === null && session!.record.callCount > 0,
     );
-    return this.settle(open, async ({ session }) => {
+    const failed = await this.settle(toClose, async ({ session }) => {
       await session!.close();
     });
+    // what is not closed by now stays as it is; its folder is free again
+    await this.abandon();
+    return failed;
   }
 
   /** Ends what is under way; records stay at their last whole calls. */
@@ -212,6 +218,30 @@ export class ContributorSet {
       name,
       new ZkLoraError(failure.code as ErrorCode, failure.message),
     ) as ZkLoraError;
+  }
+
+  private async openSession(entry: Member, resume: boolean): Promise<void> {
+    const { member, view, client } = entry;
+    if (client === undefined) throw new ZkLoraError('INTERNAL', 'the contributor is not connected');
+    const { commitment, dir, user } = member;
+    const options = { model: view.model, client, commitment, dir, resume, ...(user && { user }) };
+    entry.session = await openAdapterSession(options);
+    if (entry.nextCall > entry.session.record.callCount) {
+      throw new ZkLoraError('EVALUATION_MISMATCH', `the session in ${dir} lacks calls of this evaluation`);
+    }
+  }
+
+  /** What a contributor gave before it was dropped can be closed and proven, if it answers again. */
+  private async reopenDropped(entry: Member): Promise<void> {
+    if (entry.failure === undefined || entry.session !== undefined) return;
+    if (!(await hasSessionRecord(entry.member.dir))) return;
+    try {
+      entry.client ??= await entry.member.connect();
+      entry.nextCall = 0;
+      await this.openSession(entry, true);
+    } catch (error) {
+      if (!(error instanceof ZkLoraError)) throw error;
+    }
   }
 
   private live(): Member[] {
@@ -271,13 +301,17 @@ export class ContributorSet {
     return new Map([...sums].map(([module, sum]) => [module, Float32Array.from(sum)]));
   }
 
-  /** @throws ZkLoraError `BASE_MODEL_MISMATCH` */
+  /**
+   * Numbers that leave float32's range are nobody's in particular: every delta came in its own bounds.
+   *
+   * @throws ZkLoraError `BASE_MODEL_MISMATCH`
+   */
   private requireFinite(inputs: readonly StageInput[]): void {
-    if (inputs.every(({ values }) => values.every(Number.isFinite))) return;
+    if (inputs.every(({ values }) => values.every((value) => Math.abs(value) < MAX_ACTIVATION))) return;
     throw new ZkLoraError(
       'BASE_MODEL_MISMATCH',
-      `the model gives activations that are not finite with the deltas of ${this.active.join(', ')}; ask each alone ` +
-        'to see which',
+      `the model's activations pass all bounds with the deltas of ${this.active.join(', ')}; evaluate each alone to ` +
+        'see whose',
     );
   }
 

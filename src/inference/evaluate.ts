@@ -6,7 +6,7 @@ import { ContributorSet, type MemberFailure, type SetMember } from './contributo
 import { type EvaluationHeader, EvaluationJournal, type EvaluationSource } from './evaluationJournal.js';
 import { EvaluationRun } from './evaluationRun.js';
 import { meanLoss } from './loss.js';
-import { EVALUATION_FILE, reserveSessionFolder } from './record.js';
+import { BESIDES, reserveSessionFolder } from './record.js';
 import type { AdapterSession } from './recordedSession.js';
 import type { SessionClosing } from './sessionHeader.js';
 import type { KeyPair } from './signatures.js';
@@ -125,13 +125,14 @@ export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvalu
   const { model, members, windows, onFailure = 'stop' } = options;
   const header = headerOf(options);
   const set = new ContributorSet(model, members);
-  const before = options.resume ? await EvaluationJournal.resume(options.dir, header) : undefined;
-  const run = new EvaluationRun({ ...options, onFailure, set }, before?.entries ?? []);
+  let journal = options.resume ? await EvaluationJournal.resume(options.dir, header) : undefined;
   try {
+    const run = new EvaluationRun({ ...options, onFailure, set }, journal?.entries ?? []);
     // before anything is written, so that an address with a slip leaves no folder behind
     const unreached = await set.connect();
     if (unreached.length > 0) run.require(unreached);
-    const { base, adapter } = await run.measure(before ?? (await beginJournal(options, header)), unreached);
+    journal ??= await beginJournal(options, header);
+    const { base, adapter } = await run.measure(journal, unreached);
     const unclosed = await set.close();
     if (unclosed.length > 0 && onFailure === 'stop') throw set.stopped(unclosed);
     return {
@@ -159,6 +160,8 @@ export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvalu
   } catch (error) {
     await set.abandon();
     throw error;
+  } finally {
+    await journal?.release();
   }
 }
 
@@ -185,6 +188,6 @@ async function beginJournal(
   header: EvaluationHeader,
 ): Promise<EvaluationJournal> {
   // a first line that was cut off leaves the file
-  await reserveSessionFolder(dir, resume ? [EVALUATION_FILE] : []);
+  await reserveSessionFolder(dir, resume ? BESIDES : []);
   return EvaluationJournal.begin(dir, header);
 }

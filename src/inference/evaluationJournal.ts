@@ -1,7 +1,10 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { labelledSha256 } from '../bytes.js';
 import { ChecksummedLines, type LinesFormat } from '../checksummedLines.js';
 import { ZkLoraError } from '../errors.js';
+import { isPresent } from '../files.js';
+import { type FolderLock, LOCK_FOLDER, lockFolder } from '../folderLock.js';
 import { MAX_CONTRIBUTORS, type NamedFailure } from './contributorSet.js';
 import { contributorName } from './contributorsFile.js';
 import { EVALUATION_FILE } from './record.js';
@@ -83,39 +86,46 @@ export class EvaluationJournal {
     private readonly lines: ChecksummedLines,
     /** Of earlier runs. */
     readonly entries: readonly EvaluationEntry[],
+    private readonly lock: FolderLock,
   ) {}
 
+  /** Begins a journal in a folder that is reserved for it. */
   static async begin(dir: string, header: EvaluationHeader): Promise<EvaluationJournal> {
-    const lines = ChecksummedLines.begin(dir, FORMAT, ROOT);
-    await lines.append(header);
-    return new EvaluationJournal(lines, []);
+    return locked(dir, async (lock) => {
+      const lines = ChecksummedLines.begin(dir, FORMAT, ROOT);
+      await lines.append(header);
+      return new EvaluationJournal(lines, [], lock);
+    });
   }
 
   /**
    * Goes on with a journal; undefined where none was begun.
    *
    * @throws ZkLoraError `EVALUATION_MALFORMED` for a journal that was edited, `EVALUATION_MISMATCH` for one of another
-   * evaluation
+   * evaluation, `FOLDER_IN_USE`
    */
   static async resume(dir: string, header: EvaluationHeader): Promise<EvaluationJournal | undefined> {
-    const found = await ChecksummedLines.resume(dir, FORMAT, ROOT);
-    const [first, ...rest] = found?.entries ?? [];
-    if (found === undefined || first === undefined) return undefined;
-    const before = headerSchema.safeParse(first);
-    if (!before.success) throw malformed();
-    for (const [member, what] of COMPARED) {
-      if (JSON.stringify(before.data[member]) === JSON.stringify(header[member])) continue;
-      throw new ZkLoraError(
-        'EVALUATION_MISMATCH',
-        `the evaluation in ${dir} was begun with ${what}; give the same options, or begin another one in a new folder`,
-      );
-    }
-    const entries = rest.map((entry) => {
-      const parsed = entrySchema.safeParse(entry);
-      if (!parsed.success) throw malformed();
-      return parsed.data;
+    if (!(await isPresent(join(dir, EVALUATION_FILE)))) return undefined;
+    return locked(dir, async (lock) => {
+      const found = await ChecksummedLines.resume(dir, FORMAT, ROOT);
+      const [first, ...rest] = found?.entries ?? [];
+      if (found === undefined || first === undefined) {
+        await lock.release();
+        return undefined;
+      }
+      requireSame(dir, first, header);
+      const entries = rest.map((entry) => {
+        const parsed = entrySchema.safeParse(entry);
+        if (!parsed.success) throw malformed();
+        return parsed.data;
+      });
+      return new EvaluationJournal(found.lines, entries, lock);
     });
-    return new EvaluationJournal(found.lines, entries);
+  }
+
+  /** Lets other processes go on. */
+  release(): Promise<void> {
+    return this.lock.release();
   }
 
   pass(part: 'base' | 'adapter', first: number, sums: Float64Array): Promise<void> {
@@ -133,6 +143,30 @@ export class EvaluationJournal {
 
   private append(entry: EvaluationEntry): Promise<void> {
     return this.lines.append(entry);
+  }
+}
+
+/** @throws ZkLoraError `EVALUATION_MALFORMED`, `EVALUATION_MISMATCH` */
+function requireSame(dir: string, line: unknown, header: EvaluationHeader): void {
+  const before = headerSchema.safeParse(line);
+  if (!before.success) throw malformed();
+  for (const [member, what] of COMPARED) {
+    if (JSON.stringify(before.data[member]) === JSON.stringify(header[member])) continue;
+    throw new ZkLoraError(
+      'EVALUATION_MISMATCH',
+      `the evaluation in ${dir} was begun with ${what}; give the same options, or begin another one in a new folder`,
+    );
+  }
+}
+
+/** Beside the lock of a session in the same folder. */
+async function locked<T>(dir: string, work: (lock: FolderLock) => Promise<T>): Promise<T> {
+  const lock = await lockFolder(join(dir, LOCK_FOLDER, 'evaluation'));
+  try {
+    return await work(lock);
+  } catch (error) {
+    await lock.release();
+    throw error;
   }
 }
 

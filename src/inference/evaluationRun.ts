@@ -4,7 +4,8 @@ import type { EvaluateSetOptions } from './evaluate.js';
 import type { EvaluationEntry, EvaluationJournal } from './evaluationJournal.js';
 import { type Pass, passes, passIds, scorePass } from './loss.js';
 
-interface RunOptions extends Pick<EvaluateSetOptions, 'model' | 'windows' | 'batch' | 'onProgress'> {
+interface RunOptions
+  extends Pick<EvaluateSetOptions, 'model' | 'windows' | 'batch' | 'resume' | 'onProgress'> {
   readonly onFailure: 'stop' | 'drop';
   readonly set: ContributorSet;
 }
@@ -92,7 +93,7 @@ export class EvaluationRun {
     journal: EvaluationJournal,
     left: readonly NamedFailure[],
   ): Promise<{ base: Float64Array; adapter: Float64Array }> {
-    const { model, windows, set } = this.options;
+    const { model, windows, set, resume } = this.options;
     await this.note(journal, left, false);
     for (let pass = this.base.next; pass !== undefined; pass = this.base.next) {
       const logits = await model.forwardBase(passIds(windows, pass), pass.size, windows.sequence);
@@ -100,7 +101,7 @@ export class EvaluationRun {
       await journal.pass('base', pass.first, sums);
       this.done('base', pass, sums);
     }
-    const unopened = await set.open();
+    const unopened = await set.open(resume === true);
     if (unopened.length > 0) this.require(unopened);
     await this.note(journal, unopened, false);
     for (let pass = this.adapter.next; pass !== undefined; pass = this.adapter.next) {

@@ -10,6 +10,7 @@ import { sessionDigest } from '../protocol/sessionPass.js';
 import type { BaseModel, Logits } from './baseModel.js';
 import { requireCallFits } from './callSizes.js';
 import type { ContributorClient, RemoteSession } from './client.js';
+import { requirePossibleDelta } from './deltaBound.js';
 import type { ApplyStage, CutModel } from './graphModel.js';
 import type { ProofProgress } from './proofJobs.js';
 import {
@@ -257,6 +258,7 @@ class UserSession implements AdapterSession {
         call.inputs[part.input] = part.rows;
         for (const module of this.model.inputs[part.input]!) {
           const y = answers.get(module)!;
+          requirePossibleDelta(y, part.rows, this.commitment.modules[module]!);
           call.outputs.set(module, y);
           deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
         }

@@ -13,7 +13,7 @@ import {
   LLAMA_BASE,
   lastObject,
   PARAMETERS,
-  type Running,
+  Running,
   refused,
   serving,
   temporaryFolder,
@@ -32,6 +32,12 @@ const set = () => ['--set', at('contributors.json')];
 const verifyArgs = (...more: string[]) => [
   ...['verify', ...set(), '--session', at('evaluation'), '--parameters', PARAMETERS],
   ...['--allow-development-params', ...more],
+];
+
+const evaluateArgs = (session: string) => [
+  ...['evaluate', '--base', LLAMA_BASE, ...set(), '--session', at(session), '--sequence-length', '16'],
+  ...['--text', GPT2_TEXT, fixture('gpt2-tiny/text/LEGEND.txt'), '--stride', '8', '--max-tokens', '96'],
+  ...['--batch', '2'],
 ];
 
 async function contributor(name: string, modules: readonly FloatModule[], weight?: number) {
@@ -61,30 +67,7 @@ beforeAll(async () => {
     at('contributors.json'),
     JSON.stringify({ format: 'zklora/contributors/v1', contributors }),
   );
-  evaluated = await zkloraJson(
-    ...[
-      'evaluate',
-      '--base',
-      LLAMA_BASE,
-      ...set(),
-      '--text',
-      GPT2_TEXT,
-      fixture('gpt2-tiny/text/LEGEND.txt'),
-    ],
-    ...[
-      '--session',
-      at('evaluation'),
-      '--sequence-length',
-      '16',
-      '--stride',
-      '8',
-      '--max-tokens',
-      '96',
-      '--batch',
-      '2',
-    ],
-    '--prove',
-  );
+  evaluated = await zkloraJson(...evaluateArgs('evaluation'), '--prove');
 }, 300_000);
 afterAll(async () => {
   for (const service of running) service.process.kill('SIGTERM');
@@ -164,6 +147,16 @@ describe('a set of contributors', () => {
     const without = await zkloraJson(...verifyArgs('--without', 'late'));
     expect(without).toMatchObject({ valid: true, leftOut: ['late'], contributors: [{ name: 'early' }] });
     await writeFile(late, proof);
+  });
+
+  it('goes on after kill -9 of the user: the same losses, every call once', async () => {
+    const killed = new Running(evaluateArgs('killed'));
+    await killed.line('stderr', 'base model with adapter');
+    killed.process.kill('SIGKILL');
+    await killed.ended;
+    const resumed = await zkloraJson(...evaluateArgs('killed'), '--resume');
+    expect(resumed.losses).toEqual(evaluated.losses);
+    expect(resumed.contributors).toMatchObject([{ calls: 3 }, { calls: 3 }]);
   });
 
   it('refuses flags that contradict each other', async () => {

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { adapterId } from '../../src/adapter/commitment.js';
 import type { FloatModule } from '../../src/adapter/peft.js';
 import { quantizeModule } from '../../src/adapter/quantize.js';
+import { LOCK_FOLDER, lockFolder } from '../../src/folderLock.js';
 import { type BaseModel, openBaseModel } from '../../src/inference/baseModel.js';
 import { connectContributor, type Timeouts } from '../../src/inference/client.js';
 import type { SetMember } from '../../src/inference/contributorSet.js';
@@ -170,12 +171,23 @@ const halved = at(1, 0, (answer) =>
     deltas: answer.deltas.map(({ module, values }) => ({ module, values: values.subarray(8) })),
   }),
 );
+const inflated = at(1, 0, (answer) =>
+  create(ApplyResponseSchema, {
+    call: answer.call,
+    stage: answer.stage,
+    deltas: answer.deltas.map(({ module, values }) => ({
+      module,
+      values: new Uint8Array(values.length).fill(0x7f),
+    })),
+  }),
+);
 const relabelled = at(0, 0, (answer) => create(ApplyResponseSchema, { ...answer, stage: 7 }));
 const silent = at(2, 0, () => undefined);
 
 describe('a contributor that fails', () => {
   it.each<[string, Tamper, string, Partial<Timeouts>]>([
     ['answers with another size', halved, 'SESSION_MALFORMED', {}],
+    ['answers with numbers that no adapter gives', inflated, 'SESSION_MALFORMED', {}],
     ['answers another stage', relabelled, 'SESSION_MISMATCH', {}],
     ['falls silent', silent, 'CONTRIBUTOR_UNREACHABLE', { answer: 1500 }],
   ])('is named and left out: %s', async (_, tamper, code, timeouts) => {
@@ -246,6 +258,101 @@ describe('a contributor that fails', () => {
     await expect(evaluateSet({ ...options(all), onFailure: 'drop' })).rejects.toMatchObject({
       code: 'SESSION_MALFORMED',
     });
+  });
+});
+
+describe('an evaluation that goes on', () => {
+  /** Two contributors; the second lies about call 1 while `lying.now` is set. */
+  async function interrupted() {
+    const lying = { now: true };
+    const tamper: Tamper = (answer) => (lying.now ? halved(answer) : answer);
+    const all = await parties([
+      { name: 'early', modules: LAYER_0 },
+      { name: 'late', modules: LAYER_1, tamper },
+    ]);
+    await expect(evaluateSet(options(all))).rejects.toMatchObject({ code: 'SESSION_MALFORMED' });
+    return {
+      all,
+      lying,
+      run: { ...options(all), resume: true },
+      journal: join(all.dir, 'user', EVALUATION_FILE),
+    };
+  }
+
+  async function uninterrupted() {
+    return evaluateSet(
+      options(
+        await parties([
+          { name: 'early', modules: LAYER_0 },
+          { name: 'late', modules: LAYER_1 },
+        ]),
+      ),
+    );
+  }
+
+  it('has the losses of one that was never interrupted, and every call once', async () => {
+    const { all, lying, run } = await interrupted();
+    lying.now = false;
+    const progress: EvaluationProgress[] = [];
+    const set = await evaluateSet({ ...run, onProgress: (event) => progress.push(event) });
+    const whole = await uninterrupted();
+    expect(set.adapterSums).toEqual(whole.adapterSums);
+    expect(set.baseSums).toEqual(whole.baseSums);
+    // the base model and the first pass were measured before
+    expect(progress.map(({ part, done }) => `${part} ${done}`)).toEqual(['adapter 4', 'adapter 5']);
+    for (const { dir, commitment } of all.members) {
+      const record = await openSessionRecord(dir);
+      expect(record.callCount).toBe(PASSES);
+      await checkClosing(record, commitment.modules);
+    }
+  });
+
+  it('takes a call from the record when the crash came before its line in the journal', async () => {
+    const { all, lying, run, journal } = await interrupted();
+    lying.now = false;
+    // without the only pass with adapters, of which something is left
+    const lines = (await readFile(journal, 'utf8')).split('\n');
+    await writeFile(journal, `${lines.slice(0, -2).join('\n')}\n${lines.at(-2)!.slice(0, 50)}`);
+    const asked = all.served.map(({ events }) => events.length);
+    const set = await evaluateSet(run);
+    expect(set.adapterSums).toEqual((await uninterrupted()).adapterSums);
+    expect(set.members.map(({ calls }) => calls)).toEqual([PASSES, PASSES]);
+    // the recorded calls were not asked again
+    const early = all.served[0]!.events.slice(asked[0]).filter(({ method }) => method === 'apply');
+    expect(early.every(({ error }) => error === undefined)).toBe(true);
+  });
+
+  it('can be asked again when it is done, and gives the same without a call', async () => {
+    const both = await parties([
+      { name: 'early', modules: LAYER_0 },
+      { name: 'late', modules: LAYER_1 },
+    ]);
+    const first = await evaluateSet(options(both));
+    const again = await evaluateSet({ ...options(both), resume: true });
+    expect(again.adapterSums).toEqual(first.adapterSums);
+    expect(again.members.map(({ calls }) => calls)).toEqual([PASSES, PASSES]);
+    expect(again.members.map(({ closing }) => closing)).toEqual(first.members.map(({ closing }) => closing));
+    expect([...(await again.members[0]!.session!.prove())]).toEqual([1, 2, 3]);
+  });
+
+  it('can leave out whom it stopped for; that one stays out, and what it gave is closed', async () => {
+    const { all, lying, run } = await interrupted();
+    const dropped = await evaluateSet({ ...run, onFailure: 'drop' });
+    expect(dropped.members.map(({ measured }) => measured)).toEqual([true, false]);
+    const rest = await lossOf([{ name: 'early', modules: LAYER_0 }]);
+    expect(Math.abs(dropped.adapterLoss - rest)).toBeLessThan(1e-6);
+    lying.now = false;
+    const again = await evaluateSet({ ...run, onFailure: 'drop' });
+    expect(again.adapterSums).toEqual(dropped.adapterSums);
+    expect(again.members[1]).toMatchObject({ measured: false, failure: { code: 'SESSION_MALFORMED' } });
+    await checkClosing(await openSessionRecord(all.members[0]!.dir), all.members[0]!.commitment.modules);
+  });
+
+  it('is refused while another process has it', async () => {
+    const { all, run } = await interrupted();
+    const lock = await lockFolder(join(all.dir, 'user', LOCK_FOLDER, 'evaluation'));
+    await expect(evaluateSet(run)).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    await lock.release();
   });
 });
 

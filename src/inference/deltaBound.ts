@@ -1,0 +1,37 @@
+import { ZkLoraError } from '../errors.js';
+import type { ActivationRows } from '../protocol/session.js';
+
+/** Largest size of an entry of A or B, see `quantizeModule`. */
+const MAX_WEIGHT = 32_767;
+/** The bound is computed in float64, with a relative error far below this. */
+const SLACK = 1 + 2 ** -40;
+
+/**
+ * Refuses deltas that no adapter with int16 weights gives: |y| is at most rank * 32767^2 * sum |x| in each row. A
+ * contributor's lie cannot drive the model out of float32's range, and so spoil what others are asked.
+ *
+ * @param y `[tokens, outFeatures]`, without -2^63
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function requirePossibleDelta(
+  y: BigInt64Array,
+  { x, exponents }: ActivationRows,
+  { name, rank, outFeatures }: { readonly name: string; readonly rank: number; readonly outFeatures: number },
+): void {
+  const tokens = exponents.length;
+  const features = x.length / tokens;
+  const words = new Int32Array(y.buffer, y.byteOffset, 2 * y.length);
+  for (let token = 0; token < tokens; token += 1) {
+    let size = 0;
+    for (let i = token * features; i < (token + 1) * features; i += 1) size += Math.abs(x[i]!);
+    const bound = rank * MAX_WEIGHT ** 2 * size * SLACK;
+    for (let i = token * outFeatures; i < (token + 1) * outFeatures; i += 1) {
+      const value = words[2 * i + 1]! * 2 ** 32 + (words[2 * i]! >>> 0);
+      if (Math.abs(value) <= bound) continue;
+      throw new ZkLoraError(
+        'SESSION_MALFORMED',
+        `the contributor's delta of module ${name} is larger than its rank and the activations allow`,
+      );
+    }
+  }
+}
