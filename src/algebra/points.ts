@@ -161,8 +161,24 @@ export function decodeG1Compressed(bytes: Uint8Array): G1Point {
   expectLength(bytes, G1_COMPRESSED_BYTES);
   const flag = readFlag(bytes);
   const x = readCoordinate(flag.x, 0);
-  const root = sqrtOr(() => Fp.sqrt(Fp.add(Fp.mul(Fp.sqr(x), x), 3n)));
+  const root = squareRoot(Fp.add(Fp.mul(Fp.sqr(x), x), 3n));
   return checkG1(x, isLarge(root) === flag.largeY ? root : Fp.neg(root));
+}
+
+/** (Q + 1) / 4, 32 bytes, little-endian: Q is 3 mod 4, so this power of a square is a root of it. */
+const ROOT_EXPONENT = numberToBytesBE((Q + 1n) / 4n, FIELD_BYTES).reverse();
+
+/** A square root mod Q; with an engine in a fraction of the time. */
+function squareRoot(value: bigint): bigint {
+  const engine = runningEngine();
+  if (!engine) return sqrtOr(() => Fp.sqrt(value));
+  const root = engine.sync(({ call, put, alloc, get }) => {
+    const out = alloc(FIELD_BYTES);
+    call.f1m_exp!(put(toMontgomery(value)), put(ROOT_EXPONENT), FIELD_BYTES, out);
+    return fromMontgomery(get(out, FIELD_BYTES), 0);
+  });
+  if (Fp.sqr(root) !== value) throw invalid('x is not on the curve');
+  return root;
 }
 
 /** Writes a compressed G1 point. */
