@@ -1,7 +1,7 @@
 /**
- * Cost of lineages and checkpoint digests: `node dist/bench/lineage.js [megabytes of the test file]`.
+ * Cost of lineages and checkpoint digests: `npm run bench:lineage [-- megabytes of the test file]`.
  *
- * Prints JSON: seconds to read and verify a lineage of 10,000 edges, signed one by one and in statements of 100, and
+ * Prints JSON and writes it to bench/results/lineage.json: seconds to read and verify a lineage of 10,000 edges, signed one by one and in statements of 100, and
  * the rate of the checkpoint digest beside that of `sha256sum` on the same file, cached, alternating, best of three.
  */
 import { execFile } from 'node:child_process';
@@ -25,6 +25,8 @@ import {
   signEnvelope,
   verifyLineage,
 } from '../src/checkpoint/index.js';
+import { machine } from './report.js';
+import { writeResult } from './results.js';
 
 const EDGES = 10_000;
 const TENSORS = 16;
@@ -133,10 +135,13 @@ async function measureDigest(folder: string, megabytes: number): Promise<object>
 const folder = await mkdtemp(join(tmpdir(), 'zklora-bench-lineage-'));
 try {
   const results = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: machine(),
     digest: await measureDigest(folder, Number(process.argv[2] ?? 512)),
     verify: [await measureVerify(folder, 1), await measureVerify(folder, 100)],
   };
   process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+  await writeResult('lineage', results);
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
