@@ -123,6 +123,15 @@ describe('TLS of the service', () => {
     );
   });
 
+  it('hides from the service no address that limits count by', async () => {
+    const limits = { callsPerPeer: 0, connectionsPerPeer: 0 };
+    const open = await start(serverTls(SELF_SIGNED), pinTo(SELF_SIGNED), { limits });
+    await open.client.describe();
+    const strict = { callsPerPeer: 0, peersOnThisMachine: 'limited' };
+    const { client } = await start(serverTls(SELF_SIGNED), pinTo(SELF_SIGNED), { limits: strict });
+    await expect(client.describe()).rejects.toMatchObject({ details: { contributorCode: 'LIMIT_REACHED' } });
+  });
+
   it('says that nobody answers', async () => {
     const { server } = await start(serverTls(SELF_SIGNED), pinTo(SELF_SIGNED));
     await server.close();

@@ -25,14 +25,21 @@ import {
   windowUpdate,
 } from '../../support/http2Frames.js';
 
+/** A session of the attacker, and the stage that comes next in it. */
+interface AttackerSession {
+  readonly id: Uint8Array;
+  call: number;
+  stage: number;
+}
+
 /** What an attack works with. */
 export interface Attack {
   readonly port: number;
   /** In [0, 1). */
   readonly next: () => number;
   readonly commitment: Parameters<typeof openRequest>[0];
-  /** Sessions of the attacker that may be used again: their names. */
-  readonly sessions: Uint8Array[];
+  /** Sessions of the attacker that may be used again. */
+  readonly sessions: AttackerSession[];
   /** Checks an answer to a stage that the attacker asked for. */
   readonly onAnswer: (request: ApplyRequest, answer: Uint8Array) => void;
 }
@@ -50,6 +57,7 @@ const PATHS = [
   '/',
 ];
 const MAX_SESSIONS = 12;
+const TOKENS = 2;
 
 const below = ({ next }: Attack, n: number) => Math.floor(next() * n);
 const pick = <T>(attack: Attack, from: readonly T[]): T => from[below(attack, from.length)]!;
@@ -78,12 +86,15 @@ function mutate(attack: Attack, original: Uint8Array): Buffer {
   return mutant;
 }
 
-function stage(attack: Attack, sessionId: Uint8Array, calls: number): ApplyRequest {
-  const tokens = 1 + below(attack, 3);
-  const stageNumber = below(attack, 2);
-  const { x, exponents } = randomRows(tokens, stageNumber === 0 ? 4 : 5, below(attack, 1e6));
+/** The next stage of a session, or any other; all calls have as many tokens. */
+function stage(attack: Attack, session: AttackerSession, isNext: boolean): ApplyRequest {
+  const [callNumber, stageNumber] = isNext
+    ? [session.call, session.stage]
+    : [below(attack, session.call + 3), below(attack, 2)];
+  const { x, exponents } = randomRows(TOKENS, stageNumber === 0 ? 4 : 5, below(attack, 1e6));
   const inputs = [{ input: stageNumber, rows: toBytes(x), exponents: toBytes(exponents) }];
-  return create(ApplyRequestSchema, { sessionId, call: calls, stage: stageNumber, tokens, inputs });
+  const place = { sessionId: session.id, call: callNumber, stage: stageNumber };
+  return create(ApplyRequestSchema, { ...place, tokens: TOKENS, inputs });
 }
 
 function openBytes(attack: Attack): Uint8Array {
@@ -99,12 +110,16 @@ function openBytes(attack: Attack): Uint8Array {
 
 /** A message of a method as an honest client might send it. */
 function validBytes(attack: Attack, path: string): Uint8Array {
-  const sessionId = attack.sessions.length > 0 ? pick(attack, attack.sessions) : new Uint8Array(16);
+  const session =
+    attack.sessions.length > 0
+      ? pick(attack, attack.sessions)
+      : { id: new Uint8Array(16), call: 0, stage: 0 };
+  const sessionId = session.id;
   switch (path) {
     case `${SERVICE}/OpenSession`:
       return openBytes(attack);
     case `${SERVICE}/Apply`:
-      return toBinary(ApplyRequestSchema, stage(attack, sessionId, below(attack, 3)));
+      return toBinary(ApplyRequestSchema, stage(attack, session, false));
     case `${SERVICE}/CloseSession`: {
       const fields = { sessionId, calls: 1, digest: bytes(attack, 32), userSignature: bytes(attack, 64) };
       return toBinary(CloseSessionRequestSchema, create(CloseSessionRequestSchema, fields));
@@ -134,7 +149,9 @@ async function openSession(attack: Attack, connection: RawConnection, stream: nu
     data(stream, grpcMessage(openBytes(attack)), { end: true }),
   );
   const answer = await answerOn(connection, stream);
-  if (answer !== undefined) attack.sessions.push(fromBinary(OpenSessionResponseSchema, answer).sessionId);
+  if (answer !== undefined) {
+    attack.sessions.push({ id: fromBinary(OpenSessionResponseSchema, answer).sessionId, call: 0, stage: 0 });
+  }
 }
 
 /** Each works on a fresh connection; the caller gives up on those that hang. */
@@ -181,23 +198,25 @@ export const ATTACKS: Readonly<Record<string, (attack: Attack) => Promise<RawCon
   interleavedSessions: async (attack) => {
     const connection = await RawConnection.http2(attack.port);
     if (attack.sessions.length < MAX_SESSIONS) await openSession(attack, connection, 1);
-    const asked = new Map<number, ApplyRequest>();
-    for (let stream = 3; stream < 13 && attack.sessions.length > 0; stream += 2) {
-      const message = toBinary(
-        ApplyRequestSchema,
-        stage(attack, pick(attack, attack.sessions), below(attack, 2)),
-      );
-      const sent = attack.next() < 0.4 ? mutate(attack, message) : Buffer.from(message);
+    // several at once, mostly the next stage of each, some of them changed on the way
+    const asked = new Map<number, { request: ApplyRequest; session: AttackerSession }>();
+    for (const [i, session] of attack.sessions.entries()) {
+      const stream = 3 + 2 * i;
+      const message = toBinary(ApplyRequestSchema, stage(attack, session, true));
+      const sent = attack.next() < 0.2 ? mutate(attack, message) : Buffer.from(message);
       try {
-        asked.set(stream, fromBinary(ApplyRequestSchema, sent));
+        asked.set(stream, { request: fromBinary(ApplyRequestSchema, sent), session });
       } catch {
         // no message: there can be no answer
       }
       connection.send(call(stream, `${SERVICE}/Apply`), data(stream, grpcMessage(sent), { end: true }));
     }
-    for (const [stream, request] of asked) {
+    for (const [stream, { request, session }] of asked) {
       const answer = await answerOn(connection, stream);
-      if (answer !== undefined) attack.onAnswer(request, answer);
+      if (answer === undefined) continue;
+      attack.onAnswer(request, answer);
+      session.call += session.stage;
+      session.stage = 1 - session.stage;
     }
     return connection;
   },

@@ -17,7 +17,7 @@ import {
   USER,
 } from '../../inference/parties.js';
 import type { RawConnection } from '../../support/http2Frames.js';
-import { ATTACKS, deltasOf, modulesOf } from './attacks.js';
+import { ATTACKS, type Attack, deltasOf, modulesOf } from './attacks.js';
 
 /** How long an attack may wait for an answer that may never come, in milliseconds. */
 const PATIENCE_MS = 150;
@@ -83,7 +83,7 @@ export async function runCampaign({ seed, isOver, sessionsDir }: Campaign): Prom
       Buffer.from(one),
     );
     let [attacks, honestCalls, checkedAnswers, receivedBytes, peak] = [0, 0, 0, 0, 0];
-    const sessions: Uint8Array[] = [];
+    const sessions: Attack['sessions'] = [];
     const onAnswer = (request: ApplyRequest, answer: Uint8Array): void => {
       checkAnswer(request, answer);
       checkedAnswers += 1;
