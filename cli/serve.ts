@@ -10,6 +10,7 @@ import {
   parseAddress,
   processProver,
   serveContributor,
+  TokenBuckets,
 } from '../src/inference/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
@@ -24,6 +25,9 @@ interface Options extends AccessFlags, LeakageFlags {
   parameters: string;
   listen: string;
 }
+
+/** Lines about one kind of event: strangers cause them, and could fill a disk with them. */
+const NOTE_RATE = { perSecond: 1, burst: 100 };
 
 /** `zklora serve` */
 export function serveCommand(): Command {
@@ -52,6 +56,7 @@ export function serveCommand(): Command {
       options.allowUsers === undefined ? undefined : await readAllowedUsers(options.allowUsers);
     const leakage = await openLedger(options, commitment, modules);
     const stopped = waitForSignal();
+    const notes = new TokenBuckets(NOTE_RATE, () => performance.now());
     const server = await serveContributor({
       address,
       commitment,
@@ -63,9 +68,10 @@ export function serveCommand(): Command {
       ...access,
       prove: processProver({ parametersDir: options.parameters, adapter: commitment, modules, secret }),
       onEvent: ({ method, error }) => {
+        if ((method === 'apply' && error === undefined) || !notes.tryTake(method)) return;
         if (error instanceof ZkLoraError) terminal.note(`${method}: ${error.message} [${error.code}]`);
         else if (error !== undefined) terminal.note(`${method}: failed`);
-        else if (method !== 'apply') terminal.note(`${method}: ok`);
+        else terminal.note(`${method}: ok`);
       },
     });
     const listening = formatAddress(server.address);

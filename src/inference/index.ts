@@ -117,6 +117,7 @@ export {
 } from './signatures.js';
 export type { BaseModelInfo, GraphModelInfo, ModelOutput, StageInput } from './stageRunner.js';
 export type { ModuleShape } from './targets.js';
+export { type Rate, TokenBuckets } from './tokenBucket.js';
 export {
   type PlainText,
   TOKENIZER_TIMEOUT_MS,
