@@ -48,7 +48,7 @@ const stop = async () => {
 /** An evaluation that the budget ends; the message comes from the contributor. */
 const overBudget = async (session: string, key: string, tokens: string, whose: string) => {
   const said = await refused('CONTRIBUTOR_REFUSED', 3, evaluateArgs(session, key, tokens));
-  expect(said).toContain(`the budget of what ${whose} may learn is spent`);
+  expect(said).toContain(`the budget of what ${whose} may learn`);
 };
 
 beforeAll(async () => {
@@ -84,7 +84,8 @@ describe('a budget on the command line', () => {
     expect(JSON.parse(await readFile(at('a.key'), 'utf8'))).toMatchObject({ format: 'zklora/user-key/v1' });
     const { users } = await usersOf();
     expect(users).toHaveLength(2);
-    expect(users.map(({ refused: was }) => was).sort()).toEqual([false, true]);
+    // Refused for the number of its rows, which says nothing about the weights: the key may go on.
+    expect(users.map(({ refused: was }) => was)).toEqual([false, false]);
     expect(users.every(({ counted }) => (counted as number) <= 0.25)).toBe(true);
   });
 

@@ -166,7 +166,10 @@ export class LeakageLedger implements LeakageGuard {
       if (meter.bytes > MAX_METER_BYTES) throw spent('this contributor cannot count more questions');
       const asked = rows.map(({ input, x }) => ({ modules: header.inputs[input]!, tokens, x }));
       try {
-        const added = await meter.add(user, asked, (module) => this.requireWithin(module, user));
+        const added = await meter.add(user, asked, {
+          row: (module) => this.requireFew(module, user),
+          end: (module) => this.requireWithin(module, user),
+        });
         const written = this.file.append({ kind: 'stage', user, session, call, stage, asked: added });
         // The caller may fail before it waits for the disk.
         written.catch(() => undefined);
@@ -198,11 +201,20 @@ export class LeakageLedger implements LeakageGuard {
     return [...this.counts.refused.values()].filter((before) => !isRaised(this.budget, before)).length;
   }
 
+  /** Depends on what was asked alone, so that it may be said as often as it is asked. */
+  private requireFew(module: number, user: string): void {
+    const { meter } = this.counts;
+    const { maxRevealed, maxRevealedTotal } = this.budget;
+    if (meter.revealed(module, user).packed > maxRevealed) throw tooMany(OF_USER);
+    if (meter.revealed(module).packed > maxRevealedTotal) throw tooMany(OF_ALL);
+  }
+
+  /** Depends on the weights: the key asks nothing more. */
   private requireWithin(module: number, user: string): void {
     const { meter } = this.counts;
     const { maxRevealed, maxRevealedTotal } = this.budget;
-    if (meter.revealed(module, user).counted > maxRevealed) throw new OverBudget(spent(OF_USER));
-    if (meter.revealed(module).counted > maxRevealedTotal) throw new OverBudget(spent(OF_ALL));
+    if (meter.revealed(module, user).measured > maxRevealed) throw new OverBudget(spent(OF_USER));
+    if (meter.revealed(module).measured > maxRevealedTotal) throw new OverBudget(spent(OF_ALL));
   }
 
   private async refuse(user: string): Promise<void> {
@@ -235,6 +247,14 @@ function spent(what: string): ZkLoraError {
     'RESOURCE_EXHAUSTED',
     'LEAKAGE_BUDGET',
     `${what}; the whole calls of the session can still be closed and proven`,
+  );
+}
+
+function tooMany(what: string): ZkLoraError {
+  return refusal(
+    'RESOURCE_EXHAUSTED',
+    'LEAKAGE_BUDGET',
+    `these rows are more than ${what.replace(' is spent', '')} has left for them; ask fewer, or close the session`,
   );
 }
 

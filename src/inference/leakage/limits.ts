@@ -10,8 +10,8 @@ export const MAX_METER_BYTES = 4 * 2 ** 30;
 export const MAX_LEDGER_OPENINGS = 2 ** 20;
 
 /**
- * Keys that were refused for a budget. Whether an answer passes a budget depends on the weights: each refusal tells its
- * user one bit about them, so that their number is bounded. A key asks nothing more after its refusal.
+ * Keys that were refused for what their rows reveal. It depends on the weights: each such refusal tells its user one bit
+ * about them, so that their number is bounded. A key asks nothing more after it.
  */
 export const MAX_BUDGET_REFUSALS = 1024;
 

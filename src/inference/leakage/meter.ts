@@ -13,6 +13,14 @@ export interface AskedRows {
   readonly lost?: number;
 }
 
+/** What may stop rows from being added; each sees one module and throws. */
+export interface AddChecks {
+  /** After each row that adds something to the module. */
+  readonly row?: (module: number) => void;
+  /** Once all rows are in. */
+  readonly end?: (module: number) => void;
+}
+
 /** Work, in multiplications, after which other requests get their turn. */
 const TURN = 2 ** 22;
 
@@ -44,16 +52,11 @@ export class LeakageMeter {
   }
 
   /**
-   * Adds rows, all of them or, when `check` throws, none. One at a time: the caller waits for one before the next.
+   * Adds rows, all of them or, when a check throws, none. One at a time: the caller waits for one before the next.
    *
-   * @param check sees every module after each row that adds something to it
    * @returns the rows that added something for the user
    */
-  async add(
-    user: string,
-    asked: readonly AskedRows[],
-    check: (module: number) => void = () => undefined,
-  ): Promise<AskedRows[]> {
+  async add(user: string, asked: readonly AskedRows[], checks: AddChecks = {}): Promise<AskedRows[]> {
     const undo: (() => void)[] = [];
     try {
       const added: AskedRows[] = [];
@@ -68,7 +71,7 @@ export class LeakageMeter {
             const row = x.slice(at, at + inFeatures);
             if (space.addRow(user, row) !== 'known') {
               news.push(row);
-              for (const module of space.modules.keys()) check(module);
+              for (const module of space.modules.keys()) checks.row?.(module);
             }
             work += inFeatures * (16 + 4 * space.revealed(modules[0]!).directions);
             if (work > TURN) {
@@ -84,6 +87,7 @@ export class LeakageMeter {
           });
         }
       }
+      for (const { modules } of added) for (const module of modules) checks.end?.(module);
       return added;
     } catch (error) {
       for (const step of undo.reverse()) step();

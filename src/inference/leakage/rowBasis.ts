@@ -23,6 +23,7 @@ const THIRD_PASS = 2 ** -10;
  */
 export class RowBasis {
   private readonly vectors: Float64Array[] = [];
+  private held = 0;
 
   get size(): number {
     return this.vectors.length;
@@ -30,7 +31,7 @@ export class RowBasis {
 
   /** float64 numbers held. */
   get entries(): number {
-    return this.vectors.reduce((sum, { length }) => sum + length, 0);
+    return this.held;
   }
 
   /** @param row unscaled, not all zeros */
@@ -54,16 +55,18 @@ export class RowBasis {
   /** @param direction of length 1 and orthogonal to the vectors so far */
   add(direction: Float64Array): void {
     this.vectors.push(direction);
+    this.held += direction.length;
   }
 
   /** Takes the latest vectors off again. */
   truncate(size: number): void {
-    this.vectors.length = size;
+    for (const { length } of this.vectors.splice(size)) this.held -= length;
   }
 
   copy(): RowBasis {
     const other = new RowBasis();
     other.vectors.push(...this.vectors);
+    other.held = this.held;
     return other;
   }
 

@@ -1,4 +1,3 @@
-import { toBytes } from '../../littleEndian.js';
 import { sha256Of } from '../../sha256.js';
 import { ModularRank } from './modularRank.js';
 import { type Resolved, RowBasis } from './rowBasis.js';
@@ -14,6 +13,9 @@ export type RowKind = 'known' | 'new' | 'unresolved';
  * 2^-50, so the direction to 2^-20. A row that differs by 1 in one place from a known one lies above it.
  */
 const RESOLVED = 2 ** -30;
+
+/** The same part above which the row is new for certain: the directions in the basis are known to 2^-20. */
+const CERTAIN = 2 ** -18;
 
 /** A row as it was judged, ready to be added. */
 export interface JudgedRow {
@@ -67,7 +69,9 @@ export class RowSpace {
     const place = position();
     if (place.every((value) => value === 0)) return { kind: this.exactly(row) };
     const resolved = this.basis.resolve(place);
-    return { kind: resolved.distance > RESOLVED ? 'new' : this.exactly(row), resolved };
+    if (resolved.distance > CERTAIN) return { kind: 'new', resolved };
+    const kind = this.exactly(row);
+    return { kind: kind === 'unresolved' && resolved.distance > RESOLVED ? 'new' : kind, resolved };
   }
 
   /** Adds a row that was judged `new` or `unresolved`. */
@@ -118,8 +122,9 @@ function rowDigest(row: Int16Array): string {
   }
   const first = row.find((value) => value !== 0) ?? 1;
   const factor = Math.sign(first) * Math.max(1, divisor);
-  const primitive = factor === 1 ? row : row.map((value) => value / factor);
-  return Buffer.from(sha256Of(toBytes(primitive))).toString('base64');
+  // 32 bits: -32768 changes its sign
+  const primitive = Int32Array.from(row, (value) => value / factor);
+  return Buffer.from(sha256Of(new Uint8Array(primitive.buffer))).toString('base64');
 }
 
 function gcd(a: number, b: number): number {

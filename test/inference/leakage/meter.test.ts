@@ -80,6 +80,15 @@ describe('chosen inputs', () => {
     ).toBe(1);
   });
 
+  it('count apart where only the sign of -32768 differs', async () => {
+    const [r, s] = [
+      [-1, -32768, 5],
+      [1, -32768, -5],
+    ].map((start) => [...start, ...new Array<number>(WIDTH - 3).fill(0)]);
+    expect((await measuredAt(rows(r!, s!))).directions).toBe(2);
+    expect((await measuredAt(rows(unit(WIDTH, 0, -32768), unit(WIDTH, 0, 1)))).directions).toBe(1);
+  });
+
   it('count as columns when they are unit vectors', async () => {
     const delta = deltaWeights(MODULE);
     const column = (i: number) => delta.reduce((sum, row) => sum + row[i]! ** 2, 0);
@@ -209,8 +218,8 @@ describe('rows that are refused', () => {
       { modules: [0], tokens: 3, x: x.slice(2 * WIDTH) },
       { modules: [1], tokens: 3, x: x.slice(2 * WIDTH) },
     ];
-    await expect(meter.add('u', asked, late)).rejects.toThrow('enough');
-    await expect(meter.add('new', asked, late)).rejects.toThrow('enough');
+    await expect(meter.add('u', asked, { row: late })).rejects.toThrow('enough');
+    await expect(meter.add('new', asked, { end: late })).rejects.toThrow('enough');
     expect(state()).toEqual(before);
     expect(meter.users).toEqual(['u']);
     // What was taken back is new when it comes again.
