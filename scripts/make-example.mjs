@@ -28,7 +28,15 @@ try {
   const session = join(work, 'session');
 
   const serving = ['--secret', secret, '--sessions', join(work, 'served'), '--listen', '127.0.0.1:0'];
-  const contributor = new ZkloraProcess(['serve', '--max-revealed', '1', ...adapter, ...commitment, ...parameters, ...serving]);
+  const contributor = new ZkloraProcess([
+    'serve',
+    '--max-revealed',
+    '1',
+    ...adapter,
+    ...commitment,
+    ...parameters,
+    ...serving,
+  ]);
   try {
     const { address } = await contributor.next();
     const text = ['--text', fixture('gpt2-tiny/text/heldout.txt')];
