@@ -17,6 +17,7 @@ import {
   type MemberReport,
   openBaseModel,
   type PlainText,
+  PROOF_FILE,
   tokenizeBytes,
   tokenizerDigest,
   tokenizeTexts,
@@ -27,7 +28,7 @@ import { type ConnectionFlags, connectionOf, withConnection } from './connection
 import { type Contributor, loadContributors } from './contributors.js';
 import { describeLosses, reportLosses } from './evaluationReport.js';
 import { EXIT_ENVIRONMENT, EXIT_INVALID, EXIT_OK } from './exitCodes.js';
-import { loadCommitment, PROOF_FILE } from './inputs.js';
+import { loadCommitment } from './inputs.js';
 import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
 import { formatBytes, type Terminal } from './terminal.js';
 import { readTexts } from './texts.js';

@@ -10,9 +10,6 @@ import { quoted } from '../src/adapter/quoted.js';
 import { readFileBounded } from '../src/files.js';
 import type { Terminal } from './terminal.js';
 
-/** Name of a proof in its session's folder. */
-export const PROOF_FILE = 'proof.zkl';
-
 /** Largest proof file read: one proof for each of 65,535 modules. */
 const MAX_PROOF_BYTES = 128 * 2 ** 20;
 

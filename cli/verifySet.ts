@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { type Engine, loadEngine } from '../src/algebra/index.js';
 import { openParameters, type ParameterStore } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { checkClosing, openSessionRecord, type SessionRecord } from '../src/inference/index.js';
+import { checkClosing, openSessionRecord, PROOF_FILE, type SessionRecord } from '../src/inference/index.js';
 import { requireOneBase, type SetItem, verifySet } from '../src/protocol/index.js';
 import { type Contributor, loadContributors } from './contributors.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
-import { loadProof, PROOF_FILE } from './inputs.js';
+import { loadProof } from './inputs.js';
 import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
 import { formatBytes, type Terminal } from './terminal.js';
 

@@ -159,7 +159,7 @@ describe('by hand, command by command', () => {
     const theirs = (await filesBelow(at('registered', 'sessions'))).filter(
       (path) => !path.endsWith('answered.jsonl'),
     );
-    expect(theirs).toHaveLength(mine.length - 2); // the proof, the evaluation's progress
+    expect(theirs).toHaveLength(mine.length - 2); // session.access, evaluation.jsonl
     for (const path of theirs) {
       const relative = path.split('/').slice(at('registered', 'sessions').split('/').length + 1);
       expect(await readFile(path)).toEqual(await readFile(at('session', ...relative)));
@@ -437,12 +437,13 @@ describe('a contributor that does not answer', () => {
     const files = await filesBelow(at('killed'));
     expect(
       files.filter(
-        (path) => !/\/(session\.(json|secret)|evaluation\.jsonl|calls\/\d{6}\.safetensors)$/.test(path),
+        (path) =>
+          !/\/(session\.(json|secret|access)|evaluation\.jsonl|calls\/\d{6}\.safetensors)$/.test(path),
       ),
     ).toEqual([]);
     const { calls, tokens, closing } = await zkloraJson('inspect', at('killed'));
     expect({ tokens, closing }).toEqual({ tokens: (calls as number) * 16, closing: null });
-    expect(calls).toBe(files.length - 3);
+    expect(calls).toBe(files.length - 4);
     expect(calls).toBeGreaterThan(0);
     expect(calls).toBeLessThan(300);
   });
