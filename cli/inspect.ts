@@ -24,6 +24,7 @@ import {
 import { decodeProofFile, sessionModules } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
+import { summarizeLedger } from './inspectLedger.js';
 import { describeCeremony, describeParameters } from './paramsText.js';
 import { formatBytes } from './terminal.js';
 
@@ -58,10 +59,28 @@ async function inspect(path: string): Promise<Inspection> {
   if (info.isDirectory()) return inspectFolder(path);
   if (basename(path) === 'adapter_config.json') return inspectFolder(dirname(path));
   if (basename(path) === ANSWERED_FILE) return inspectAnswered(dirname(path));
+  if (path.endsWith('.ledger')) return inspectLedger(path);
   const bytes = await readFileBounded(path, MAX_INSPECT_BYTES, 'file');
   if (bytes[0] === 'z'.charCodeAt(0)) return inspectProof(bytes);
   if (path.endsWith('.safetensors')) return inspectTensors(bytes);
   return inspectJson(new TextDecoder().decode(bytes), path);
+}
+
+async function inspectLedger(path: string): Promise<Inspection> {
+  const summary = await summarizeLedger(path);
+  const { adapterId: id, sessions, users, stages, refusedKeys } = summary;
+  return list(
+    'leakage ledger',
+    [
+      ['adapter id', id],
+      ['sessions opened', String(sessions)],
+      ['user keys', String(users)],
+      ['answered stages', String(stages)],
+      ['keys refused for what they had learnt', String(refusedKeys)],
+      ['', 'zklora leakage shows what was revealed'],
+    ],
+    summary,
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { ModuleEnergy } from './moduleEnergy.js';
-import { type JudgedRow, type RowKind, RowSpace } from './rowSpace.js';
+import { AskedRow, type JudgedRow, type RowKind, RowSpace } from './rowSpace.js';
 
 /**
  * Weights that one exact answer can hold, by packing: A x with |x| < 2^15 has at most 31 + log2(inFeatures) bits, a
@@ -69,15 +69,16 @@ export class InputSpace {
   addRow(user: string, row: Int16Array): RowKind {
     const own = this.level(user);
     const whole = new Float64Array(row);
-    const overall = this.total.space.judge(row, () => whole);
-    this.total.space.add(row, overall);
+    const asked = new AskedRow(row);
+    const overall = this.total.space.judge(asked, () => whole);
+    this.total.space.add(asked, overall);
     if (overall.kind === 'new') {
       const { direction } = overall.resolved!;
       this.projections.push(this.energies().map((module) => module.project(direction)));
       this.reveal(this.total, this.projections.at(-1)!);
     }
-    const mine = own.space.judge(row, () => this.position(whole, overall));
-    own.space.add(row, mine);
+    const mine = own.space.judge(asked, () => this.position(whole, overall));
+    own.space.add(asked, mine);
     if (mine.kind === 'new') this.reveal(own, this.combine(mine.resolved!.direction));
     return mine.kind;
   }

@@ -60,7 +60,7 @@ export function encodeEntry(entry: LedgerEntry): Uint8Array {
 }
 
 /** @throws ZkLoraError `LEDGER_MALFORMED` */
-export function decodeEntry(payload: Uint8Array, widths: readonly number[]): LedgerEntry {
+export function decodeEntry(payload: Uint8Array, widths: readonly number[] | undefined): LedgerEntry {
   const reader = new ByteReader(payload, malformed);
   const kind = KINDS[reader.u8()];
   const user = bytesToHex(reader.take(DIGEST_BYTES));
@@ -71,7 +71,11 @@ export function decodeEntry(payload: Uint8Array, widths: readonly number[]): Led
 }
 
 const ENTRY_READERS: {
-  [K in LedgerEntry['kind']]: (reader: ByteReader, user: string, widths: readonly number[]) => LedgerEntry;
+  [K in LedgerEntry['kind']]: (
+    reader: ByteReader,
+    user: string,
+    widths: readonly number[] | undefined,
+  ) => LedgerEntry;
 } = {
   opening: (reader, user) => ({ kind: 'opening', user, session: bytesToHex(reader.take(DIGEST_BYTES)) }),
   refusal: (reader, user) => {
@@ -87,14 +91,14 @@ const ENTRY_READERS: {
   },
 };
 
-function readAsked(reader: ByteReader, widths: readonly number[]): AskedRows {
+function readAsked(reader: ByteReader, widths: readonly number[] | undefined): AskedRows {
   const count = reader.u32();
   const modules: number[] = [];
   for (let i = 0; i < count; i++) modules.push(reader.u32());
   const [tokens, lost, entries] = [reader.u32(), reader.u32(), reader.u32()];
-  const width = widths[modules[0] ?? -1];
+  const width = widths === undefined ? 1 : widths[modules[0] ?? -1];
   const isOrdered = modules.every((module, i) => i === 0 || module > modules[i - 1]!);
-  if (width === undefined || !isOrdered || modules.some((module) => widths[module] !== width)) {
+  if (width === undefined || !isOrdered || modules.some((module) => (widths?.[module] ?? width) !== width)) {
     throw malformed('a record names modules that the adapter does not have');
   }
   if (entries % width !== 0) throw malformed('a record holds a part of a row');

@@ -18,8 +18,8 @@ const WHAT = 'leakage ledger';
 export interface LedgerSubject {
   /** Hex. */
   readonly adapterId: string;
-  /** Input features of its modules. */
-  readonly widths: readonly number[];
+  /** Input features of its modules; rows are not held against them without it. */
+  readonly widths?: readonly number[];
 }
 
 /** Path of an adapter's ledger in a folder. */

@@ -17,6 +17,19 @@ const RESOLVED = 2 ** -30;
 /** The same part above which the row is new for certain: the directions in the basis are known to 2^-20. */
 const CERTAIN = 2 ** -18;
 
+/** A row of X. */
+export class AskedRow {
+  private known: string | undefined;
+
+  constructor(readonly row: Int16Array) {}
+
+  /** The same for all rows that are equal up to a rational factor. */
+  get digest(): string {
+    this.known ??= rowDigest(this.row);
+    return this.known;
+  }
+}
+
 /** A row as it was judged, ready to be added. */
 export interface JudgedRow {
   readonly kind: RowKind;
@@ -60,12 +73,13 @@ export class RowSpace {
   }
 
   /**
-   * @param row int16 `[inFeatures]`
+   * @param asked its row is `[inFeatures]`
    * @param position gives the row in the coordinates of the basis
    */
-  judge(row: Int16Array, position: () => Float64Array): JudgedRow {
+  judge(asked: AskedRow, position: () => Float64Array): JudgedRow {
+    const { row } = asked;
     if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
-    if (this.seen.has(rowDigest(row))) return { kind: 'known' };
+    if (this.seen.has(asked.digest)) return { kind: 'known' };
     const place = position();
     if (place.every((value) => value === 0)) return { kind: this.exactly(row) };
     const resolved = this.basis.resolve(place);
@@ -75,9 +89,9 @@ export class RowSpace {
   }
 
   /** Adds a row that was judged `new` or `unresolved`. */
-  add(row: Int16Array, { kind, resolved }: JudgedRow): void {
+  add(asked: AskedRow, { kind, resolved }: JudgedRow): void {
     if (kind === 'known') return;
-    const digest = rowDigest(row);
+    const { row, digest } = asked;
     this.rows.push(row);
     this.digests.push(digest);
     this.seen.add(digest);
