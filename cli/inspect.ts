@@ -14,9 +14,16 @@ import { parameterSetId, parseParameterSet } from '../src/circuit/parameters.js'
 import { ZkLoraError } from '../src/errors.js';
 import { readFileBounded } from '../src/files.js';
 import { ANSWERED_FILE, answeredRows, readAnswered } from '../src/inference/answeredJournal.js';
-import { checkClosing, openSessionRecord, type SessionRecord } from '../src/inference/record.js';
+import { readEvaluation } from '../src/inference/evaluationJournal.js';
+import {
+  checkClosing,
+  EVALUATION_FILE,
+  openSessionRecord,
+  type SessionRecord,
+} from '../src/inference/record.js';
 import { parseRowOpening } from '../src/inference/rowOpening.js';
 import {
+  parseSessionAccess,
   parseSessionClosing,
   parseSessionHeader,
   parseSessionSecret,
@@ -60,10 +67,32 @@ async function inspect(path: string): Promise<Inspection> {
   if (basename(path) === 'adapter_config.json') return inspectFolder(dirname(path));
   if (basename(path) === ANSWERED_FILE) return inspectAnswered(dirname(path));
   if (path.endsWith('.ledger')) return inspectLedger(path);
+  if (basename(path) === EVALUATION_FILE) return inspectEvaluation(dirname(path));
   const bytes = await readFileBounded(path, MAX_INSPECT_BYTES, 'file');
   if (bytes[0] === 'z'.charCodeAt(0)) return inspectProof(bytes);
   if (path.endsWith('.safetensors')) return inspectTensors(bytes);
   return inspectJson(new TextDecoder().decode(bytes), path);
+}
+
+async function inspectEvaluation(dir: string): Promise<Inspection> {
+  const { header, entries } = await readEvaluation(dir);
+  const passes = entries.filter(({ kind }) => kind === 'pass').length;
+  const { model, texts, sequence, batch, contributors } = header;
+  return list(
+    'evaluation under way or done',
+    [
+      ['base model', model],
+      ...texts.map(({ name }): [string, string] => ['text', name]),
+      ['sequences', `of ${sequence} tokens, ${batch} in a pass`],
+      ...contributors.map(({ name, weight }): [string, string] => [
+        'contributor',
+        `${name}, weight ${weight}`,
+      ]),
+      ['passes measured', String(passes)],
+      ['contributors left out', String(entries.length - passes)],
+    ],
+    { kind: 'evaluation', ...header, passes, drops: entries.length - passes },
+  );
 }
 
 async function inspectLedger(path: string): Promise<Inspection> {
@@ -302,6 +331,10 @@ function inspectJson(text: string, path: string): Inspection {
       return list('secret of a session', [['seed of the row salts', '32 bytes, not shown']], {
         kind: 'session secret',
       });
+    }
+    case 'zklora/session-access/v1': {
+      parseSessionAccess(text);
+      return list('access to a session', [['session and key', 'not shown']], { kind: 'session access' });
     }
     case 'zklora/row-opening/v1': {
       const { header, row, call, module, exponent, x, y, path: siblings } = parseRowOpening(text);

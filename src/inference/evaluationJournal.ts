@@ -114,12 +114,7 @@ export class EvaluationJournal {
         return undefined;
       }
       requireSame(dir, first, header);
-      const entries = rest.map((entry) => {
-        const parsed = entrySchema.safeParse(entry);
-        if (!parsed.success) throw malformed();
-        return parsed.data;
-      });
-      return new EvaluationJournal(found.lines, entries, lock);
+      return new EvaluationJournal(found.lines, parseEntries(rest), lock);
     });
   }
 
@@ -144,6 +139,28 @@ export class EvaluationJournal {
   private append(entry: EvaluationEntry): Promise<void> {
     return this.lines.append(entry);
   }
+}
+
+/**
+ * Reads the journal in a folder and leaves it as it is.
+ *
+ * @throws ZkLoraError `EVALUATION_MALFORMED`, `FILE_UNREADABLE`
+ */
+export async function readEvaluation(
+  dir: string,
+): Promise<{ header: EvaluationHeader; entries: EvaluationEntry[] }> {
+  const [first, ...rest] = (await ChecksummedLines.read(dir, FORMAT, ROOT)) ?? [];
+  const header = headerSchema.safeParse(first);
+  if (!header.success) throw malformed();
+  return { header: header.data, entries: parseEntries(rest) };
+}
+
+function parseEntries(lines: readonly unknown[]): EvaluationEntry[] {
+  return lines.map((entry) => {
+    const parsed = entrySchema.safeParse(entry);
+    if (!parsed.success) throw malformed();
+    return parsed.data;
+  });
 }
 
 /** @throws ZkLoraError `EVALUATION_MALFORMED`, `EVALUATION_MISMATCH` */
