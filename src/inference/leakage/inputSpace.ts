@@ -1,5 +1,5 @@
 import type { ModuleEnergy } from './moduleEnergy.js';
-import { AskedRow, type JudgedRow, type RowKind, RowSpace } from './rowSpace.js';
+import { AskedRow, type JudgedRow, type Position, type RowKind, RowSpace } from './rowSpace.js';
 
 /**
  * Weights that one exact answer can hold, by packing: A x with |x| < 2^15 has at most 31 + log2(inFeatures) bits, a
@@ -70,7 +70,7 @@ export class InputSpace {
     const own = this.level(user);
     const whole = new Float64Array(row);
     const asked = new AskedRow(row);
-    const overall = this.total.space.judge(asked, () => whole);
+    const overall = this.total.space.judge(asked, () => ({ coordinates: whole, error: 0 }));
     this.total.space.add(asked, overall);
     if (overall.kind === 'new') {
       const { direction } = overall.resolved!;
@@ -160,14 +160,14 @@ export class InputSpace {
     return fresh;
   }
 
-  /** A row in the coordinates of the basis over all users. */
-  private position(row: Float64Array, { kind, resolved }: JudgedRow): Float64Array {
+  /** A row in the coordinates of the basis over all users; what lies outside it is the error. */
+  private position(row: Float64Array, { kind, resolved }: JudgedRow): Position {
     const { coordinates, distance } = resolved ?? this.total.space.basis.resolve(row);
-    if (kind !== 'new') return coordinates;
+    if (kind !== 'new') return { coordinates, error: distance };
     const grown = new Float64Array(coordinates.length + 1);
     grown.set(coordinates);
     grown[coordinates.length] = distance;
-    return grown;
+    return { coordinates: grown, error: 0 };
   }
 
   /** A v of a vector that is given in these coordinates, by module. */

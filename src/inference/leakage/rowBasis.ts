@@ -6,7 +6,12 @@ export interface Resolved {
   readonly distance: number;
   /** That part, normalised; zeros where `distance` is 0. */
   readonly direction: Float64Array;
+  /** How far the part may be from that of exact arithmetic, as a length. */
+  readonly error: number;
 }
+
+/** Error of a part outside the span that rounding makes, for a row of length 1 and exact vectors. */
+const ROUNDING = 2 ** -50;
 
 /** A row of which a tenth is left after one pass is orthogonal to the basis to 10 units of rounding, which is enough. */
 const SECOND_PASS = 0.1;
@@ -23,6 +28,8 @@ const THIRD_PASS = 2 ** -10;
  */
 export class RowBasis {
   private readonly vectors: Float64Array[] = [];
+  /** How far each vector may be from its place. */
+  private readonly errors: number[] = [];
   private held = 0;
 
   get size(): number {
@@ -34,8 +41,11 @@ export class RowBasis {
     return this.held;
   }
 
-  /** @param row unscaled, not all zeros */
-  resolve(row: Float64Array): Resolved {
+  /**
+   * @param row unscaled, not all zeros
+   * @param rowError how far the row, scaled to length 1, may be from its place
+   */
+  resolve(row: Float64Array, rowError = 0): Resolved {
     const direction = scaled(row, 1 / length(row));
     const coordinates = new Float64Array(this.vectors.length);
     this.project(direction, coordinates);
@@ -49,23 +59,29 @@ export class RowBasis {
         if (left > 0) normalise(direction, left);
       }
     }
-    return { coordinates, distance, direction };
+    // a row along a vector brings that vector's error with it, and a short part makes the error of its direction large
+    const inherited = this.errors.reduce((sum, error, i) => sum + (coordinates[i]! * error) ** 2, 0);
+    const error = Math.sqrt(ROUNDING ** 2 + rowError ** 2 + inherited);
+    return { coordinates, distance, direction, error };
   }
 
-  /** @param direction of length 1 and orthogonal to the vectors so far */
-  add(direction: Float64Array): void {
+  /** Adds the direction of a row that was resolved against the vectors so far. */
+  add({ direction, distance, error }: Resolved): void {
     this.vectors.push(direction);
+    this.errors.push(error / distance);
     this.held += direction.length;
   }
 
   /** Takes the latest vectors off again. */
   truncate(size: number): void {
+    this.errors.length = size;
     for (const { length } of this.vectors.splice(size)) this.held -= length;
   }
 
   copy(): RowBasis {
     const other = new RowBasis();
     other.vectors.push(...this.vectors);
+    other.errors.push(...this.errors);
     other.held = this.held;
     return other;
   }

@@ -9,12 +9,12 @@ import { type Resolved, RowBasis } from './rowBasis.js';
 export type RowKind = 'known' | 'new' | 'unresolved';
 
 /**
- * Part of a row of length 1 outside the span above which its direction is certain: float64 gives the part to about
- * 2^-50, so the direction to 2^-20. A row that differs by 1 in one place from a known one lies above it.
+ * Error of a direction up to which it is taken: rounding alone leaves that to parts longer than 2^-36. A row that
+ * differs by 1 in one place from a known one lies above it.
  */
-const RESOLVED = 2 ** -30;
+const MAX_DIRECTION_ERROR = 2 ** -14;
 
-/** The same part above which the row is new for certain: the directions in the basis are known to 2^-20. */
+/** Part of a row of length 1 outside the span above which a direction without a larger error is new for certain. */
 const CERTAIN = 2 ** -18;
 
 /** A row of X. */
@@ -28,6 +28,13 @@ export class AskedRow {
     this.known ??= rowDigest(this.row);
     return this.known;
   }
+}
+
+/** A row in the coordinates of a basis. */
+export interface Position {
+  readonly coordinates: Float64Array;
+  /** How far they may be from the row, as a length; the row has length 1. */
+  readonly error: number;
 }
 
 /** A row as it was judged, ready to be added. */
@@ -76,16 +83,17 @@ export class RowSpace {
    * @param asked its row is `[inFeatures]`
    * @param position gives the row in the coordinates of the basis
    */
-  judge(asked: AskedRow, position: () => Float64Array): JudgedRow {
+  judge(asked: AskedRow, position: () => Position): JudgedRow {
     const { row } = asked;
     if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
     if (this.seen.has(asked.digest)) return { kind: 'known' };
-    const place = position();
-    if (place.every((value) => value === 0)) return { kind: this.exactly(row) };
-    const resolved = this.basis.resolve(place);
-    if (resolved.distance > CERTAIN) return { kind: 'new', resolved };
+    const { coordinates, error } = position();
+    if (coordinates.every((value) => value === 0)) return { kind: this.exactly(row) };
+    const resolved = this.basis.resolve(coordinates, error);
+    const isClear = resolved.error <= MAX_DIRECTION_ERROR * resolved.distance;
+    if (isClear && resolved.distance > CERTAIN) return { kind: 'new', resolved };
     const kind = this.exactly(row);
-    return { kind: kind === 'unresolved' && resolved.distance > RESOLVED ? 'new' : kind, resolved };
+    return { kind: kind === 'unresolved' && isClear ? 'new' : kind, resolved };
   }
 
   /** Adds a row that was judged `new` or `unresolved`. */
@@ -95,7 +103,7 @@ export class RowSpace {
     this.rows.push(row);
     this.digests.push(digest);
     this.seen.add(digest);
-    if (kind === 'new') this.basis.add(resolved!.direction);
+    if (kind === 'new') this.basis.add(resolved!);
     else this.unresolvedRows += 1;
   }
 

@@ -125,6 +125,23 @@ describe('chosen inputs', () => {
     expect(fraction).toBe(1);
   });
 
+  it('count as everything where small steps made the directions so far uncertain', async () => {
+    const width = 64;
+    const module = randomAdapter(1, { inFeatures: width, outFeatures: 40, rank: 1 });
+    const dense = randomRows(1, width, 3).x;
+    // Each step is 2^-15 of a row along the step before, and makes the error of that step so much larger.
+    const step = (i: number) => unit(width, i, 32767).map((value, j) => (j === i + 1 ? 1 : value));
+    const steps = [dense, dense.map((value, i) => (i === 0 ? value + 1 : value)), step(0), step(1), step(2)];
+    // The row of A, small beside the last step: with the steps it gives all of the module.
+    const largest = Math.max(...module.a.map(Math.abs));
+    const hidden = Array.from(module.a, (value) => Math.round((value / largest) * 200));
+    hidden[3]! += 32000;
+    const asked = [...steps.map((row) => [...row]), hidden];
+    const { measured: fraction, directions } = await measuredAt(rows(...asked), module);
+    expect(directions).toBe(6);
+    expect(fraction).toBeGreaterThan(0.9999);
+  });
+
   it('count nothing when they are dependent over the rationals, also nearly', async () => {
     const [p, q] = [randomRows(1, WIDTH, 1).x, randomRows(1, WIDTH, 2).x].map((r) => r.map((v) => v >> 3));
     const sum = p!.map((value, i) => value + q![i]!);
