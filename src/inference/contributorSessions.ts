@@ -267,7 +267,9 @@ export class ContributorSessions {
         await leave();
       }
     }
-    return this.jobs.proof(dir);
+    const proof = await this.jobs.proof(dir);
+    this.wanted.delete(dir);
+    return proof;
   }
 
   /** Puts the proof of a closed session to work. */
