@@ -1,9 +1,9 @@
 /**
  * The service under measure: `npm run bench:service [-- --only overhead,load,responsiveness] [--seconds 10] [--passes 60]
- * [--sessions 1,2,4] [--quick]`.
+ * [--sessions 1,2,4] [--model distilgpt2] [--quick]`.
  *
  * Real `zklora serve` processes on this machine. Writes its sections of bench/results/service.json and the tables made from them;
- * `--quick` is short and prints only.
+ * `--quick` is short, `--model` measures the overhead of models with this in their name; both print only.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +15,7 @@ import { measureClients } from './service/clients.js';
 import { Contributor, type Registered, register, serviceFixture } from './service/contributor.js';
 import { type LoadRow, measureLoad } from './service/load.js';
 import { measureOverhead, type Overhead, tokenWindows } from './service/overhead.js';
+import { realSizeFixtures } from './service/realSize.js';
 import { recordCalls } from './service/recorded.js';
 import { measureResponsiveness, type Responsiveness } from './service/responsiveness.js';
 import { measured, type ServiceFile, writeSections } from './service/result.js';
@@ -22,13 +23,18 @@ import { SERVE, SERVE_METERED } from './service/serveOptions.js';
 import { writeTables } from './tables.js';
 
 const TOKENS = 96;
+const TOYS = ['gpt2-tiny', 'llama-tiny'] as const;
 const SESSIONS = [1, 2, 4, 8, 16, 32, 64];
+/** Rounds of a model of real size are this many times fewer: each takes tens of times as long as a toy's. */
+const REAL_SIZE_FEWER = 3;
 /** Recorded passes that the load repeats. */
 const RECORDED = 8;
 const WHOLE_CLIENTS = 4;
 const PROVEN_CALLS = 8;
 
 interface Options {
+  /** Part of the names of the models whose overhead is measured. */
+  readonly only: string;
   readonly seconds: number;
   readonly passes: number;
   readonly sessions: readonly number[];
@@ -36,27 +42,35 @@ interface Options {
 
 type Measure<T> = (folder: string, options: Options) => Promise<T>;
 
-const overhead: Measure<readonly Overhead[]> = async (folder, { passes }) => {
-  const models: Overhead[] = [];
-  for (const name of ['gpt2-tiny', 'llama-tiny'] as const) {
-    const own = await mkdtemp(join(folder, `${name}-`));
-    const registered = await register(serviceFixture(name), join(own, 'registered'));
-    models.push(
+const overhead: Measure<readonly Overhead[]> = async (folder, { passes, only }) => {
+  const results: Overhead[] = [];
+  const models = [
+    ...TOYS.map((name) => ({ fixture: serviceFixture(name), rounds: passes })),
+    ...(await realSizeFixtures()).map((fixture) => ({
+      fixture,
+      rounds: Math.ceil(passes / REAL_SIZE_FEWER),
+    })),
+  ];
+  for (const { fixture, rounds } of models.filter((one) => one.fixture.name.includes(only))) {
+    const { name } = fixture;
+    const own = await mkdtemp(join(folder, 'overhead-'));
+    const registered = await register(fixture, join(own, 'registered'));
+    results.push(
       await measureOverhead({
         registered,
         folder: own,
         tokens: TOKENS,
-        passes,
+        passes: rounds,
         serve: SERVE,
         ...(SERVE_METERED && { serveMetered: SERVE_METERED }),
       }),
     );
-    for (const { name: way, medianMs, ratio } of models.at(-1)!.variants) {
+    for (const { name: way, medianMs, ratio } of results.at(-1)!.variants) {
       process.stderr.write(`${name}, ${way}: ${medianMs.toFixed(2)} ms, ${ratio.toFixed(2)} x\n`);
     }
     await rm(own, { recursive: true });
   }
-  return models;
+  return results;
 };
 
 /** What a load needs of the GPT-2 fixture. */
@@ -145,12 +159,14 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '10' },
       passes: { type: 'string', default: '60' },
       sessions: { type: 'string', default: SESSIONS.join(',') },
+      model: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
     },
   });
   const options: Options = values.quick
-    ? { seconds: 1, passes: 10, sessions: [1, 4] }
+    ? { only: values.model, seconds: 1, passes: 10, sessions: [1, 4] }
     : {
+        only: values.model,
         seconds: Number(values.seconds),
         passes: Number(values.passes),
         sessions: values.sessions.split(',').map(Number),
@@ -168,7 +184,7 @@ async function main(): Promise<void> {
       }),
     };
     process.stdout.write(`${JSON.stringify(sections, null, 2)}\n`);
-    if (values.quick) return;
+    if (values.quick || values.model !== '') return;
     await writeSections(sections);
     await writeTables();
   } finally {

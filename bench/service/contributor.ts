@@ -12,19 +12,25 @@ import { ROOT } from '../results.js';
 
 const MAIN = join(ROOT, 'dist/cli/main.js');
 const PROBE = join(ROOT, 'bench/service/probe.mjs');
-const PARAMETERS = join(ROOT, 'fixtures/params/development');
 const MAX_COMMITMENT_BYTES = 32 * 2 ** 20;
 
-/** Bundled model and adapter. */
+/** A model, an adapter for it, and parameters that are large enough. */
 export interface ServiceFixture {
   readonly name: string;
   readonly base: string;
   readonly adapter: string;
+  readonly parameters: string;
 }
 
+/** Bundled. */
 export function serviceFixture(name: 'gpt2-tiny' | 'llama-tiny'): ServiceFixture {
   const folder = join(ROOT, 'fixtures', name);
-  return { name, base: join(folder, 'base/model.onnx'), adapter: join(folder, 'adapter') };
+  return {
+    name,
+    base: join(folder, 'base/model.onnx'),
+    adapter: join(folder, 'adapter'),
+    parameters: join(ROOT, 'fixtures/params/development'),
+  };
 }
 
 /** How late an event loop was, in milliseconds beyond the probe's own millisecond. */
@@ -57,10 +63,10 @@ export interface Registered {
 
 /** Registers a fixture's adapter as a contributor does. @param folder new */
 export async function register(fixture: ServiceFixture, folder: string): Promise<Registered> {
-  const { base, adapter } = fixture;
+  const { base, adapter, parameters } = fixture;
   await promisify(execFile)(process.execPath, [
     ...[MAIN, 'register', '--json', '--adapter', adapter, '--base', base],
-    ...['--parameters', PARAMETERS, '--out', folder],
+    ...['--parameters', parameters, '--out', folder],
   ]);
   const commitmentFile = join(folder, 'adapter.zkl.json');
   const bytes = await readFileBounded(commitmentFile, MAX_COMMITMENT_BYTES, 'adapter commitment');
@@ -91,7 +97,7 @@ export class Contributor {
     const args = [
       ...['--expose-gc', '--import', PROBE, MAIN, 'serve', '--json', '--listen', '127.0.0.1:0'],
       ...['--adapter', fixture.adapter, '--commitment', commitmentFile, '--secret', secretFile],
-      ...['--parameters', PARAMETERS, '--sessions', sessions, ...options],
+      ...['--parameters', fixture.parameters, '--sessions', sessions, ...options],
     ];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore', 'ipc'] });
     const lines = createInterface({ input: child.stdout! });

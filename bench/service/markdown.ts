@@ -2,7 +2,7 @@
 import { machineText, markdown, megabytes } from '../report.js';
 import type { LoopDelay } from './contributor.js';
 import type { Overhead } from './overhead.js';
-import type { Measured, ServiceFile } from './result.js';
+import { type Measured, REMOTE, type ServiceFile } from './result.js';
 import type { Distribution } from './stats.js';
 
 /** Tables by name, of the sections that were measured. */
@@ -24,13 +24,16 @@ function withMachine(text: string, { machine, date }: Measured): string {
   return `${text}\n\nMeasured on ${machineText(machine)}, ${date}.`;
 }
 
+/** A remote pass over one of the uncut model, at 96 tokens on loopback, without proofs. */
+const TARGET = 3;
+
 const ms = (value: number): string => `${value < 10 ? value.toFixed(2) : value.toFixed(1)} ms`;
 const share = ({ p50, p99 }: Distribution | LoopDelay): string => `${ms(p50)} / ${ms(p99)}`;
 
 function overheadMarkdown(models: readonly Overhead[]): string {
   const tables = models.map((one) =>
     [
-      `${one.model}: ${one.modules} modules in ${one.stages} stages, ${one.tokens} tokens a pass, ${megabytes(one.activationBytes)} of activations and ${megabytes(one.deltaBytes)} of deltas in a call; ${one.passes} passes.`,
+      `${one.model}: ${one.modules} modules in ${one.stages} stages, ${one.tokens} tokens a pass, ${megabytes(one.activationBytes)} of activations and ${megabytes(one.deltaBytes)} of deltas in a call; ${one.passes} passes. With deltas of zero the cut model differs by ${one.cutDifference.toExponential(0)} of the largest logit at most; contributors give the logits of the adapter in this process, bit for bit.`,
       '',
       markdown(
         [
@@ -52,7 +55,16 @@ function overheadMarkdown(models: readonly Overhead[]): string {
       ),
     ].join('\n'),
   );
-  return tables.join('\n\n');
+  return [...tables, targetMarkdown(models)].join('\n\n');
+}
+
+/** Which models are below the target, and which are not. */
+function targetMarkdown(models: readonly Overhead[]): string {
+  const lines = models.map(({ model, variants }) => {
+    const ratio = variants.find(({ name }) => name === REMOTE)?.ratio ?? Number.NaN;
+    return `* ${model}: ${ratio.toFixed(2)} x, ${ratio < TARGET ? 'below the target' : 'misses the target'}`;
+  });
+  return [`Against the target of under ${TARGET} x (${REMOTE}):`, '', ...lines].join('\n');
 }
 
 function partsMarkdown(models: readonly Overhead[]): string {

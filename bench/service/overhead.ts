@@ -7,6 +7,7 @@ import {
   byteWindows,
   type ContributorClient,
   connectContributor,
+  type Logits,
   openBaseModel,
   openRecordedSession,
   type RecordedSession,
@@ -15,6 +16,7 @@ import { ROOT } from '../results.js';
 import { Contributor, type Registered } from './contributor.js';
 import { measureParts, type Part } from './parts.js';
 import { localIntegers, recordCalls, zeroDeltas } from './recorded.js';
+import { REMOTE } from './result.js';
 import { median, quantile } from './stats.js';
 
 /** A folder in memory, where flushing costs nothing; Linux. */
@@ -22,6 +24,9 @@ const MEMORY_FOLDER = '/dev/shm';
 
 /** Passes that are not counted: the first ones compile code and grow buffers. */
 const WARM_UP = 8;
+
+/** Uncut and cut model may differ by this part of the largest logit: the runtime fuses other nodes. */
+const TOLERANCE = 1e-5;
 
 /** One way to run a forward pass. */
 export interface Variant {
@@ -45,6 +50,8 @@ export interface Overhead {
   /** Bytes of activations and of deltas in one call. */
   readonly activationBytes: number;
   readonly deltaBytes: number;
+  /** Largest difference of the cut model with deltas of zero from the uncut one, as a part of the largest logit. */
+  readonly cutDifference: number;
   readonly variants: readonly Variant[];
   readonly parts: readonly Part[];
 }
@@ -61,7 +68,7 @@ export interface OverheadOptions {
 
 interface Way {
   readonly name: string;
-  readonly run: (ids: BigInt64Array) => Promise<unknown>;
+  readonly run: (ids: BigInt64Array) => Promise<Logits>;
   readonly contributor?: Contributor;
 }
 
@@ -84,7 +91,7 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
         name: 'cut, adapter in this process',
         run: (ids) => model.forward(ids, 1, tokens, localIntegers(model, modules)),
       },
-      await remote.way('contributor over loopback, records on disk', folder, options.serve),
+      await remote.way(REMOTE, folder, options.serve),
     ];
     const inMemory = join(MEMORY_FOLDER, `zklora-bench-${process.pid}`);
     if (await isFolder(MEMORY_FOLDER)) {
@@ -99,6 +106,7 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
         await remote.way('the same, records on disk, leakage meter on', metered, options.serveMetered),
       );
     }
+    const cutDifference = await checkAnswers(ways, windows[0]!);
     const [recorded] = await recordCalls(model, modules, windows.slice(0, 1));
     const { activationBytes, deltaBytes } = callBytes(modules, tokens, model);
     return {
@@ -109,6 +117,7 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
       stages: model.stages.length,
       activationBytes,
       deltaBytes,
+      cutDifference,
       variants: await runWays(ways, windows),
       parts: await measureParts({ model, commitment, modules, call: recorded!, folder }),
     };
@@ -116,6 +125,38 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
     await remote.close();
     await model.close();
   }
+}
+
+/**
+ * Compares what the ways answer: cut and uncut agree, the adapter changes something, and every contributor gives the logits
+ * of the adapter in this process, bit for bit.
+ *
+ * @param ways uncut, cut, adapter in this process, contributors
+ * @returns difference of the cut model, as a part of the largest logit
+ */
+async function checkAnswers(ways: readonly Way[], ids: BigInt64Array): Promise<number> {
+  const answers: Float32Array[] = [];
+  for (const way of ways) answers.push((await way.run(ids.slice())).values);
+  const [uncut, cut, local, ...remote] = answers;
+  const cutDifference = difference(uncut!, cut!);
+  if (!(cutDifference <= TOLERANCE)) throw new Error(`the cut model is off by ${cutDifference}`);
+  if (!(difference(uncut!, local!) > TOLERANCE)) throw new Error('the adapter changes no logit');
+  for (const values of remote) {
+    if (difference(local!, values) !== 0) throw new Error('a contributor gives other logits');
+  }
+  return cutDifference;
+}
+
+/** Largest difference, as a part of the largest value. */
+export function difference(expected: Float32Array, values: Float32Array): number {
+  if (expected.length !== values.length) return Number.POSITIVE_INFINITY;
+  let largest = 0;
+  let off = 0;
+  for (let i = 0; i < expected.length; i++) {
+    largest = Math.max(largest, Math.abs(expected[i]!));
+    off = Math.max(off, Math.abs(expected[i]! - values[i]!));
+  }
+  return off / largest;
 }
 
 async function runWays(ways: readonly Way[], windows: readonly BigInt64Array[]): Promise<Variant[]> {

@@ -19,6 +19,9 @@ export interface ServiceFile {
   readonly soak?: Measured & Soak;
 }
 
+/** Name of the way to run a pass that the target of the overhead is for. */
+export const REMOTE = 'contributor over loopback, records on disk';
+
 const NAME = 'service';
 
 export function readServiceFile(): Promise<ServiceFile | undefined> {

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { measureClients } from '../../bench/service/clients.js';
 import { Contributor, type Registered, register, serviceFixture } from '../../bench/service/contributor.js';
+import { writeGpt2Base } from '../../bench/service/gpt2Base.js';
 import { measureLoad } from '../../bench/service/load.js';
 import { serviceTables } from '../../bench/service/markdown.js';
-import { measureOverhead, tokenWindows } from '../../bench/service/overhead.js';
-import { type RecordedCall, recordCalls } from '../../bench/service/recorded.js';
+import { difference, measureOverhead, tokenWindows } from '../../bench/service/overhead.js';
+import { writeSeededAdapter } from '../../bench/service/realSize.js';
+import { localIntegers, type RecordedCall, recordCalls, zeroDeltas } from '../../bench/service/recorded.js';
 import { measureResponsiveness } from '../../bench/service/responsiveness.js';
 import { measured } from '../../bench/service/result.js';
 import { SERVE } from '../../bench/service/serveOptions.js';
@@ -107,6 +109,37 @@ describe('the bench of the service', () => {
       'service-soak',
     ]);
     for (const [name, table] of Object.entries(tables)) expect(table, name).not.toMatch(/NaN|undefined/);
+  });
+});
+
+describe('the GPT-2 with seeded weights', () => {
+  it('is found module by module, and cut, uncut and adapted passes differ as they should', async () => {
+    const own = await mkdtemp(join(folder, 'seeded-'));
+    const shape = { layers: 2, width: 32, heads: 4, inner: 128, vocabulary: 256, positions: 16 };
+    const base = await writeGpt2Base(own, shape, 7);
+    const adapter = join(own, 'adapter');
+    await writeSeededAdapter(adapter, 2, { 'attn.c_attn': [32, 4, 96], 'mlp.c_proj': [128, 4, 32] });
+    const seeded = (await readPeftAdapter(adapter)).modules.map(quantizeModule);
+    const gpt2 = await openBaseModel(base, seeded);
+    try {
+      expect(gpt2.stages).toHaveLength(4);
+      const ids = passes[0]!;
+      const { values: uncut, vocabulary } = await gpt2.forwardBase(ids.slice(), 1, TOKENS);
+      expect(vocabulary).toBe(256);
+      const cut = await gpt2.forward(ids.slice(), 1, TOKENS, zeroDeltas(gpt2, seeded));
+      expect(difference(uncut, cut.values)).toBeLessThan(1e-5);
+      const adapted = await gpt2.forward(ids.slice(), 1, TOKENS, localIntegers(gpt2, seeded));
+      expect(difference(uncut, adapted.values)).toBeGreaterThan(1e-4);
+      // causal: another last token changes the last row alone
+      const other = ids.slice();
+      other[TOKENS - 1] = other[TOKENS - 1] === 1n ? 2n : 1n;
+      const { values: changed } = await gpt2.forwardBase(other, 1, TOKENS);
+      const before = (TOKENS - 1) * vocabulary;
+      expect(difference(uncut.subarray(0, before), changed.subarray(0, before))).toBeLessThan(1e-5);
+      expect(difference(uncut.subarray(before), changed.subarray(before))).toBeGreaterThan(1e-2);
+    } finally {
+      await gpt2.close();
+    }
   });
 });
 
