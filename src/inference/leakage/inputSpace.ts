@@ -37,15 +37,24 @@ export class InputSpace {
   private readonly users = new Map<string, Level>();
   /** A v for each vector v of the basis over all users, by module. */
   private readonly projections: Float64Array[][] = [];
+  /** Bytes of all levels. */
+  private held: number;
 
   /** @param modules by index in the commitment; equally wide */
   constructor(
     readonly modules: ReadonlyMap<number, ModuleEnergy>,
     private readonly total = emptyLevel(widthOf(modules), modules.size),
-  ) {}
+  ) {
+    this.held = bytesOf(total);
+  }
 
   get inFeatures(): number {
     return widthOf(this.modules);
+  }
+
+  /** Independent rows of all users. */
+  get directions(): number {
+    return this.total.space.directions;
   }
 
   /** Users who asked anything. */
@@ -66,20 +75,22 @@ export class InputSpace {
    *
    * @returns what it adds for its user; what is known of the user is known of all
    */
-  addRow(user: string, row: Int16Array): RowKind {
+  async addRow(user: string, row: Int16Array): Promise<RowKind> {
     const own = this.level(user);
+    const before = bytesOf(this.total, own);
     const whole = new Float64Array(row);
     const asked = new AskedRow(row);
-    const overall = this.total.space.judge(asked, () => ({ coordinates: whole, error: 0 }));
+    const overall = await this.total.space.judge(asked, () => ({ coordinates: whole, error: 0 }));
     this.total.space.add(asked, overall);
     if (overall.kind === 'new') {
       const { direction } = overall.resolved!;
       this.projections.push(this.energies().map((module) => module.project(direction)));
       this.reveal(this.total, this.projections.at(-1)!);
     }
-    const mine = own.space.judge(asked, () => this.position(whole, overall));
+    const mine = await own.space.judge(asked, () => this.position(whole, overall));
     own.space.add(asked, mine);
     if (mine.kind === 'new') this.reveal(own, this.combine(mine.resolved!.direction));
+    this.held += bytesOf(this.total, own) - before;
     return mine.kind;
   }
 
@@ -97,19 +108,15 @@ export class InputSpace {
     return { tokens: level.tokens, directions, measured, packed, counted: Math.max(measured, packed) };
   }
 
-  /** Float64 numbers and row entries held, in bytes. */
+  /** Memory held, in bytes. */
   get bytes(): number {
-    const levels = [this.total, ...this.users.values()];
-    const own = levels.reduce(
-      (sum, { space }) => sum + 8 * space.basis.entries + 2 * this.inFeatures * space.directions,
-      0,
-    );
-    return own + 8 * this.projections.length * this.energies().reduce((sum, { rank }) => sum + rank, 0);
+    return this.held + 8 * this.projections.length * this.energies().reduce((sum, { rank }) => sum + rank, 0);
   }
 
   /** Remembers the state; the returned function goes back to it. */
   mark(user: string): () => void {
-    const levels = [this.total, this.level(user)];
+    const own = this.level(user);
+    const levels = [this.total, own];
     const states = levels.map(({ space, energies, tokens, lost }) => ({
       mark: space.mark(),
       energies: [...energies],
@@ -118,6 +125,7 @@ export class InputSpace {
     }));
     const vectors = this.projections.length;
     return () => {
+      this.held -= bytesOf(...levels);
       for (const [i, level] of levels.entries()) {
         const { mark, energies, tokens, lost } = states[i]!;
         level.space.rollBack(mark);
@@ -126,7 +134,8 @@ export class InputSpace {
         level.lost = lost;
       }
       this.projections.length = vectors;
-      if (levels[1]!.tokens === 0) this.users.delete(user);
+      if (own.tokens === 0) this.users.delete(user);
+      this.held += own.tokens === 0 ? bytesOf(this.total) : bytesOf(...levels);
     };
   }
 
@@ -144,6 +153,7 @@ export class InputSpace {
     const modules = new Map([...this.modules].filter(([module]) => chosen.has(module)));
     const other = new InputSpace(modules, copy(this.total));
     for (const [user, level] of this.users) other.users.set(user, copy(level));
+    other.held += bytesOf(...other.users.values());
     other.projections.push(...this.projections.map(take));
     return other;
   }
@@ -157,6 +167,7 @@ export class InputSpace {
     if (known !== undefined) return known;
     const fresh = emptyLevel(this.inFeatures, this.modules.size);
     this.users.set(user, fresh);
+    this.held += bytesOf(fresh);
     return fresh;
   }
 
@@ -187,6 +198,13 @@ export class InputSpace {
       level.energies[place]! += module.energy(projected[place]!);
     }
   }
+}
+
+/** Objects of a level besides its rows and vectors: a key that sends nothing but zeros takes them as well. */
+const LEVEL_BYTES = 1024;
+
+function bytesOf(...levels: readonly Level[]): number {
+  return levels.reduce((sum, { space }) => sum + LEVEL_BYTES + space.bytes, 0);
 }
 
 function widthOf(modules: ReadonlyMap<number, ModuleEnergy>): number {

@@ -163,14 +163,19 @@ export class LeakageLedger implements LeakageGuard {
     return this.inTurn(async () => {
       this.requireUnspent(user);
       const { meter } = this.counts;
-      if (meter.bytes > MAX_METER_BYTES) throw spent('this contributor cannot count more questions');
+      this.requireMemory();
       const asked = rows.map(({ input, x }) => ({ modules: header.inputs[input]!, tokens, x }));
       try {
         const added = await meter.add(user, asked, {
           row: (module) => this.requireFew(module, user),
+          turn: () => this.requireMemory(),
           end: (module) => this.requireWithin(module, user),
         });
-        const written = this.file.append({ kind: 'stage', user, session, call, stage, asked: added });
+        // one record for each: modules that share the rows of a message and are counted apart have a copy each
+        const records = added.map((part) =>
+          this.file.append({ kind: 'stage', user, session, call, stage, asked: [part] }),
+        );
+        const written = Promise.all(records).then(() => undefined);
         // The caller may fail before it waits for the disk.
         written.catch(() => undefined);
         return { written };
@@ -199,6 +204,11 @@ export class LeakageLedger implements LeakageGuard {
   /** Keys that were refused under limits as high as these. */
   private get refusals(): number {
     return [...this.counts.refused.values()].filter((before) => !isRaised(this.budget, before)).length;
+  }
+
+  private requireMemory(): void {
+    if (this.counts.meter.bytes > MAX_METER_BYTES)
+      throw spent('this contributor cannot count more questions');
   }
 
   /** Depends on what was asked alone, so that it may be said as often as it is asked. */

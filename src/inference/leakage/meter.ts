@@ -1,6 +1,7 @@
 import type { QuantizedModule } from '../../adapter/types.js';
 import { InputSpace, type Revealed } from './inputSpace.js';
 import { ModuleEnergy } from './moduleEnergy.js';
+import { Turns } from './turns.js';
 
 /** Rows that were asked of modules which share an input. */
 export interface AskedRows {
@@ -13,16 +14,15 @@ export interface AskedRows {
   readonly lost?: number;
 }
 
-/** What may stop rows from being added; each sees one module and throws. */
+/** What may stop rows from being added, by throwing. */
 export interface AddChecks {
   /** After each row that adds something to the module. */
   readonly row?: (module: number) => void;
+  /** Now and then while rows are added. */
+  readonly turn?: () => void;
   /** Once all rows are in. */
   readonly end?: (module: number) => void;
 }
-
-/** Work, in multiplications, after which other requests get their turn. */
-const TURN = 2 ** 22;
 
 /** Counts what answers give away of each module: for each user, and for all users together. */
 export class LeakageMeter {
@@ -60,7 +60,7 @@ export class LeakageMeter {
     const undo: (() => void)[] = [];
     try {
       const added: AskedRows[] = [];
-      let work = 0;
+      const turns = new Turns();
       for (const { modules, tokens, x, lost = 0 } of asked) {
         for (const space of this.spacesOf(modules)) {
           undo.push(space.mark(user));
@@ -69,15 +69,11 @@ export class LeakageMeter {
           const news: Int16Array[] = [];
           for (let at = 0; at < x.length; at += inFeatures) {
             const row = x.slice(at, at + inFeatures);
-            if (space.addRow(user, row) !== 'known') {
+            if ((await space.addRow(user, row)) !== 'known') {
               news.push(row);
               for (const module of space.modules.keys()) checks.row?.(module);
             }
-            work += inFeatures * (16 + 4 * space.revealed(modules[0]!).directions);
-            if (work > TURN) {
-              work = 0;
-              await new Promise(setImmediate);
-            }
+            if (await turns.did(inFeatures * (16 + 4 * space.directions))) checks.turn?.();
           }
           added.push({
             modules: [...space.modules.keys()],

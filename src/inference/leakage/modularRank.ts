@@ -30,7 +30,8 @@ function isPrime(odd: number): boolean {
  */
 export class ModularRank {
   /** Echelon form: the entry at the pivot is 1, those of earlier pivots are 0. */
-  private readonly rows: { readonly pivot: number; readonly values: Float64Array }[] = [];
+  private readonly rows: { readonly pivot: number; readonly values: Float64Array; readonly place: number }[] =
+    [];
 
   constructor(private readonly prime: number = secretPrime()) {}
 
@@ -43,12 +44,23 @@ export class ModularRank {
 
   /** Adds a row; one that depends on the rows before changes nothing. */
   add(row: Int16Array): void {
-    this.taken += 1;
+    const place = this.taken++;
     const { pivot, values } = this.reduce(row);
     if (pivot < 0) return;
     const inverse = this.inverse(values[pivot]!);
     for (let i = pivot; i < values.length; i++) values[i] = this.remainder(values[i]! * inverse);
-    this.rows.push({ pivot, values });
+    this.rows.push({ pivot, values, place });
+  }
+
+  /** Takes the latest rows off again. */
+  truncate(taken: number): void {
+    this.taken = Math.min(taken, this.taken);
+    while ((this.rows.at(-1)?.place ?? -1) >= taken) this.rows.pop();
+  }
+
+  /** float64 numbers held. */
+  get entries(): number {
+    return this.rows.length * (this.rows[0]?.values.length ?? 0);
   }
 
   private reduce(row: Int16Array): { pivot: number; values: Float64Array } {

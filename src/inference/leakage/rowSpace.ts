@@ -1,6 +1,7 @@
 import { sha256Of } from '../../sha256.js';
 import { ModularRank } from './modularRank.js';
 import { type Resolved, RowBasis } from './rowBasis.js';
+import { Turns } from './turns.js';
 
 /**
  * What a row adds to the rows before it: nothing; a direction; or, where float64 cannot tell the direction though
@@ -55,6 +56,7 @@ export interface RowSpaceMark {
 export class RowSpace {
   private unresolvedRows = 0;
   private modular: ModularRank | undefined;
+  private readonly turns = new Turns();
 
   private readonly seen: Set<string>;
 
@@ -79,20 +81,25 @@ export class RowSpace {
     return this.unresolvedRows;
   }
 
+  /** Numbers held, in bytes. */
+  get bytes(): number {
+    return 8 * (this.basis.entries + (this.modular?.entries ?? 0)) + 2 * this.inFeatures * this.directions;
+  }
+
   /**
    * @param asked its row is `[inFeatures]`
    * @param position gives the row in the coordinates of the basis
    */
-  judge(asked: AskedRow, position: () => Position): JudgedRow {
+  async judge(asked: AskedRow, position: () => Position): Promise<JudgedRow> {
     const { row } = asked;
     if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
     if (this.seen.has(asked.digest)) return { kind: 'known' };
     const { coordinates, error } = position();
-    if (coordinates.every((value) => value === 0)) return { kind: this.exactly(row) };
+    if (coordinates.every((value) => value === 0)) return { kind: await this.exactly(row) };
     const resolved = this.basis.resolve(coordinates, error);
     const isClear = resolved.error <= MAX_DIRECTION_ERROR * resolved.distance;
     if (isClear && resolved.distance > CERTAIN) return { kind: 'new', resolved };
-    const kind = this.exactly(row);
+    const kind = await this.exactly(row);
     return { kind: kind === 'unresolved' && isClear ? 'new' : kind, resolved };
   }
 
@@ -118,7 +125,7 @@ export class RowSpace {
     this.rows.length = directions;
     this.basis.truncate(basis);
     this.unresolvedRows = unresolved;
-    this.modular = undefined;
+    this.modular?.truncate(directions);
   }
 
   copy(): RowSpace {
@@ -128,9 +135,12 @@ export class RowSpace {
   }
 
   /** Built when it is first needed, for real activations never: their rounding keeps them apart. */
-  private exactly(row: Int16Array): RowKind {
+  private async exactly(row: Int16Array): Promise<RowKind> {
     this.modular ??= new ModularRank();
-    for (const known of this.rows.slice(this.modular.taken)) this.modular.add(known);
+    while (this.modular.taken < this.directions) {
+      this.modular.add(this.rows[this.modular.taken]!);
+      await this.turns.did(this.inFeatures * this.modular.taken);
+    }
     return this.modular.isIndependent(row) ? 'unresolved' : 'known';
   }
 }

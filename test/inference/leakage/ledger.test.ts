@@ -1,11 +1,13 @@
 import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { adapterId } from '../../../src/adapter/commitment.js';
 import type { QuantizedModule } from '../../../src/adapter/types.js';
 import { bytesToHex } from '../../../src/bytes.js';
 import { readAnswered } from '../../../src/inference/answeredJournal.js';
 import { ContributorSessions } from '../../../src/inference/contributorSessions.js';
 import { type LeakageBudget, LeakageLedger, readLeakage } from '../../../src/inference/leakage/ledger.js';
+import { readLedger } from '../../../src/inference/leakage/ledgerFile.js';
 import { openSessionRecord } from '../../../src/inference/record.js';
 import { closingMessage, type KeyPair, keyPairFromSeed, sign } from '../../../src/inference/signatures.js';
 import type { StageRequest } from '../../../src/inference/stageRequest.js';
@@ -100,6 +102,25 @@ async function ledgerFile(dir: string): Promise<string> {
 }
 
 describe('the ledger', () => {
+  it('has a record of its own for each module that is counted apart', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    const { commitment } = first.sessions;
+    await first.sessions.apply(await first.open(), asked(0, 0, axis(0)));
+    const shared = await first.sessions.open(openRequest(commitment, { inputs: [[0, 1]], nonce: 77 }));
+    await first.sessions.apply(shared.sessionId, asked(0, 0, axis(1)));
+    await first.stop();
+    const subject = { adapterId: adapterId(commitment), widths: [WIDTH, WIDTH] };
+    const groups: (readonly number[])[][] = [];
+    await readLedger(await ledgerFile(dir), subject, async (entry) => {
+      if (entry.kind === 'stage') groups.push(entry.asked.map(({ modules }) => modules));
+    });
+    expect(groups).toEqual([[[0]], [[0]], [[1]]]);
+    const again = await contributor(dir, OFF);
+    expect(directions(again)).toEqual([2, 1]);
+    await again.stop();
+  });
+
   it('counts answered stages over restarts, also of calls that never became whole', async () => {
     const dir = await temporaryFolder();
     const first = await contributor(dir, OFF);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PACKED_WEIGHTS } from '../../../src/inference/leakage/inputSpace.js';
-import { LeakageMeter } from '../../../src/inference/leakage/meter.js';
+import { type AddChecks, LeakageMeter } from '../../../src/inference/leakage/meter.js';
 import { randomRows } from '../parties.js';
 import { deltaWeights, plainFraction, randomAdapter, rowOf, rows, unit } from './adapters.js';
 
@@ -207,6 +207,13 @@ describe('modules', () => {
     expect(shared.bytes).toBeLessThan(apart.bytes / 2);
   });
 
+  it('that parted are counted when they are asked together again', async () => {
+    const meter = new LeakageMeter(three);
+    await meter.add('u', [{ modules: [1], tokens: 1, x: x.slice(0, WIDTH) }]);
+    await meter.add('v', [{ modules: [0, 1, 2], tokens: 2, x: x.slice(WIDTH, 3 * WIDTH) }]);
+    expect([0, 1, 2].map((module) => meter.revealed(module).directions)).toEqual([2, 3, 2]);
+  });
+
   it('part when they are asked apart', async () => {
     const meter = new LeakageMeter(three);
     await meter.add('u', [{ modules: [0, 1, 2], tokens: 2, x: x.slice(0, 2 * WIDTH) }]);
@@ -222,6 +229,43 @@ describe('modules', () => {
 });
 
 describe('rows that are refused', () => {
+  it('leave the exact comparison as it was', async () => {
+    const meter = new LeakageMeter([MODULE]);
+    const [p, q, r] = [1, 2, 3].map((seed) => [...randomRows(1, WIDTH, seed).x].map((value) => value >> 3));
+    const sum = (a: number[], b: number[]) => a.map((value, i) => value + b[i]!);
+    const add = (checks: AddChecks, ...x: number[][]) =>
+      meter.add('u', [{ modules: [0], tokens: x.length, x: rows(...x) }], checks);
+    await add({}, p!, q!, sum(p!, q!));
+    const before = meter.bytes;
+    const end = () => {
+      throw new Error('enough');
+    };
+    await expect(add({ end }, r!, sum(p!, r!))).rejects.toThrow('enough');
+    expect(meter.bytes).toBe(before);
+    await add({}, sum(sum(p!, p!), q!));
+    expect(meter.revealed(0, 'u').directions).toBe(2);
+    await add({}, r!, sum(q!, r!));
+    expect(meter.revealed(0, 'u').directions).toBe(3);
+  });
+
+  it('may be refused in their middle, for the memory that they take', async () => {
+    const width = 512;
+    const meter = new LeakageMeter([randomAdapter(3, { inFeatures: width, rank: 1 })]);
+    const { x } = randomRows(150, width, 4);
+    const turn = () => {
+      if (meter.bytes > 2 ** 19) throw new Error('full');
+    };
+    await expect(meter.add('u', [{ modules: [0], tokens: 150, x }], { turn })).rejects.toThrow('full');
+    expect([meter.bytes, meter.revealed(0).directions]).toEqual([1024, 0]);
+  });
+
+  it('take memory for each key, also when they are zeros', async () => {
+    const meter = new LeakageMeter([MODULE]);
+    const zeros = [{ modules: [0], tokens: 1, x: new Int16Array(WIDTH) }];
+    for (let key = 0; key < 9; key++) await meter.add(`key ${key}`, zeros);
+    expect(meter.bytes).toBe(10 * 1024);
+  });
+
   it('leave no trace, in any module, user or total', async () => {
     const meter = new LeakageMeter([MODULE, randomAdapter(2)]);
     const x = randomRows(5, WIDTH, 8).x;
