@@ -1,4 +1,4 @@
-/** Instructions of one expression; a counted repetition is written out. */
+/** Instructions of one program; a counted repetition is written out. */
 const MAX_PROGRAM = 4096;
 /** Characters of one expression: published target_modules stay below 1000. */
 const MAX_PATTERN_LENGTH = 4096;
@@ -18,14 +18,15 @@ type Instruction =
 type Node =
   | { readonly kind: 'test'; readonly test: Test }
   | { readonly kind: 'begin' | 'end' }
-  | { readonly kind: 'look'; readonly node: Node; readonly wanted: boolean }
+  | { readonly kind: 'look'; readonly program: readonly Instruction[]; readonly wanted: boolean }
   | { readonly kind: 'all' | 'any'; readonly nodes: readonly Node[] }
   | { readonly kind: 'repeat'; readonly node: Node; readonly least: number; readonly most: number };
 
 /**
  * Compiles an expression of Python's `re` for ASCII text, to be matched at the beginning of a text as `re.match` does
  * (`whole`: as `re.fullmatch`). A stranger's expression can make a backtracking matcher run for ever; this one visits each
- * pair of instruction and position once, so its time is at most their product.
+ * pair of instruction and position once, so its time is at most their product. A lookahead is a program that is compiled once,
+ * however often it is repeated, and run at most once from each position.
  *
  * Taken: literals, escapes, `.`, classes, groups, alternatives, quantifiers, `^`, `$`, lookahead. A match is the same as
  * Python's: which one of several is found does not matter here.
@@ -37,7 +38,7 @@ export function compileRegex(source: string, whole = false): ((text: string) => 
   try {
     const parsed = new Parser(source).parse();
     const program = programOf(whole ? { kind: 'all', nodes: [parsed, { kind: 'end' }] } : parsed);
-    return (text) => runs(program, text, 0);
+    return (text) => runs(program, text, 0, new Map());
   } catch (error) {
     if (error instanceof Untaken) return null;
     throw error;
@@ -121,7 +122,7 @@ class Parser {
     if (look !== undefined && ++this.lookaheads > MAX_LOOKAHEADS) throw new Untaken();
     const node = this.alternatives();
     if (!this.take(')')) throw new Untaken();
-    return look === undefined ? node : { kind: 'look', node, wanted: look };
+    return look === undefined ? node : { kind: 'look', program: programOf(node), wanted: look };
   }
 
   private escape(): Node {
@@ -213,12 +214,9 @@ function emit(program: Instruction[], node: Node): void {
     case 'test':
     case 'begin':
     case 'end':
+    case 'look':
       program.push(node);
       return;
-    case 'look': {
-      program.push({ kind: 'look', program: programOf(node.node), wanted: node.wanted });
-      return;
-    }
     case 'all':
       for (const part of node.nodes) emit(program, part);
       return;
@@ -245,7 +243,12 @@ function emitAlternatives(program: Instruction[], nodes: readonly Node[]): void 
 }
 
 function emitRepetition(program: Instruction[], node: Node, least: number, most: number): void {
-  for (let i = 0; i < least; i += 1) emit(program, node);
+  for (let i = 0; i < least; i += 1) {
+    const before = program.length;
+    emit(program, node);
+    // nothing, however often: no bound on the program would end this
+    if (program.length === before) break;
+  }
   if (most === Infinity) {
     const fork = { kind: 'fork' as const, to: [program.length + 1] };
     const start = program.length;
@@ -265,8 +268,19 @@ function emitRepetition(program: Instruction[], node: Node, least: number, most:
   for (const fork of forks) fork.to.push(program.length);
 }
 
+/** Outcomes of lookaheads in one text, by program and position. */
+type Looked = Map<readonly Instruction[], Map<number, boolean>>;
+
+function looks(program: readonly Instruction[], text: string, from: number, looked: Looked): boolean {
+  const outcomes = looked.get(program) ?? new Map<number, boolean>();
+  looked.set(program, outcomes);
+  const outcome = outcomes.get(from) ?? runs(program, text, from, looked);
+  outcomes.set(from, outcome);
+  return outcome;
+}
+
 /** Whether a program matches from a position on. A state that was visited cannot lead anywhere new. */
-function runs(program: readonly Instruction[], text: string, from: number): boolean {
+function runs(program: readonly Instruction[], text: string, from: number, looked: Looked): boolean {
   const width = text.length + 1;
   const visited = new Uint8Array(program.length * width);
   const open = [from];
@@ -294,7 +308,7 @@ function runs(program: readonly Instruction[], text: string, from: number): bool
         if (position === text.length) push(at + 1, position);
         break;
       case 'look':
-        if (runs(instruction.program, text, position) === instruction.wanted) push(at + 1, position);
+        if (looks(instruction.program, text, position, looked) === instruction.wanted) push(at + 1, position);
         break;
       case 'fork':
         for (const next of instruction.to) push(next, position);

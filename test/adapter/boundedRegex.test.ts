@@ -69,6 +69,22 @@ describe('compileRegex', () => {
     }
   });
 
+  it('runs a lookahead once from each position, however deep inside others', () => {
+    const nested = (depth: number): string => (depth === 0 ? 'b' : `(?=.*${nested(depth - 1)})`);
+    expect(compileRegex(nested(12))!('a'.repeat(256))).toBe(false);
+    expect(compileRegex(nested(12))!(`${'a'.repeat(256)}b`)).toBe(true);
+  });
+
+  it('compiles a lookahead once, however often it is repeated', () => {
+    const repeated = (depth: number): string => (depth === 0 ? 'b' : `(?:(?=${repeated(depth - 1)})b){999}`);
+    expect(compileRegex(repeated(8))!('a')).toBe(false);
+  });
+
+  it('compiles repetitions of nothing at once', () => {
+    const nothing = (depth: number): string => (depth === 0 ? '' : `(?:${nothing(depth - 1)}){9999}`);
+    expect(compileRegex(`${nothing(8)}a`, true)!('a')).toBe(true);
+  });
+
   it("agrees with the engine's own matcher on random expressions", () => {
     const leaf = fc.constantFrom('a', 'b', '.', String.raw`\.`, '[ab]', '[^a]', String.raw`\w`, '^', '$');
     const { pattern } = fc.letrec<{ pattern: string }>((tie) => ({
