@@ -18,8 +18,6 @@ import { DEFAULT_RETRY, type RetryOptions, retrying } from './retry.js';
 import { RpcChannel } from './rpc.js';
 import { isSignedBy, type KeyPair, openingMessage, sign, userOpeningMessage } from './signatures.js';
 
-const _INT64_MIN = -(2n ** 63n);
-
 /** How long to wait for a contributor, in milliseconds. */
 export interface Timeouts {
   readonly connect: number;

@@ -23,7 +23,7 @@ const MAX_EXTERNAL_BYTES = 2 * 2 ** 40;
 
 interface DataFile {
   readonly file: OpenFile;
-  /** Device, inode, size and time of change, before it was hashed. */
+  /** Device, inode, size and times of modification and change, before it was hashed; the last cannot be set. */
   readonly stamp: string;
 }
 
@@ -107,8 +107,8 @@ async function dataFile(folder: string, name: string, files: Map<string, DataFil
 
 async function openDataFile(folder: string, name: string): Promise<DataFile> {
   const file = await openConfined(folder, name, 'ONNX external data');
-  const { dev, ino, size, mtimeNs } = await file.handle.stat({ bigint: true });
-  return { file, stamp: `${dev} ${ino} ${size} ${mtimeNs}` };
+  const { dev, ino, size, mtimeNs, ctimeNs } = await file.handle.stat({ bigint: true });
+  return { file, stamp: `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}` };
 }
 
 async function placeOf(tensor: TensorProto, open: (name: string) => Promise<OpenFile>): Promise<Place> {

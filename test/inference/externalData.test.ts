@@ -8,6 +8,7 @@ import {
   readFile,
   symlink,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -131,6 +132,19 @@ describe('external data', () => {
     expect(external.digest).toBe(digest.toString('hex'));
     await external.checkUnchanged();
     await appendFile(join(dir, 'weights.bin'), 'x');
+    await expect(external.checkUnchanged()).rejects.toMatchObject({ code: 'BASE_MODEL_MISMATCH' });
+    await external.close();
+  });
+
+  it('refuses data of the same size whose time of modification was set back', async () => {
+    const dir = await write(moved('weights.bin'));
+    const path = join(dir, 'weights.bin');
+    const at = new Date(1_600_000_000_000);
+    await utimes(path, at, at);
+    const { main, data } = moved('weights.bin');
+    const external = (await openExternalData(main, join(dir, 'model.onnx'), 'ab'.repeat(32)))!;
+    await writeFile(path, Buffer.from(data).fill(1));
+    await utimes(path, at, at);
     await expect(external.checkUnchanged()).rejects.toMatchObject({ code: 'BASE_MODEL_MISMATCH' });
     await external.close();
   });
