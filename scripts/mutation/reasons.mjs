@@ -1,6 +1,11 @@
 // Why a mutant may live: the first rule that fits a survivor gives its reason.
 
 const source = (pattern) => (mutant) => pattern.test(mutant.source);
+/** A mutant of a run has a file, one of the result a place. */
+const inFile =
+  (path) =>
+  ({ file, at }) =>
+    (file ?? at).startsWith(path);
 /** The loop or check as a whole is not in question. */
 const boundary = ({ mutator, replacement }) =>
   mutator === 'EqualityOperator' ? !replacement.includes('>= text') : replacement === 'true';
@@ -13,7 +18,7 @@ const REASONS = [
       'Text of a message, which no program reads. Codes and reasons are tested everywhere; the words where a user meets them most.',
     fits: (mutant) =>
       emptied(mutant) &&
-      /malformed\(|refuse\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return '|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected/.test(
+      /malformed\(|refused?\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return ['`]|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected/.test(
         mutant.source,
       ),
   },
@@ -34,8 +39,43 @@ const REASONS = [
     reason:
       'Second line of defence: a check of our own output, or of what another check has excluded, which fails only where the rest of the code is wrong.',
     fits: (mutant) =>
-      mutant.replacement !== 'true' &&
+      (mutant.replacement !== 'true' || mutant.mutator === 'BooleanLiteral') &&
       source(/inconsistent\(|isIdentity|isZero|hash === false|matchesVerificationKey/)(mutant),
+  },
+  {
+    reason:
+      'Reached with negligible probability, or only where the rest of the code is wrong: equations that hold one by one but not together, a division that leaves another remainder.',
+    fits: source(/do not hold together|remainder !== Fr\.add/),
+  },
+  {
+    reason: "The package's own files beside their lock: no test has a broken installation.",
+    fits: (mutant) =>
+      inFile('src/circuit/circuitFiles.ts')(mutant) &&
+      source(/lockSchema|z\.object\(|z\.literal\(|expected\) \{|is not a circuit lock/)(mutant),
+  },
+  {
+    reason: "The platform's implementation or the portable one: both give the same bytes.",
+    fits: source(/getBuiltinModule|if \(!platform\)/),
+  },
+  {
+    reason: 'A session of 2^31 rows, a section of 4 GiB: no test builds one.',
+    fits: source(/> MAX_TOKENS\) \{|view\.setUint32\(at \+ 8, Math\.floor/),
+  },
+  {
+    reason:
+      'One step more writes beyond the end of a typed array, which ignores it, or makes a value that nobody reads.',
+    fits: (mutant) =>
+      mutant.mutator === 'EqualityOperator' &&
+      mutant.replacement.includes('<=') &&
+      source(/\b([jkq]) < (COMBINATIONS|SKETCHES_EACH|size|domainSize); \1\+\+/)(mutant),
+  },
+  {
+    reason: 'The domain is a power of two, the bound is none: they are never equal.',
+    fits: (mutant) => mutant.mutator === 'EqualityOperator' && source(/domainSize < SKETCHES/)(mutant),
+  },
+  {
+    reason: 'The one value that the code distinguishes is another.',
+    fits: source(/numbers: JsonNumbers = 'any'/),
   },
   {
     reason: 'A copy that guards against a callee that changes its argument: none does.',
@@ -44,7 +84,9 @@ const REASONS = [
   {
     reason:
       'Speed or memory only: a cache, a batch size, a number of parallel tasks. The result is the same.',
-    fits: source(/\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|\broom\b|locked|= await loaded/),
+    fits: source(
+      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)/,
+    ),
   },
   {
     reason: 'A bound of hundreds of megabytes: no test builds such a file.',

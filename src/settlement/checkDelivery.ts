@@ -1,7 +1,7 @@
 import { type AdapterCommitment, adapterId, peftConfigText } from '../adapter/index.js';
 import { decodeG2 } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
-import { type ParameterSet, parameterSetId } from '../circuit/index.js';
+import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import { ZkLoraError } from '../errors.js';
 import { rowsRootOf } from './deliver.js';
 import type { DeliveryFile } from './deliveryFile.js';

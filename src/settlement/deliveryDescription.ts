@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type AdapterCommitment, adapterId } from '../adapter/index.js';
 import { decodeG2 } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
-import { type ParameterSet, parameterSetId } from '../circuit/index.js';
+import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import { ZkLoraError } from '../errors.js';
 import { parseJson } from '../jsonText.js';
 import type { DeliveryDigests } from './deliver.js';

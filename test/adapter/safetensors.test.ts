@@ -48,6 +48,10 @@ describe('parseSafetensors', () => {
   it('refuses a header length that lies', () => {
     expect(messageFor(new Uint8Array(7))).toContain('shorter than the 8 bytes');
     expect(messageFor(file('{}', 0, 3))).toContain('ends inside its header');
+    for (const cut of [new Uint8Array(7), file('{}', 0, 3), file({ a: f32(0, 8) }, 7)]) {
+      expect(refusal(() => parseSafetensors(cut)).details).toEqual({ cutShort: true });
+    }
+    expect(refusal(() => parseSafetensors(file('{}', 1))).details).toEqual({});
     expect(messageFor(file('{}', 0, 2 ** 24 + 1))).toContain('longer than');
     expect(messageFor(file('{}', 0, Number.MAX_SAFE_INTEGER))).toContain('longer than');
     expect(messageFor(concatBytes(new Uint8Array(8).fill(0xff), new Uint8Array(9)))).toContain('longer than');

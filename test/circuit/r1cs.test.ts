@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { r1cs as r1csTools } from 'snarkjs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { R } from '../../src/algebra/index.js';
 import { concatBytes } from '../../src/bytes.js';
 import { parseBinFile, serializeBinFile } from '../../src/circuit/binfile.js';
 import { circuitR1cs } from '../../src/circuit/circuitFiles.js';
@@ -53,6 +54,46 @@ describe('parseR1cs', () => {
     ['truncated', () => bytes.slice(0, -1)],
   ] as [string, () => Uint8Array][])('refuses: %s', async (_, make) => {
     expect(await codeOf(() => parseR1cs(make()))).toBe('PARAMETERS_MALFORMED');
+  });
+
+  test('takes rows with every wire and counts in little-endian, and nothing at its bounds', async () => {
+    // outputs 3, public inputs 5; one row: (c w0 + w1) * w1 = 0
+    const number = (value: number, length = 4) =>
+      Uint8Array.from({ length }, (_, i) => (value / 256 ** i) & 255);
+    const field = (value: bigint) =>
+      Uint8Array.from({ length: 32 }, (_, i) => Number((value >> BigInt(8 * i)) & 255n));
+    const system = (wire: number, coefficient: bigint) =>
+      serializeBinFile('r1cs', 1, [
+        {
+          id: 1,
+          data: concatBytes(
+            ...[number(32), field(R), number(2), number(3), number(5), number(0), number(0, 8), number(1)],
+          ),
+        },
+        {
+          id: 2,
+          data: concatBytes(
+            ...[number(2), number(0), field(coefficient), number(wire), field(1n)],
+            ...[number(1), number(1), field(1n), number(0)],
+          ),
+        },
+      ]);
+    expect(parseR1cs(system(1, R - 1n))).toEqual({
+      wires: 2,
+      publicSignals: 8,
+      rows: [
+        {
+          a: [
+            [0, R - 1n],
+            [1, 1n],
+          ],
+          b: [[1, 1n]],
+          c: [],
+        },
+      ],
+    });
+    expect(await codeOf(() => parseR1cs(system(2, 1n)))).toBe('PARAMETERS_MALFORMED');
+    expect(await codeOf(() => parseR1cs(system(1, R)))).toBe('PARAMETERS_MALFORMED');
   });
 
   test('any changed byte gives a system or a refusal', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { bn254 } from '@noble/curves/bn254.js';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeG1, decodeG2, encodeG2, Q } from '../../src/algebra/index.js';
+import { decodeG1, decodeG2, encodeG2, loadEngine, Q } from '../../src/algebra/index.js';
 import { concatBytes, equalBytes, hexToBytes } from '../../src/bytes.js';
 import {
   encodeVerificationKey,
@@ -75,6 +75,25 @@ describe('parseVerificationKey', () => {
     expect(key.pairs).toBe(pairs);
     expect(key.ic).toHaveLength((2 * pairs + 4) * 64);
     expect(encodeVerificationKey(key)).toEqual(file);
+  });
+
+  test('an engine changes nothing: the same key, and the same point named', async () => {
+    const engine = await loadEngine();
+    try {
+      expect(parseVerificationKey(bytes, PAIRS, engine)).toEqual(parseVerificationKey(bytes, PAIRS));
+      const wrong = replaced(OFFSET.ic + 64, be(1n));
+      for (const helper of [undefined, engine]) {
+        expect(() => parseVerificationKey(wrong, PAIRS, helper)).toThrow(/IC\[1\] is no valid point/);
+      }
+      const broken = new Proxy(engine, {
+        get() {
+          throw new Error('an engine that was ended');
+        },
+      });
+      expect(() => parseVerificationKey(bytes, PAIRS, broken)).toThrow('an engine that was ended');
+    } finally {
+      await engine.terminate();
+    }
   });
 
   test('points stand where the format says', () => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
-import { decodeCall, encodeCall } from '../../src/inference/callFile.js';
+import { bytesToHex, labelledSha256, u32 } from '../../src/bytes.js';
+import { decodeCall, decodeOwnCall, encodeCall } from '../../src/inference/callFile.js';
 import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
+import { toBytes } from '../../src/littleEndian.js';
 import type { SessionCall, SessionHeader } from '../../src/protocol/index.js';
+import { headerDigest } from '../../src/protocol/sessionDigest.js';
 import { expectRefused } from '../protocol/refused.js';
 
 const header: SessionHeader = {
@@ -43,6 +46,20 @@ describe('a call file', () => {
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
     expect(decode(shifted.subarray(3))).toEqual(call(2));
+  });
+
+  it('has the checksum that docs/formats.md describes, which holds at its own place only', async () => {
+    const bytes = encodeCall(header, 3, call(2));
+    const { inputs, outputs } = call(2);
+    const parts = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs].flatMap((values) => [
+      u32(values.byteLength),
+      toBytes(values),
+    ]);
+    const digest = labelledSha256('zklora/call/v1', headerDigest(header), u32(3), u32(2), ...parts);
+    expect(parseSafetensors(bytes).metadata).toEqual({ sha256: bytesToHex(digest) });
+    expect(decodeOwnCall(header, 3, bytes, NAME)).toEqual(call(2));
+    await expectRefused(() => decodeOwnCall(header, 2, bytes, NAME), 'SESSION_MALFORMED', /fit its checksum/);
+    expect(decode(bytes)).toEqual(call(2));
   });
 
   it('has the tensors of its session, named by input and module', () => {

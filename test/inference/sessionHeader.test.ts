@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
+import {
+  parseSessionAccess,
+  parseSessionClosing,
+  parseSessionHeader,
+} from '../../src/inference/sessionHeader.js';
 import { header } from './parties.js';
 
 const HEAD = header();
@@ -12,6 +16,33 @@ const CLOSING = {
 };
 
 const malformed = expect.objectContaining({ code: 'SESSION_MALFORMED' });
+
+const ACCESS = {
+  format: 'zklora/session-access/v1',
+  sessionId: 'ab'.repeat(16),
+  userSecretKey: 'cd'.repeat(32),
+};
+
+describe('parseSessionAccess', () => {
+  it('reads what was written, with a key that is kept elsewhere, too', () => {
+    for (const access of [ACCESS, { ...ACCESS, userSecretKey: null }]) {
+      expect(parseSessionAccess(JSON.stringify(access))).toEqual(access);
+    }
+  });
+
+  it.each([
+    ['no JSON', '{'],
+    ['nothing in it', '{}'],
+    ['another format', JSON.stringify({ ...ACCESS, format: 'zklora/session-access/v2' })],
+    ['an unknown field', JSON.stringify({ ...ACCESS, more: 1 })],
+    ['no key', JSON.stringify({ ...ACCESS, userSecretKey: undefined })],
+    ['a long id', JSON.stringify({ ...ACCESS, sessionId: 'ab'.repeat(17) })],
+    ['a short key', JSON.stringify({ ...ACCESS, userSecretKey: 'ab'.repeat(31) })],
+  ])('refuses %s', (_, json) => {
+    expect(() => parseSessionAccess(json)).toThrow(expect.objectContaining({ code: 'SESSION_MALFORMED' }));
+    expect(() => parseSessionAccess(json)).toThrow('session.access');
+  });
+});
 
 describe('parseSessionHeader', () => {
   it('reads what was written', () => {

@@ -22,6 +22,16 @@ describe('lanesOf', () => {
     ]);
   });
 
+  it('orders places of one offset by their input', () => {
+    for (const inputs of [
+      [2, 1, 0],
+      [1, 0, 2],
+    ]) {
+      const lanes = lanesOf(inputs.map((input) => module(input, 4, 3)));
+      expect(lanes.map((places) => places.map(({ input }) => input))).toEqual([[0], [1], [2]]);
+    }
+  });
+
   it('opens a lane for a place that overlaps by one index', () => {
     expect(lanesOf([module(0, 0, 9), module(1, 8, 8)])).toHaveLength(2);
   });
