@@ -18,7 +18,7 @@ const REASONS = [
       'Text of a message, which no program reads. Codes and reasons are tested everywhere; the words where a user meets them most.',
     fits: (mutant) =>
       emptied(mutant) &&
-      /malformed\(|refused?\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return ['`]|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected/.test(
+      /malformed\(|refused?\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return ['`]|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected|requireDigest\(`/.test(
         mutant.source,
       ),
   },
@@ -34,7 +34,10 @@ const REASONS = [
     reason: 'Secrets overwritten after use: memory that nothing refers to any more is not visible to a test.',
     fits: source(/fill\(0/),
   },
-  { reason: 'Progress display.', fits: source(/onProgress|onLane|report\(|done\+\+/) },
+  {
+    reason: 'Progress display.',
+    fits: source(/onProgress|onLane|report\(|done\+\+|const total = COMBINATIONS/),
+  },
   {
     reason:
       'Second line of defence: a check of our own output, or of what another check has excluded, which fails only where the rest of the code is wrong.',
@@ -51,7 +54,7 @@ const REASONS = [
     reason: "The package's own files beside their lock: no test has a broken installation.",
     fits: (mutant) =>
       inFile('src/circuit/circuitFiles.ts')(mutant) &&
-      source(/lockSchema|z\.object\(|z\.literal\(|expected\) \{|is not a circuit lock/)(mutant),
+      source(/lockSchema|z\.object\(|z\.literal\(|expected\) \{|is not a circuit lock|level < 3/)(mutant),
   },
   {
     reason: "The platform's implementation or the portable one: both give the same bytes.",
@@ -59,7 +62,7 @@ const REASONS = [
   },
   {
     reason: 'A session of 2^31 rows, a section of 4 GiB: no test builds one.',
-    fits: source(/> MAX_TOKENS\) \{|view\.setUint32\(at \+ 8, Math\.floor/),
+    fits: source(/> MAX_TOKENS\) \{|view\.setUint32\(at \+ 8, Math\.floor|getUint32\(at \+ 8, true\) \* 2/),
   },
   {
     reason:
@@ -67,15 +70,26 @@ const REASONS = [
     fits: (mutant) =>
       mutant.mutator === 'EqualityOperator' &&
       mutant.replacement.includes('<=') &&
-      source(/\b([jkq]) < (COMBINATIONS|SKETCHES_EACH|size|domainSize); \1\+\+/)(mutant),
+      source(/\b([jkq]|row) < (COMBINATIONS|SKETCHES_EACH|size|domainSize|rowCount); \1\+\+/)(mutant),
   },
   {
     reason: 'The domain is a power of two, the bound is none: they are never equal.',
     fits: (mutant) => mutant.mutator === 'EqualityOperator' && source(/domainSize < SKETCHES/)(mutant),
   },
   {
+    reason:
+      'The first has none before it: nothing is at most undefined, and a set finds what is there twice.',
+    fits: (mutant) =>
+      /^(true|\w+ >= 0|module >= users\[i - 1\]!)$/.test(mutant.replacement) &&
+      source(/> 0 && index <= \w+\[\w+ - 1\]|module > users\[i - 1\]/)(mutant),
+  },
+  {
+    reason: 'More bytes than are read, or a list that grows as it is filled: the same values.',
+    fits: source(/const blocks = Math\.ceil\(bits|randomBytes\(Math\.ceil\(MASK_BITS|new Array<bigint>\(/),
+  },
+  {
     reason: 'The one value that the code distinguishes is another.',
-    fits: source(/numbers: JsonNumbers = 'any'/),
+    fits: source(/numbers: JsonNumbers = 'any'|crossTerm\('low'/),
   },
   {
     reason: 'A copy that guards against a callee that changes its argument: none does.',
@@ -85,7 +99,7 @@ const REASONS = [
     reason:
       'Speed or memory only: a cache, a batch size, a number of parallel tasks. The result is the same.',
     fits: source(
-      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)/,
+      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)|block !== this\.#block|weight === 1n \?|MAX_PENDING_FOLDS|tokens <= MAX_TOKENS_AT_POINT|values && position !== undefined/,
     ),
   },
   {
