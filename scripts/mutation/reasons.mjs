@@ -24,7 +24,9 @@ const REASONS = [
   },
   {
     reason: 'Details or cause of an error, for people who debug: no behaviour.',
-    fits: source(/\bcause\b|details/),
+    fits: (mutant) =>
+      source(/\bcause\b|details/)(mutant) ||
+      (mutant.mutator === 'ObjectLiteral' && source(/new ZkLoraError\(.*, \{$/)(mutant)),
   },
   {
     reason: 'What a message says where the validator gives no issue or no text: it always gives both.',
@@ -70,7 +72,9 @@ const REASONS = [
     fits: (mutant) =>
       mutant.mutator === 'EqualityOperator' &&
       mutant.replacement.includes('<=') &&
-      source(/\b([jkq]|row) < (COMBINATIONS|SKETCHES_EACH|size|domainSize|rowCount); \1\+\+/)(mutant),
+      source(
+        /\b([cjkqs]|row) < (COMBINATIONS|SKETCHES_EACH|BLINDER_DIGITS|size|domainSize|rowCount|height|width); \1\+\+|block < domainSize/,
+      )(mutant),
   },
   {
     reason: 'The domain is a power of two, the bound is none: they are never equal.',
@@ -88,6 +92,55 @@ const REASONS = [
     fits: source(/const blocks = Math\.ceil\(bits|randomBytes\(Math\.ceil\(MASK_BITS|new Array<bigint>\(/),
   },
   {
+    reason:
+      'Work on columns that nobody reads, on groups without rows, or on zeros: the sums are the same (test/protocol/registration/sums.test.ts compares them with their definition).',
+    fits: (mutant) =>
+      inFile('src/protocol/registration/combinations.ts')(mutant) &&
+      source(/from >= to|fillSubsets\(|const width =|length: Math\.ceil|subset === 0/)(mutant),
+  },
+  {
+    reason:
+      'Ranges in one lane are apart, or begin together: their order does not matter, and an overlap that is too long adds zeros.',
+    fits: source(
+      /ranges\.values\(\)\]\.sort|const overlap =|placeVector\(values, subVector\(combined, overlap/,
+    ),
+  },
+  {
+    reason: 'What gets by this check fails at the next one with the same code.',
+    fits: source(/length > bytes\.length - at\)|entries > wires\)|users\[i - 1\]/),
+  },
+  {
+    reason: 'A subarray ends where its array ends: the point too many has no weight.',
+    fits: source(/points\.length - size\), weights/),
+  },
+  {
+    reason: 'Any high word but zero is above every limit, in either byte order.',
+    fits: source(/getUint32\(4, true\) \* 2/),
+  },
+  {
+    reason: 'The parser takes no signs.',
+    fits: source(/isSafeInteger\(entry\) && entry >= 0/),
+  },
+  {
+    reason: 'Never equal, and rounded up to the same power of two, for the sizes that exist.',
+    fits: source(/size < constraintCount/),
+  },
+  {
+    reason: 'The slower way finds the same point, or the same error.',
+    fits: source(/error\.code === 'POINT_INVALID'/),
+  },
+  {
+    reason: 'Without members there is no other member, either.',
+    fits: source(/first === undefined \|\| other|first\?\.commitment/),
+  },
+  {
+    reason:
+      'Domains that ascend to the largest, as `params make-development` makes them; the largest of all, 2^20, takes minutes.',
+    fits: (mutant) =>
+      inFile('src/circuit/development.ts')(mutant) &&
+      source(/size === maxDomain|!domains\.includes|size <= MAX_PARAMETERS_DOMAIN/)(mutant),
+  },
+  {
     reason: 'The one value that the code distinguishes is another.',
     fits: source(/numbers: JsonNumbers = 'any'|crossTerm\('low'/),
   },
@@ -99,7 +152,7 @@ const REASONS = [
     reason:
       'Speed or memory only: a cache, a batch size, a number of parallel tasks. The result is the same.',
     fits: source(
-      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)|block !== this\.#block|weight === 1n \?|MAX_PENDING_FOLDS|tokens <= MAX_TOKENS_AT_POINT|values && position !== undefined/,
+      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)|block !== this\.#block|weight === 1n \?|ROWS_PER_THREAD|MAX_PENDING_FOLDS|tokens <= MAX_TOKENS_AT_POINT|values && position !== undefined/,
     ),
   },
   {

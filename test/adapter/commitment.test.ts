@@ -18,7 +18,7 @@ describe('parseAdapterCommitment', () => {
       domainSize: 1024,
       modules: [
         sampleModule(),
-        sampleModule({ name: 'h.1-x.a_b', inFeatures: 1024, scaling: 16 / Math.sqrt(8) }),
+        sampleModule({ name: 'h.1-x.a_b', inFeatures: 1024, outFeatures: 1024, scaling: 16 / Math.sqrt(8) }),
       ],
     });
     const text = serializeAdapterCommitment(commitment);

@@ -170,6 +170,12 @@ const metadata = fc.dictionary(
 );
 
 describe('serializeSafetensors', () => {
+  it('writes metadata only where there are some', () => {
+    const header = (bytes: Uint8Array) => new TextDecoder().decode(bytes.subarray(8)).trimEnd();
+    expect(header(serializeSafetensors(new Map()))).toBe('{}');
+    expect(header(serializeSafetensors(new Map(), { a: 'b' }))).toBe('{"__metadata__":{"a":"b"}}');
+  });
+
   it('writes what parseSafetensors reads back', () => {
     fc.assert(
       fc.property(tensors, metadata, (map, meta) => {

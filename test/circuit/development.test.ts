@@ -85,6 +85,7 @@ describe('makeDevelopmentParameters', () => {
     ['a domain below 512', { maxDomain: 256, domains: [256] }],
     ['a domain above 2^20', { maxDomain: 2 ** 21 }],
     ['a domain above the maximum', { domains: [1024] }],
+    ['a good domain and one that is no power of two', { domains: [512, 511] }],
     ['no domain', { domains: [] }],
     ['no circuit', { pairs: [] }],
     ['an empty seed', { seed: '' }],

@@ -118,6 +118,7 @@ describe('openParameters', () => {
 
   test.each([256, 2048, 1000, 0, -512, Number.NaN])('there are no points for domain %d', async (size) => {
     expect(await codeOf(async () => (await store()).srs(size))).toBe('PARAMETERS_MISMATCH');
+    await expect((await store()).srs(size)).rejects.toThrow('(it has 512, 1024)');
   });
 
   test.each([31, 4095, 16, 0, -15, Number.NaN])('there are no keys for K = %d', async (pairs) => {

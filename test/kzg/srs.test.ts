@@ -199,6 +199,10 @@ describe('a tau of small order', () => {
     expect(await arePowersInG1(engine, powers, rootG2)).toBe(false);
     expect(await arePowersInG1(engine, powers.subarray(0, SIZE * 64), rootG2)).toBe(true);
     expect(await isLagrangeBasis(engine, 'G1', powers.subarray(0, SIZE * 64), lagrange)).toBe(false);
+    // the basis of tau = w is G in the place of w and the identity elsewhere, and commits as the powers do
+    const single = new Uint8Array(SIZE * 64);
+    single.set(pointAt(powers, 0), 64);
+    expect(await isLagrangeBasis(engine, 'G1', powers.subarray(0, SIZE * 64), single)).toBe(false);
     const g2 = await multiplyGenerator(engine, 'G2', vectorFromScalars(engine, [1n, root, 1n]));
     expect(await arePowersInG2(engine, g2, pointAt(powers, 1) as G1Point)).toBe(false);
     // and with period 2 each is tau times the one before

@@ -86,6 +86,13 @@ describe('a verdict', () => {
     const message =
       'these parameters were made from a known secret, so proofs under them prove nothing: use a ceremony set, or allow development parameters for a trial';
     await expectVerdict({ allowDevelopmentParameters: false }, 'PARAMETERS_DEVELOPMENT', message);
+    // a ceremony's need no leave: what is refused here is that the adapter is not of this one
+    const ceremony = { ...scenario.parameters.set, kind: 'ceremony' as const };
+    await expectVerdict(
+      { parameters: ceremony, allowDevelopmentParameters: false },
+      'WRONG_PARAMETERS',
+      'the adapter was registered under other parameters',
+    );
   });
 
   it('on other parameters, of the adapter or of the proof', async () => {

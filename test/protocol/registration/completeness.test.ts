@@ -96,6 +96,12 @@ describe('policy', () => {
     const scenario = await scenarioOf([{ rank: 1, inFeatures: 4, outFeatures: 4 }]);
     expect(await verify(scenario.adapter)).toMatchObject({ valid: false, reason: 'REGISTRATION_MISSING' });
     const adapter = withProof(scenario.adapter, await prove(scenario));
+    const ceremony = { ...parameters.set, kind: 'ceremony' as const };
+    expect(await verifyRegistration({ engine, parameters: ceremony, adapter })).toMatchObject({
+      valid: false,
+      reason: 'WRONG_PARAMETERS',
+      message: 'the adapter was registered under other parameters',
+    });
     expect(await verifyRegistration({ engine, parameters: parameters.set, adapter })).toMatchObject({
       valid: false,
       reason: 'PARAMETERS_DEVELOPMENT',
