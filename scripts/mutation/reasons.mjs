@@ -18,7 +18,7 @@ const REASONS = [
       'Text of a message, which no program reads. Codes and reasons are tested everywhere; the words where a user meets them most.',
     fits: (mutant) =>
       emptied(mutant) &&
-      /malformed\(|refused?\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return ['`]|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected|requireDigest\(`/.test(
+      /malformed\(|refused?\(|refusal\(|Error\(|Refusal\(|inconsistent\(|return ['`]|^['`"][^'`"]* [^'`"]*['`"],?( \+)?$|^'[^']+',$|message|falseSum|readFileBounded|join\(', '\)|'expected|requireDigest\(`|'the file'\)/.test(
         mutant.source,
       ),
   },
@@ -34,7 +34,8 @@ const REASONS = [
   },
   {
     reason: 'Secrets overwritten after use: memory that nothing refers to any more is not visible to a test.',
-    fits: source(/fill\(0/),
+    fits: (mutant) =>
+      source(/fill\(0/)(mutant) || (inFile('src/circuit/rankCheck.ts')(mutant) && source(/finally/)(mutant)),
   },
   {
     reason: 'Progress display.',
@@ -45,7 +46,7 @@ const REASONS = [
       'Second line of defence: a check of our own output, or of what another check has excluded, which fails only where the rest of the code is wrong.',
     fits: (mutant) =>
       (mutant.replacement !== 'true' || mutant.mutator === 'BooleanLiteral') &&
-      source(/inconsistent\(|isIdentity|isZero|hash === false|matchesVerificationKey/)(mutant),
+      source(/inconsistent\(|'INTERNAL'|isIdentity|isZero|hash === false|matchesVerificationKey/)(mutant),
   },
   {
     reason:
@@ -107,15 +108,29 @@ const REASONS = [
   },
   {
     reason: 'What gets by this check fails at the next one with the same code.',
-    fits: source(/length > bytes\.length - at\)|entries > wires\)|users\[i - 1\]/),
+    fits: source(
+      /length > bytes\.length - at\)|entries > wires\)|users\[i - 1\]|firsts\[i - 1\]|<= previous/,
+    ),
   },
   {
-    reason: 'A subarray ends where its array ends: the point too many has no weight.',
-    fits: source(/points\.length - size\), weights/),
+    reason: 'A subarray ends where its array ends: what is asked for beyond is not there.',
+    fits: source(/points\.length - size\), weights|subVector\(running, 1, size - 1\)/),
   },
   {
     reason: 'Any high word but zero is above every limit, in either byte order.',
     fits: source(/getUint32\(4, true\) \* 2/),
+  },
+  {
+    reason: 'The file has been read once before, which refuses it already.',
+    fits: source(/parseBinFile\(zkey, 'zkey', 1, 'PARAMETERS_MALFORMED'\)/),
+  },
+  {
+    reason: 'Nothing is allocated after it: the memory behind is free while it is used.',
+    fits: source(/alloc\(2 \* bytes\)/),
+  },
+  {
+    reason: 'Only keys of objects are looked up, and a colon tells them.',
+    fits: source(/open\.push\(char === '\{'/),
   },
   {
     reason: 'The parser takes no signs.',
@@ -152,7 +167,7 @@ const REASONS = [
     reason:
       'Speed or memory only: a cache, a batch size, a number of parallel tasks. The result is the same.',
     fits: source(
-      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)|block !== this\.#block|weight === 1n \?|ROWS_PER_THREAD|MAX_PENDING_FOLDS|tokens <= MAX_TOKENS_AT_POINT|values && position !== undefined/,
+      /\?\?=|PARALLEL|CHUNK|corrections|\bcache|\bkept\b|KEPT_BYTES|\broom\b|locked|= await loaded|wanted\.row < place\.row|if \(value === undefined\)|block !== this\.#block|weight === 1n \?|ROWS_PER_THREAD|keys\.has\(circuit\)|!loaded\)|engine\.threads \+ 1|batch\.length < count|const arrays = |MAX_PENDING_FOLDS|tokens <= MAX_TOKENS_AT_POINT|values && position !== undefined/,
     ),
   },
   {

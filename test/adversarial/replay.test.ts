@@ -253,6 +253,16 @@ describe('groups', () => {
       }),
     );
     await expectRefused(engine, longer, 'GROUP_STRUCTURE');
+    // one of them is enough, whichever it is
+    for (const which of [0, 1]) {
+      const shorter = withGroups((groups) =>
+        groups.map((group, g) => {
+          const rounds = group.linearForm.rounds.slice(g === which ? 1 : 0);
+          return { ...group, linearForm: { ...group.linearForm, rounds } };
+        }),
+      );
+      await expectRefused(engine, shorter, 'GROUP_STRUCTURE');
+    }
   });
 
   it('merged into a larger circuit by the prover: the sizes are not its choice', async () => {

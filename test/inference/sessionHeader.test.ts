@@ -3,6 +3,7 @@ import {
   parseSessionAccess,
   parseSessionClosing,
   parseSessionHeader,
+  parseSessionSecret,
 } from '../../src/inference/sessionHeader.js';
 import { header } from './parties.js';
 
@@ -44,6 +45,18 @@ describe('parseSessionAccess', () => {
   });
 });
 
+describe('parseSessionSecret', () => {
+  it('reads a seed, and names the file that it refuses', () => {
+    const secret = { format: 'zklora/session-secret/v1', seed: 'ab'.repeat(32) };
+    expect(parseSessionSecret(JSON.stringify(secret))).toEqual(secret);
+    for (const wrong of [{ ...secret, seed: 'ab' }, { ...secret, format: 'x' }, { ...secret, more: 1 }, {}]) {
+      const json = JSON.stringify(wrong);
+      expect(() => parseSessionSecret(json)).toThrow(expect.objectContaining({ code: 'SESSION_MALFORMED' }));
+      expect(() => parseSessionSecret(json)).toThrow('session.secret');
+    }
+  });
+});
+
 describe('parseSessionHeader', () => {
   it('reads what was written', () => {
     expect(parseSessionHeader(JSON.stringify(HEAD, null, 2))).toEqual(HEAD);
@@ -74,6 +87,7 @@ describe('parseSessionHeader', () => {
       }),
     ],
     ['descending modules', JSON.stringify({ ...HEAD, inputs: [[2, 0], [1]] })],
+    ['descending modules in a later input', JSON.stringify({ ...HEAD, inputs: [[0], [2, 1]] })],
     ['inputs out of order', JSON.stringify({ ...HEAD, inputs: [[1], [0, 2]] })],
     ['a negative module', JSON.stringify({ ...HEAD, inputs: [[-1]] })],
     ['a fraction', JSON.stringify({ ...HEAD, inputs: [[0.5]] })],

@@ -99,6 +99,14 @@ describe('a call', () => {
       /^an exponent of input 0 is outside/,
     ],
     [
+      'an exponent above 512 among others',
+      {
+        ...call(2),
+        inputs: [{ ...call(2).inputs[0]!, exponents: Int16Array.of(0, 513) }, call(2).inputs[1]!],
+      },
+      /^an exponent of input 0 is outside/,
+    ],
+    [
       'y too short',
       { ...call(2), outputs: [call(2).outputs[0]!, new BigInt64Array(1), call(2).outputs[2]!] },
       /^deltas of module 1 do not have the size/,
