@@ -108,9 +108,10 @@ const REASONS = [
   },
   {
     reason: 'What gets by this check fails at the next one with the same code.',
-    fits: source(
-      /length > bytes\.length - at\)|entries > wires\)|users\[i - 1\]|firsts\[i - 1\]|<= previous/,
-    ),
+    fits: (mutant) =>
+      source(/length > bytes\.length - at\)|entries > wires\)/)(mutant) ||
+      // what is there twice is found by a set
+      (mutant.mutator === 'EqualityOperator' && source(/firsts\[i - 1\]|<= previous/)(mutant)),
   },
   {
     reason: 'A subarray ends where its array ends: what is asked for beyond is not there.',
@@ -131,6 +132,19 @@ const REASONS = [
   {
     reason: 'Only keys of objects are looked up, and a colon tells them.',
     fits: source(/open\.push\(char === '\{'/),
+  },
+  {
+    reason: 'A negative remainder, and a remainder of zero, are below any number of pairs.',
+    fits: (mutant) =>
+      // the lower bound alone: what is padding is tested
+      (mutant.at ?? `:${mutant.column}`).endsWith(':34') &&
+      /^(true|i > 2)$/.test(mutant.replacement) &&
+      source(/isPlain = \(i: number\) => i >= 2/)(mutant),
+  },
+  {
+    reason:
+      'Noticed by "remakes the committed files" (test/circuit/development.test.ts), which does not fit the seconds of a run.',
+    fits: source(/^const SECRET_LABEL/),
   },
   {
     reason: 'The parser takes no signs.',
