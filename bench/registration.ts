@@ -1,11 +1,10 @@
 /**
- * Cost of registration proofs: `npm run bench:registration [-- --only NAME] [--out FOLDER]`.
+ * Cost of registration proofs: `npm run bench:registration [-- --only NAME]`.
  *
- * Writes bench/results/registration.json and registration.md: the bundled adapter, the paper's first and its largest,
- * each measured in a process of its own; with --only one adapter, printed and not written. Makes the bench's parameters
- * if they are missing (about 80 s).
+ * Writes bench/results/registration.json (`npm run bench:tables` puts it into docs/performance.md): the bundled adapter,
+ * the paper's first and its largest, each measured in a process of its own; with --only one adapter, printed and not
+ * written. Makes the bench's parameters if they are missing (about 80 s).
  */
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -23,7 +22,9 @@ import { proveRegistration, verifyRegistration } from '../src/protocol/index.js'
 import { runChild } from './child.js';
 import { paperAdapters } from './paper.js';
 import { benchParameters } from './parameters.js';
-import { machine, machineText, markdown, megabytes, seconds } from './report.js';
+import { type RegistrationFile, type RegistrationRow, registrationMarkdown } from './registrationTable.js';
+import { machine } from './report.js';
+import { writeResult } from './results.js';
 import { syntheticModule } from './synthetic.js';
 
 const FIXTURE = 'gpt2-tiny fixture';
@@ -43,21 +44,7 @@ async function adapterModules(name: string): Promise<QuantizedModule[]> {
   ).flat();
 }
 
-/** One line of the table. */
-interface Row {
-  readonly adapter: string;
-  readonly modules: number;
-  readonly weights: number;
-  readonly rows: number;
-  readonly domain: number;
-  readonly registerSeconds: number;
-  readonly proveSeconds: number;
-  readonly verifySeconds: number;
-  readonly proofBytes: number;
-  readonly provePeakRssBytes: number;
-}
-
-async function measure(parametersDir: string, name: string): Promise<Row> {
+async function measure(parametersDir: string, name: string): Promise<RegistrationRow> {
   const parameters = await openParameters(parametersDir);
   const modules = await adapterModules(name);
   const engine = await loadEngine();
@@ -100,38 +87,22 @@ async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   return [result, Math.round(performance.now() - started) / 1000];
 }
 
-function table(rows: readonly Row[]): string {
-  const head = ['adapter', 'modules', 'weights', 'N', 'register', 'prove', 'verify', 'proof', 'peak memory'];
-  const cells = rows.map((row) => [
-    row.adapter,
-    row.modules,
-    row.weights.toLocaleString('en'),
-    row.domain,
-    seconds(row.registerSeconds),
-    seconds(row.proveSeconds),
-    seconds(row.verifySeconds),
-    `${row.proofBytes} B`,
-    megabytes(row.provePeakRssBytes),
-  ]);
-  return `# Registration proofs\n\n${machineText(machine())}. "prove" and "verify" are those of the registration proof.\n\n${markdown(head, cells)}\n`;
-}
-
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } });
+  const { values } = parseArgs({ options: { only: { type: 'string' } } });
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const parameters = await benchParameters(join(root, 'bench/.cache/params'));
-  const rows: Row[] = [];
+  const rows: RegistrationRow[] = [];
   for (const name of values.only === undefined ? DEFAULT : [values.only]) {
-    rows.push(await runChild<Row>('registration.js', [CHILD, parameters, name]));
+    rows.push(await runChild<RegistrationRow>('registration.js', [CHILD, parameters, name]));
     process.stderr.write(`${JSON.stringify(rows.at(-1))}\n`);
   }
-  process.stdout.write(table(rows));
-  if (values.only !== undefined) return;
-  const out = values.out ?? join(root, 'bench/results');
-  await mkdir(out, { recursive: true });
-  const result = { machine: machine(), rows };
-  await writeFile(join(out, 'registration.json'), `${JSON.stringify(result, null, 2)}\n`);
-  await writeFile(join(out, 'registration.md'), table(rows));
+  const result: RegistrationFile = {
+    date: new Date().toISOString().slice(0, 10),
+    machine: machine(),
+    rows,
+  };
+  process.stdout.write(`${registrationMarkdown(result)}\n`);
+  if (values.only === undefined) await writeResult('registration', result);
 }
 
 const CHILD = 'child';

@@ -13,6 +13,7 @@ import { logLogChart, type Series } from './chart.js';
 import { type LeakageFile, leakageCharts, leakageTables } from './leakage/markdown.js';
 import type { PeersFile } from './peers.js';
 import type { ProfileFile, StepProfile } from './profile.js';
+import { type RegistrationFile, registrationMarkdown } from './registrationTable.js';
 import {
   detailsMarkdown,
   floorMarkdown,
@@ -248,6 +249,8 @@ export async function renderResults(): Promise<{ tables: Tables; charts: Readonl
   if (batch) tables.batch = batchMarkdown(batch);
   const profile = await readResult<ProfileFile>('profile');
   if (profile) tables.profile = profileMarkdown(profile);
+  const registration = await readResult<RegistrationFile>('registration');
+  if (registration) tables.registration = registrationMarkdown(registration);
   const scaling = await readResult<ScalingResult>('scaling');
   if (scaling) {
     tables.scaling = scalingMarkdown(scaling);
