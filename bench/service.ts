@@ -27,6 +27,8 @@ const TOYS = ['gpt2-tiny', 'llama-tiny'] as const;
 const SESSIONS = [1, 2, 4, 8, 16, 32, 64];
 /** Rounds of a model of real size are this many times fewer: each takes tens of times as long as a toy's. */
 const REAL_SIZE_FEWER = 3;
+/** With the leakage meter on, a pass at real width takes far longer. */
+const REAL_SIZE_METERED = 3;
 /** Recorded passes that the load repeats. */
 const RECORDED = 8;
 const WHOLE_CLIENTS = 4;
@@ -45,13 +47,14 @@ type Measure<T> = (folder: string, options: Options) => Promise<T>;
 const overhead: Measure<readonly Overhead[]> = async (folder, { passes, only }) => {
   const results: Overhead[] = [];
   const models = [
-    ...TOYS.map((name) => ({ fixture: serviceFixture(name), rounds: passes })),
+    ...TOYS.map((name) => ({ fixture: serviceFixture(name), rounds: passes, metered: {} })),
     ...(await realSizeFixtures()).map((fixture) => ({
       fixture,
       rounds: Math.ceil(passes / REAL_SIZE_FEWER),
+      metered: { meteredPasses: REAL_SIZE_METERED },
     })),
   ];
-  for (const { fixture, rounds } of models.filter((one) => one.fixture.name.includes(only))) {
+  for (const { fixture, rounds, metered } of models.filter((one) => one.fixture.name.includes(only))) {
     const { name } = fixture;
     const own = await mkdtemp(join(folder, 'overhead-'));
     const registered = await register(fixture, join(own, 'registered'));
@@ -61,6 +64,7 @@ const overhead: Measure<readonly Overhead[]> = async (folder, { passes, only }) 
         folder: own,
         tokens: TOKENS,
         passes: rounds,
+        ...metered,
         serve: SERVE,
         ...(SERVE_METERED && { serveMetered: SERVE_METERED }),
       }),

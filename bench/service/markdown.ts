@@ -33,19 +33,21 @@ const share = ({ p50, p99 }: Distribution | LoopDelay): string => `${ms(p50)} / 
 function overheadMarkdown(models: readonly Overhead[]): string {
   const tables = models.map((one) =>
     [
-      `${one.model}: ${one.modules} modules in ${one.stages} stages, ${one.tokens} tokens a pass, ${megabytes(one.activationBytes)} of activations and ${megabytes(one.deltaBytes)} of deltas in a call; ${one.passes} passes. With deltas of zero the cut model differs by ${one.cutDifference.toExponential(0)} of the largest logit at most; contributors give the logits of the adapter in this process, bit for bit.`,
+      `${one.model}: ${one.modules} modules in ${one.stages} stages, ${one.tokens} tokens a pass, ${megabytes(one.activationBytes)} of activations and ${megabytes(one.deltaBytes)} of deltas in a call. With deltas of zero the cut model differs by ${one.cutDifference.toExponential(0)} of the largest logit at most; contributors give the logits of the adapter in this process, bit for bit.`,
       '',
       markdown(
         [
           'forward pass',
+          'passes',
           'median',
           'p90',
           'over the uncut model',
           'processor time: user',
           'processor time: contributor',
         ],
-        one.variants.map(({ name, medianMs, p90Ms, ratio, userCpuMs, contributorCpuMs }) => [
+        one.variants.map(({ name, passes, medianMs, p90Ms, ratio, userCpuMs, contributorCpuMs }) => [
           name,
+          passes,
           ms(medianMs),
           ms(p90Ms),
           `${ratio.toFixed(2)} x`,

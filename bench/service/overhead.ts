@@ -31,6 +31,8 @@ const TOLERANCE = 1e-5;
 /** One way to run a forward pass. */
 export interface Variant {
   readonly name: string;
+  /** Passes that count. */
+  readonly passes: number;
   readonly medianMs: number;
   readonly p90Ms: number;
   /** Of the uncut model's median. */
@@ -64,12 +66,16 @@ export interface OverheadOptions {
   /** Flags of `zklora serve` in all variants, and in one more that has the leakage meter on. */
   readonly serve: readonly string[];
   readonly serveMetered?: readonly string[];
+  /** Passes with the meter on; as many as the others by default. */
+  readonly meteredPasses?: number;
 }
 
 interface Way {
   readonly name: string;
   readonly run: (ids: BigInt64Array) => Promise<Logits>;
   readonly contributor?: Contributor;
+  /** At most so many passes, after one that is not counted. */
+  readonly limit?: number;
 }
 
 /** Runs all ways on the same tokens, one after the other in each round, starting with another one each time. */
@@ -102,9 +108,13 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
     if (options.serveMetered) {
       const metered = join(folder, 'metered');
       await mkdir(metered);
-      ways.push(
-        await remote.way('the same, records on disk, leakage meter on', metered, options.serveMetered),
+      const way = await remote.way(
+        'the same, records on disk, leakage meter on',
+        metered,
+        options.serveMetered,
       );
+      const { meteredPasses: limit } = options;
+      ways.push({ ...way, ...(limit !== undefined && { limit }) });
     }
     const cutDifference = await checkAnswers(ways, windows[0]!);
     const [recorded] = await recordCalls(model, modules, windows.slice(0, 1));
@@ -164,7 +174,9 @@ async function runWays(ways: readonly Way[], windows: readonly BigInt64Array[]):
   for (const [round, ids] of windows.entries()) {
     for (let i = 0; i < measured.length; i++) {
       const one = measured[(i + round) % measured.length]!;
-      const { contributor } = one.way;
+      const { contributor, limit } = one.way;
+      const enough = round < WARM_UP ? round > 0 : one.ms.length >= (limit ?? Infinity);
+      if (limit !== undefined && enough) continue;
       const before = contributor && (await contributor.sample());
       const cpu = process.cpuUsage();
       const started = performance.now();
@@ -182,6 +194,7 @@ async function runWays(ways: readonly Way[], windows: readonly BigInt64Array[]):
   const unit = median(measured[0]!.ms);
   return measured.map(({ way, ms, user, contributor }) => ({
     name: way.name,
+    passes: ms.length,
     medianMs: median(ms),
     p90Ms: quantile(ms, 0.9),
     ratio: median(ms) / unit,
