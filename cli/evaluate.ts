@@ -14,6 +14,7 @@ import {
   evaluateSet,
   MAX_TOKENIZER_BYTES,
   MAX_WINDOWS,
+  type MemberFailure,
   type MemberReport,
   openBaseModel,
   type PlainText,
@@ -270,7 +271,7 @@ async function tokensOf({ tokenizer }: Options, texts: readonly PlainText[], ter
 /** What became of a contributor's proof. */
 type ProofReport =
   | { readonly proof: string; readonly proofBytes: number }
-  | { readonly proofFailure: { readonly code: string; readonly message: string } };
+  | { readonly proofFailure: MemberFailure };
 
 /** Asks all contributors at the same time, and keeps what comes; those without a closed session are not asked. */
 function proofsOf(
@@ -280,8 +281,9 @@ function proofsOf(
   terminal: Terminal,
 ): Promise<(ProofReport | undefined)[]> {
   return Promise.all(
-    members.map(async ({ name, session, closing }, i): Promise<ProofReport | undefined> => {
-      if (session === null || closing === null) return undefined;
+    members.map(async ({ name, session, closing, failure }, i): Promise<ProofReport | undefined> => {
+      if (closing === null) return undefined;
+      if (session === null) return failure === null ? undefined : { proofFailure: failure };
       try {
         const asking = members.length === 1 ? 'contributor' : name;
         const proof = await session.prove(({ step }) => terminal.progress(`${asking} proves: ${step}`));
@@ -302,26 +304,24 @@ const UNCHECKED =
 interface DescribedMember {
   readonly weight: number;
   readonly measured: boolean;
-  readonly failure: { readonly code: string; readonly message: string } | null;
+  readonly failure: MemberFailure | null;
   readonly calls: number;
+  readonly sessionDigest: string | null;
   readonly proof?: string;
   readonly proofBytes?: number;
-  readonly proofFailure?: { readonly code: string; readonly message: string };
+  readonly proofFailure?: MemberFailure;
 }
 
 /** @param name of a contributor of a set */
 function describeMember(
-  { weight, measured, failure, calls, ...proof }: DescribedMember,
+  { weight, measured, failure, calls, sessionDigest, ...proof }: DescribedMember,
   registration: RegistrationCheck | undefined,
   name: string | undefined,
 ): string[] {
   const lines = [registration ? describeRegistration(registration) : UNCHECKED];
   if (failure !== null) {
-    lines.push(
-      measured
-        ? `session not closed: ${failure.message} [${failure.code}]`
-        : `LEFT OUT of these losses: ${failure.message} [${failure.code}]`,
-    );
+    const closed = sessionDigest === null ? 'session not closed' : 'session closed, but not asked again';
+    lines.push(`${measured ? closed : 'LEFT OUT of these losses'}: ${failure.message} [${failure.code}]`);
   }
   if (proof.proof !== undefined) {
     const size = formatBytes(proof.proofBytes ?? 0);

@@ -1,4 +1,9 @@
-import { parseSafetensors, serializeSafetensors, type Tensor } from '../adapter/safetensors.js';
+import {
+  parseSafetensors,
+  type SafetensorsFile,
+  serializeSafetensors,
+  type Tensor,
+} from '../adapter/safetensors.js';
 import { bytesToHex, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
@@ -88,7 +93,7 @@ function parseCall(
 ): { call: SessionCall; checksum: string | undefined } {
   const modules = sessionModules(header);
   const expected = 2 * header.inputs.length + modules.length;
-  const { tensors, metadata } = parseSafetensors(bytes, { maxTensors: expected });
+  const { tensors, metadata } = parseTensors(bytes, expected, what);
   const tokens = tensors.get('input.0.exponents')?.shape[0] ?? 0;
   if (tensors.size !== expected || tokens < 1 || tokens > MAX_CALL_TOKENS) {
     throw malformed(what, 'does not hold the tensors of its session');
@@ -118,6 +123,16 @@ function parseCall(
     return int64FromBytes(data, size, name);
   });
   return { call: { tokens, inputs, outputs }, checksum: metadata[CHECKSUM] };
+}
+
+/** The message names the file, as all others do. */
+function parseTensors(bytes: Uint8Array, maxTensors: number, what: string): SafetensorsFile {
+  try {
+    return parseSafetensors(bytes, { maxTensors });
+  } catch (error) {
+    if (!(error instanceof ZkLoraError)) throw error;
+    throw new ZkLoraError(error.code, `${what}: ${error.message}`, { details: error.details, cause: error });
+  }
 }
 
 function malformed(what: string, problem: string): ZkLoraError {

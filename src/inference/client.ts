@@ -12,6 +12,7 @@ import { type ClientTls, secureChannel } from './clientTls.js';
 import { DescribeRequestSchema, OpenSessionRequestSchema } from './gen/zklora_pb.js';
 import { contributorMethods } from './grpcMethods.js';
 import { type Connection, GrpcSession } from './grpcSession.js';
+import { ofContributor } from './origin.js';
 import type { ProofProgress } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
 import { DEFAULT_RETRY, type RetryOptions, retrying } from './retry.js';
@@ -145,13 +146,13 @@ export async function connectContributor(options: ConnectOptions): Promise<Contr
   requireProtected(address, { tls: tls !== undefined, allowInsecure, tokens: token !== undefined });
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   const retry = { ...DEFAULT_RETRY, ...options.retry };
-  const secure = tls && (await secureChannel(address, tls, timeouts.connect));
+  const secure = tls && (await ofContributor(() => secureChannel(address, tls, timeouts.connect)));
   const channel = new RpcChannel(address, {
     ...(secure && { secure }),
     ...(token !== undefined && { token }),
   });
   try {
-    await channel.ready(timeouts.connect);
+    await ofContributor(() => channel.ready(timeouts.connect));
   } catch (error) {
     channel.close();
     throw error;

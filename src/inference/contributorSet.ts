@@ -5,7 +5,8 @@ import { requireCallFits } from './callSizes.js';
 import type { ContributorClient } from './client.js';
 import { type ContributorView, viewOf } from './contributorView.js';
 import type { ApplyStage } from './graphModel.js';
-import { hasSessionRecord } from './record.js';
+import { isOfContributor, ofOwnRecord } from './origin.js';
+import { hasSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { type AdapterSession, checkBaseModel, openAdapterSession } from './recordedSession.js';
 import { replayPass } from './replayCall.js';
 import type { KeyPair } from './signatures.js';
@@ -50,20 +51,6 @@ interface Member {
   /** Number of the next pass in its session; below the record's number of calls while passes are repeated from it. */
   nextCall: number;
 }
-
-/** What the user's own side fails with; anything else is the contributor's failure. */
-const OWN_FAILURES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'BASE_MODEL_MISMATCH',
-  'EVALUATION_MALFORMED',
-  'EVALUATION_MISMATCH',
-  'FILE_EXISTS',
-  'FILE_NOT_FOUND',
-  'FILE_UNREADABLE',
-  'FILE_UNWRITABLE',
-  'FOLDER_IN_USE',
-  'INTERNAL',
-  'USAGE',
-]);
 
 export interface NamedFailure {
   readonly name: string;
@@ -121,6 +108,19 @@ export class ContributorSet {
     return this.of(name).session;
   }
 
+  /**
+   * The record of a contributor's session; of an earlier run, too, for one in the losses that cannot be asked any more.
+   * Undefined where none was opened.
+   *
+   * @throws ZkLoraError as `openSessionRecord`
+   */
+  async recordOf(name: string): Promise<SessionRecord | undefined> {
+    const { member, session, failure } = this.of(name);
+    if (session !== undefined || failure !== undefined) return session?.record;
+    const { dir } = member;
+    return (await hasSessionRecord(dir)) ? ofOwnRecord(dir, () => openSessionRecord(dir)) : undefined;
+  }
+
   /** Leaves a contributor out from now on; its session stays, to be closed with its whole calls. */
   drop(name: string, failure: MemberFailure): void {
     this.of(name).failure = failure;
@@ -145,7 +145,8 @@ export class ContributorSet {
    * @returns those that failed
    */
   async open(resume: boolean): Promise<NamedFailure[]> {
-    const failed = await this.settle(this.live(), (entry) => this.openSession(entry, resume));
+    const connected = this.live().filter(({ client }) => client !== undefined);
+    const failed = await this.settle(connected, (entry) => this.openSession(entry, resume));
     if (resume) await Promise.all(this.members.map((entry) => this.reopenDropped(entry)));
     return failed;
   }
@@ -224,11 +225,15 @@ export class ContributorSet {
     const { member, view, client } = entry;
     if (client === undefined) throw new ZkLoraError('INTERNAL', 'the contributor is not connected');
     const { commitment, dir, user } = member;
-    const options = { model: view.model, client, commitment, dir, resume, ...(user && { user }) };
-    entry.session = await openAdapterSession(options);
-    if (entry.nextCall > entry.session.record.callCount) {
-      throw new ZkLoraError('EVALUATION_MISMATCH', `the session in ${dir} lacks calls of this evaluation`);
-    }
+    entry.session = await openAdapterSession({
+      model: view.model,
+      client,
+      commitment,
+      dir,
+      resume,
+      leastCalls: entry.nextCall,
+      ...(user && { user }),
+    });
   }
 
   /** What a contributor gave before it was dropped can be closed and proven, if it answers again. */
@@ -264,7 +269,7 @@ export class ContributorSet {
       : session.pass();
   }
 
-  /** All at the same time, and all waited for; only the user's own failures are thrown. */
+  /** All at the same time, and all waited for; what is no contributor's failure is thrown. */
   private async settle(
     members: readonly Member[],
     work: (member: Member) => Promise<void>,
@@ -274,9 +279,7 @@ export class ContributorSet {
       if (outcome.status === 'fulfilled') return [];
       const { name } = members[i]!.member;
       const reason: unknown = outcome.reason;
-      if (!(reason instanceof ZkLoraError) || OWN_FAILURES.has(reason.code)) {
-        throw this.named(this.members.length, name, reason);
-      }
+      if (!isOfContributor(reason)) throw this.named(this.members.length, name, reason);
       return [{ name, failure: { code: reason.code, message: reason.message } }];
     });
   }

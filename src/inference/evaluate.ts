@@ -79,11 +79,12 @@ export interface MemberReport {
   readonly weight: number;
   /** Whether its deltas are in the losses. */
   readonly measured: boolean;
-  /** Why it was left out, or could not be closed. */
+  /** Why it was left out, could not be closed, or could not be asked again by a run that goes on. */
   readonly failure: MemberFailure | null;
   readonly calls: number;
   /** Null for a session that was never opened, holds no call, or could not be closed. */
   readonly closing: SessionClosing | null;
+  /** Null where nothing can be asked of the contributor any more. */
   readonly session: AdapterSession | null;
 }
 
@@ -130,30 +131,30 @@ export async function evaluateSet(options: EvaluateSetOptions): Promise<SetEvalu
     const run = new EvaluationRun({ ...options, onFailure, set }, journal?.entries ?? []);
     // before anything is written, so that an address with a slip leaves no folder behind
     const unreached = await set.connect();
-    if (unreached.length > 0) run.require(unreached);
+    run.require(unreached);
     journal ??= await beginJournal(options, header);
-    const { base, adapter } = await run.measure(journal, unreached);
+    const { base, adapter, late } = await run.measure(journal, unreached);
     const unclosed = await set.close();
     if (unclosed.length > 0 && onFailure === 'stop') throw set.stopped(unclosed);
+    const failures = new Map([...late, ...unclosed].map(({ name, failure }) => [name, failure]));
+    const records = await Promise.all(members.map(({ name }) => set.recordOf(name)));
     return {
       baseLoss: meanLoss(windows, base).loss,
       adapterLoss: meanLoss(windows, adapter).loss,
       baseSums: base,
       adapterSums: adapter,
       predictions: meanLoss(windows, base).predictions,
-      members: members.map(({ name, commitment, weight }) => {
-        const session = set.sessionOf(name) ?? null;
+      members: members.map(({ name, commitment, weight }, i) => {
         const dropped = set.failureOf(name);
-        const failure = dropped ?? unclosed.find((entry) => entry.name === name)?.failure ?? null;
         return {
           name,
           adapterId: adapterId(commitment),
           weight,
           measured: dropped === undefined,
-          failure,
-          calls: session?.record.callCount ?? 0,
-          closing: session?.record.closing ?? null,
-          session,
+          failure: dropped ?? failures.get(name) ?? null,
+          calls: records[i]?.callCount ?? 0,
+          closing: records[i]?.closing ?? null,
+          session: set.sessionOf(name) ?? null,
         };
       }),
     };

@@ -72,29 +72,39 @@ export class EvaluationRun {
     }
   }
 
+  /** Whether all passes were made in runs before this one: who fails now gave its part, and stays in the losses. */
+  private get isMeasured(): boolean {
+    return this.adapter.next === undefined;
+  }
+
   /**
    * Leaves contributors out that could not be reached, or could not open a session.
    *
    * @throws ZkLoraError the first failure, with `stop` or when nobody is left
    */
   require(failed: readonly NamedFailure[]): void {
+    if (failed.length === 0) return;
     const { set, onFailure } = this.options;
+    if (onFailure === 'stop') throw set.stopped(failed);
+    if (this.isMeasured) return;
     for (const { name, failure } of failed) set.drop(name, failure);
-    if (onFailure === 'stop' || set.active.length === 0) throw set.stopped(failed);
+    if (set.active.length === 0) throw set.stopped(failed);
   }
 
   /**
    * Measures what is left to measure.
    *
-   * @param left out already, to be noted
-   * @returns sums by window, in nats; `adapter` with those contributors that are active at the end
+   * @param unreached {@link require}d already, to be noted
+   * @returns sums by window, in nats; `adapter` with those contributors that are active at the end. `late`: who is in the
+   * losses, and cannot be asked any more
    */
   async measure(
     journal: EvaluationJournal,
-    left: readonly NamedFailure[],
-  ): Promise<{ base: Float64Array; adapter: Float64Array }> {
+    unreached: readonly NamedFailure[],
+  ): Promise<{ base: Float64Array; adapter: Float64Array; late: readonly NamedFailure[] }> {
     const { model, windows, set, resume } = this.options;
-    await this.note(journal, left, false);
+    const { isMeasured } = this;
+    if (!isMeasured) await this.note(journal, unreached, false);
     for (let pass = this.base.next; pass !== undefined; pass = this.base.next) {
       const logits = await model.forwardBase(passIds(windows, pass), pass.size, windows.sequence);
       const sums = scorePass(logits, windows, pass);
@@ -102,12 +112,13 @@ export class EvaluationRun {
       this.done('base', pass, sums);
     }
     const unopened = await set.open(resume === true);
-    if (unopened.length > 0) this.require(unopened);
-    await this.note(journal, unopened, false);
+    this.require(unopened);
+    if (!isMeasured) await this.note(journal, unopened, false);
     for (let pass = this.adapter.next; pass !== undefined; pass = this.adapter.next) {
       await this.adapterPass(journal, pass);
     }
-    return { base: this.base.sums, adapter: this.adapter.sums };
+    const late = isMeasured ? [...unreached, ...unopened] : [];
+    return { base: this.base.sums, adapter: this.adapter.sums, late };
   }
 
   private async adapterPass(journal: EvaluationJournal, pass: Pass): Promise<void> {

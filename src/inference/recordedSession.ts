@@ -9,9 +9,10 @@ import { type ActivationRows, sessionModules } from '../protocol/session.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
 import type { BaseModel, Logits } from './baseModel.js';
 import { requireCallFits } from './callSizes.js';
-import type { ContributorClient, RemoteSession } from './client.js';
+import type { ContributorClient, RemoteSession, StageRows } from './client.js';
 import { requirePossibleDelta } from './deltaBound.js';
 import type { ApplyStage, CutModel } from './graphModel.js';
+import { ofContributor, ofOwnRecord } from './origin.js';
 import type { ProofProgress } from './proofJobs.js';
 import {
   BESIDES,
@@ -40,6 +41,8 @@ export interface AdapterSessionOptions {
    * one.
    */
   readonly resume?: boolean;
+  /** Calls that the record of a session that goes on holds at least. */
+  readonly leastCalls?: number;
   /** The user's key; a fresh one without it. */
   readonly user?: KeyPair;
   /** See {@link OpenSession}. */
@@ -82,8 +85,9 @@ export interface RecordedSession extends AdapterSession {
  * Checks that base model and commitment fit, opens a session with the contributor and begins its record.
  *
  * @throws ZkLoraError `BASE_MODEL_MISMATCH`, `SESSION_MISMATCH`, `FILE_EXISTS`, `FILE_UNWRITABLE`,
- * `FOLDER_IN_USE`, `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`. With `resume` also `SESSION_MALFORMED` for a record
- * that was edited, and `SESSION_MISMATCH` for one of another adapter, model or user.
+ * `FOLDER_IN_USE`, `CONTRIBUTOR_UNREACHABLE`, `CONTRIBUTOR_REFUSED`. With `resume` also `SESSION_MALFORMED` and
+ * `SAFETENSORS_MALFORMED` for a record that was edited, `EVALUATION_MISMATCH` for one without the calls that it has to
+ * hold, and `SESSION_MISMATCH` for one of another adapter, model or user.
  */
 export async function openAdapterSession(options: AdapterSessionOptions): Promise<AdapterSession> {
   return open(options, (parts) => new UserSession(options.model, options.commitment, parts));
@@ -102,9 +106,10 @@ interface SessionParts {
 }
 
 async function open<S>(options: AdapterSessionOptions, make: (parts: SessionParts) => S): Promise<S> {
-  const { dir, resume = false } = options;
+  const { dir, resume = false, leastCalls = 0 } = options;
   checkBaseModel(options);
   const goesOn = resume && (await hasSessionRecord(dir));
+  if (!goesOn) requireCalls(dir, 0, leastCalls);
   if (resume) await clearPartialRecord(dir);
   // First, so that a folder that cannot be had costs the contributor no session.
   if (!goesOn) await reserveSessionFolder(dir, BESIDES);
@@ -122,7 +127,9 @@ async function openNew(options: AdapterSessionOptions): Promise<Omit<SessionPart
   const { client, commitment, dir, model } = options;
   const user = options.user ?? generateKeyPair();
   const nonce = options.nonce === undefined ? {} : { nonce: options.nonce };
-  const remote = await client.openSession({ commitment, user, inputs: model.inputs, ...nonce });
+  const remote = await ofContributor(() =>
+    client.openSession({ commitment, user, inputs: model.inputs, ...nonce }),
+  );
   try {
     const access: SessionAccess = {
       format: 'zklora/session-access/v1',
@@ -139,12 +146,16 @@ async function openNew(options: AdapterSessionOptions): Promise<Omit<SessionPart
 
 async function openAgain(options: AdapterSessionOptions): Promise<Omit<SessionParts, 'lock'>> {
   const { client, commitment, dir, model, nonce } = options;
-  const writer = await reopenSessionRecord(dir, commitment.modules, {
-    call: () => undefined,
-    torn: () => undefined,
-  });
+  const { writer, access } = await ofOwnRecord(dir, async () => ({
+    writer: await reopenSessionRecord(dir, commitment.modules, {
+      call: () => undefined,
+      torn: () => undefined,
+    }),
+    access: await readSessionAccess(dir),
+  }));
   const { header, seed, callCount, closing } = writer;
-  const { sessionId: id, userSecretKey } = await readSessionAccess(dir);
+  requireCalls(dir, callCount, options.leastCalls ?? 0);
+  const { sessionId: id, userSecretKey } = access;
   const user = userSecretKey === null ? options.user : keyPairFromSeed(hexToBytes(userSecretKey));
   if (user === undefined || bytesToHex(user.publicKey) !== header.userKey) {
     throw new ZkLoraError('SESSION_MISMATCH', 'the session was opened with another user key; use that one');
@@ -160,17 +171,29 @@ async function openAgain(options: AdapterSessionOptions): Promise<Omit<SessionPa
     );
   }
   const remote = client.attachSession({ commitment, user, header, seed, id });
-  if (closing === null) {
-    const standing = await remote.standing();
-    // The contributor records a call before its last answer, which may have been lost.
-    if (standing.calls !== callCount && standing.calls !== callCount + 1) {
-      throw new ZkLoraError(
-        'SESSION_MISMATCH',
-        `the contributor's record has ${standing.calls} calls, this one ${callCount}: they cannot be brought together`,
-      );
-    }
-  }
+  if (closing === null) await ofContributor(() => requireStanding(remote, callCount));
   return { remote, writer };
+}
+
+/** @throws ZkLoraError `SESSION_MISMATCH` */
+async function requireStanding(remote: RemoteSession, callCount: number): Promise<void> {
+  const { calls } = await remote.standing();
+  // The contributor records a call before its last answer, which may have been lost.
+  if (calls === callCount || calls === callCount + 1) return;
+  throw new ZkLoraError(
+    'SESSION_MISMATCH',
+    `the contributor's record has ${calls} calls, this one ${callCount}: they cannot be brought together`,
+  );
+}
+
+/** @throws ZkLoraError `EVALUATION_MISMATCH` */
+function requireCalls(dir: string, calls: number, least: number): void {
+  if (calls >= least) return;
+  throw new ZkLoraError(
+    'EVALUATION_MISMATCH',
+    `your own record in ${dir} has ${calls} of the ${least} calls of this evaluation; bring back the files from a copy, ` +
+      'or begin again in a new folder',
+  );
 }
 
 /**
@@ -252,17 +275,7 @@ class UserSession implements AdapterSession {
         const { inFeatures } = this.commitment.modules[this.model.inputs[input]![0]!]!;
         return { input, rows: quantizeActivations(values, tokens, inFeatures) };
       });
-      const answers = await this.remote.apply(this.writer.callCount, stage, tokens, rows);
-      const deltas = new Map<number, Float32Array>();
-      for (const part of rows) {
-        call.inputs[part.input] = part.rows;
-        for (const module of this.model.inputs[part.input]!) {
-          const y = answers.get(module)!;
-          requirePossibleDelta(y, part.rows, this.commitment.modules[module]!);
-          call.outputs.set(module, y);
-          deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
-        }
-      }
+      const deltas = await ofContributor(() => this.ask(call, stage, tokens, rows));
       if (stage === this.model.stages.length - 1) {
         // Later, so that the model's thread has the deltas first.
         recording = new Promise(setImmediate).then(() => this.append(call, tokens));
@@ -274,11 +287,33 @@ class UserSession implements AdapterSession {
     return { applyStage, recorded: () => recording };
   }
 
+  /** Deltas of one stage, by module; rows and answers are kept for the record. */
+  private async ask(
+    call: OpenCall,
+    stage: number,
+    tokens: number,
+    rows: readonly StageRows[],
+  ): Promise<Map<number, Float32Array>> {
+    const answers = await this.remote.apply(this.writer.callCount, stage, tokens, rows);
+    const deltas = new Map<number, Float32Array>();
+    for (const part of rows) {
+      call.inputs[part.input] = part.rows;
+      for (const module of this.model.inputs[part.input]!) {
+        const y = answers.get(module)!;
+        requirePossibleDelta(y, part.rows, this.commitment.modules[module]!);
+        call.outputs.set(module, y);
+        deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
+      }
+    }
+    return deltas;
+  }
+
   async close(): Promise<SessionClosing> {
-    if (this.writer.closing !== null) return this.writer.closing;
-    const digest = await sessionDigest(this.writer, this.commitment.modules);
-    const calls = this.writer.callCount;
-    const signatures = await this.remote.finish(calls, digest);
+    const { writer, remote } = this;
+    if (writer.closing !== null) return writer.closing;
+    const digest = await ofOwnRecord(writer.dir, () => sessionDigest(writer, this.commitment.modules));
+    const calls = writer.callCount;
+    const signatures = await ofContributor(() => remote.finish(calls, digest));
     const closing: SessionClosing = {
       format: 'zklora/close/v1',
       calls,
@@ -286,7 +321,7 @@ class UserSession implements AdapterSession {
       userSignature: bytesToHex(signatures.user),
       contributorSignature: bytesToHex(signatures.contributor),
     };
-    await this.writer.finish(closing);
+    await writer.finish(closing);
     await this.lock.release();
     return closing;
   }

@@ -4,6 +4,7 @@ import type { AdapterCommitment } from '../adapter/types.js';
 import { ZkLoraError } from '../errors.js';
 import { type SessionCall, sessionModules } from '../protocol/session.js';
 import type { ApplyStage, CutModel } from './graphModel.js';
+import { ofOwnRecord } from './origin.js';
 import type { SessionRecord } from './record.js';
 
 /**
@@ -21,7 +22,7 @@ export function replayPass(
   let call: Promise<SessionCall> | undefined;
   const modules = sessionModules(record.header);
   return async (_stage, inputs) => {
-    call ??= record.readCall(index);
+    call ??= ofOwnRecord(record.dir, () => record.readCall(index));
     const { tokens, inputs: rows, outputs } = await call;
     const deltas = new Map<number, Float32Array>();
     for (const { input, tokens: asked, values } of inputs) {

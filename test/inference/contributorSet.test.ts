@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -348,6 +348,70 @@ describe('an evaluation that goes on', () => {
     await checkClosing(await openSessionRecord(all.members[0]!.dir), all.members[0]!.commitment.modules);
   });
 
+  it('never leaves a contributor out for a damaged file of the user', async () => {
+    const both = await parties([
+      { name: 'alice', modules: LAYER_0 },
+      { name: 'bob', modules: LAYER_1 },
+    ]);
+    const first = await evaluateSet({ ...options(both), onFailure: 'drop' });
+    const run = { ...options(both), onFailure: 'drop', resume: true } as const;
+    const journal = join(both.dir, 'user', EVALUATION_FILE);
+    const before = await readFile(journal);
+    const { dir } = both.members[0]!;
+    const damages: [string, (bytes: Buffer) => Buffer, string][] = [
+      // in its header, in its numbers, and gone but for its name
+      ['calls/000000.safetensors', (bytes) => changed(bytes, 9), 'SAFETENSORS_MALFORMED'],
+      ['calls/000001.safetensors', (bytes) => changed(bytes, bytes.length - 2), 'SESSION_MALFORMED'],
+      ['calls/000002.safetensors', () => Buffer.alloc(0), 'SAFETENSORS_MALFORMED'],
+      ['session.json', () => Buffer.from('{'), 'SESSION_MALFORMED'],
+      ['session.access', () => Buffer.from('{'), 'SESSION_MALFORMED'],
+      ['close.json', () => Buffer.from('{'), 'SESSION_MALFORMED'],
+    ];
+    for (const [name, damage, code] of damages) {
+      const path = join(dir, name);
+      const whole = await readFile(path);
+      await writeFile(path, damage(whole));
+      await expect(evaluateSet(run)).rejects.toMatchObject({
+        code,
+        message: expect.stringMatching(
+          /^contributor alice: your own record in .*alice cannot be used: .*copy/,
+        ),
+      });
+      if (name.startsWith('calls')) {
+        await expect(evaluateSet(run)).rejects.toThrow(`call file ${name.slice('calls/'.length)}`);
+      }
+      await writeFile(path, whole);
+    }
+    expect(await readFile(journal)).toEqual(before);
+    expect((await evaluateSet(run)).adapterSums).toEqual(first.adapterSums);
+    // a record that went back to an earlier state, and one that is not there any more: nobody is asked about it
+    const opened = both.served[0]!.events.length;
+    for (const gone of ['close.json', 'calls/000002.safetensors']) await rm(join(dir, gone));
+    await expect(evaluateSet(run)).rejects.toMatchObject({ code: 'EVALUATION_MISMATCH' });
+    await rm(dir, { recursive: true });
+    await expect(evaluateSet(run)).rejects.toMatchObject({ code: 'EVALUATION_MISMATCH' });
+    expect(both.served[0]!.events.slice(opened).map(({ method }) => method)).toEqual([]);
+    expect(await readFile(journal)).toEqual(before);
+  });
+
+  it('keeps whom it has measured, also one that is gone when it goes on', async () => {
+    const both = await parties([
+      { name: 'alice', modules: LAYER_0, timeouts: { connect: 300 } },
+      { name: 'bob', modules: LAYER_1 },
+    ]);
+    const first = await evaluateSet(options(both));
+    const journal = await readFile(join(both.dir, 'user', EVALUATION_FILE));
+    await both.served[0]!.server.close();
+    const again = await evaluateSet({ ...options(both), onFailure: 'drop', resume: true });
+    expect(again.adapterSums).toEqual(first.adapterSums);
+    expect(again.members).toMatchObject([
+      { measured: true, calls: PASSES, session: null, failure: { code: 'CONTRIBUTOR_UNREACHABLE' } },
+      { measured: true, calls: PASSES, failure: null },
+    ]);
+    expect(again.members.map(({ closing }) => closing)).toEqual(first.members.map(({ closing }) => closing));
+    expect(await readFile(join(both.dir, 'user', EVALUATION_FILE))).toEqual(journal);
+  });
+
   it('is refused while another process has it', async () => {
     const { all, run } = await interrupted();
     const lock = await lockFolder(join(all.dir, 'user', LOCK_FOLDER, 'evaluation'));
@@ -355,6 +419,13 @@ describe('an evaluation that goes on', () => {
     await lock.release();
   });
 });
+
+/** One byte is another. */
+function changed(bytes: Buffer, at: number): Buffer {
+  const damaged = Buffer.from(bytes);
+  damaged[at]! ^= 0x55;
+  return damaged;
+}
 
 describe('the journal of an evaluation', () => {
   it('is bound to model, texts, sequences and contributors', async () => {
