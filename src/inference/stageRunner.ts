@@ -56,7 +56,10 @@ export type StepResult =
   | { readonly kind: 'ask'; readonly stage: number; readonly inputs: readonly StageInput[] }
   | { readonly kind: 'done'; readonly output: ModelOutput };
 
-/** A base model cut into stages. One forward pass at a time; calls block the thread that makes them. */
+/**
+ * A base model cut into stages. One forward pass at a time; calls block the thread that makes them. A pass ends with
+ * `BASE_MODEL_MISMATCH` when external data changed since it was hashed.
+ */
 export interface StageRunner {
   readonly info: GraphModelInfo;
   /** Begins a forward pass. */
@@ -104,7 +107,8 @@ export async function openStageRunner(path: string, modules: readonly ModuleShap
       stages: plan.stageInputs.slice(0, -1),
     };
     const source = external === undefined ? { path, fileDigest } : undefined;
-    return new SplitModel(source, info, modules, withoutWeights(plan), sessions, output);
+    const checkWeights = async (): Promise<void> => external?.checkUnchanged();
+    return new SplitModel(source, info, modules, withoutWeights(plan), sessions, output, checkWeights);
   } catch (error) {
     for (const session of sessions) await session.release();
     throw error;
@@ -201,6 +205,8 @@ class SplitModel implements StageRunner {
     private readonly plan: RunPlan,
     private readonly sessions: readonly InferenceSession[],
     private readonly output: string,
+    /** At the end of every pass: weights in data files are mapped, and change with them. */
+    private readonly checkWeights: () => Promise<void>,
   ) {}
 
   async start(feeds: readonly ModelFeed[]): Promise<StepResult> {
@@ -285,7 +291,10 @@ class SplitModel implements StageRunner {
       }
       const result = this.result(pass);
       for (const name of plan.release) pass.values.delete(name);
-      if (result.kind === 'done') this.pass = undefined;
+      if (result.kind === 'done') {
+        this.pass = undefined;
+        await this.checkWeights();
+      }
       return result;
     } catch (error) {
       this.pass = undefined;

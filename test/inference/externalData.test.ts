@@ -136,6 +136,42 @@ describe('external data', () => {
     await external.close();
   });
 
+  it('ends a pass when a data file changed while the model was in use, and every later one', async () => {
+    const dir = await write(moved('weights.bin'));
+    const path = join(dir, 'weights.bin');
+    const runner = await openStageRunner(join(dir, 'model.onnx'), MODULES);
+    const feed = [idFeed('ids', IDS, 2, 2)];
+    const answer = constantDeltas(runner.info, MODULES, 0.5);
+    await runner.base(feed);
+    let step = await runner.start(feed);
+    const bytes = await readFile(path);
+    await writeFile(path, Buffer.from(bytes).fill(1, bytes.length - 4));
+    const rest = async () => {
+      while (step.kind === 'ask') step = await runner.resume(await answer(step.stage, step.inputs));
+    };
+    await expect(rest()).rejects.toMatchObject({ code: 'BASE_MODEL_MISMATCH' });
+    // the same bytes again: what was computed meanwhile is not known
+    await writeFile(path, bytes);
+    await expect(runner.base(feed)).rejects.toMatchObject({ code: 'BASE_MODEL_MISMATCH' });
+    await runner.close();
+  });
+
+  it('does not take a range that was cut off for the one before', async () => {
+    const main = embedded();
+    // two blocks of equal bytes each
+    const weights = [floats('v', [512, 1024]), floats('u', [512, 1024])];
+    for (const weight of weights) weight.rawData = new Uint8Array(weight.rawData.length).fill(1);
+    main.graph.initializer.push(...weights);
+    const made = moved('weights.bin', undefined, main);
+    const dir = await write(made);
+    const path = join(dir, 'weights.bin');
+    const external = (await openExternalData(made.main, join(dir, 'model.onnx'), 'ab'.repeat(32)))!;
+    expect(external.sameData(weights[0]!, weights[1]!)).toBe(true);
+    await truncate(path, made.data.length - 4);
+    expect(external.sameData(weights[0]!, weights[1]!)).toBe(false);
+    await external.close();
+  });
+
   it('refuses data of the same size whose time of modification was set back', async () => {
     const dir = await write(moved('weights.bin'));
     const path = join(dir, 'weights.bin');
