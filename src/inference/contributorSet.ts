@@ -1,66 +1,22 @@
-import type { AdapterCommitment } from '../adapter/types.js';
 import { type ErrorCode, ZkLoraError } from '../errors.js';
-import type { BaseModel, Logits } from './baseModel.js';
-import { requireCallFits } from './callSizes.js';
-import type { ContributorClient } from './client.js';
-import { type ContributorView, viewOf } from './contributorView.js';
-import type { ApplyStage } from './graphModel.js';
-import { isOfContributor, ofOwnRecord } from './origin.js';
+import type { BaseModel } from './baseModel.js';
+import { viewOf } from './contributorView.js';
+import { requireBoundedGain } from './deltaBound.js';
+import { ofOwnRecord } from './origin.js';
 import { hasSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
 import { type AdapterSession, checkBaseModel, openAdapterSession } from './recordedSession.js';
-import { replayPass } from './replayCall.js';
-import type { KeyPair } from './signatures.js';
-import type { StageInput } from './stageRunner.js';
+import {
+  type Member,
+  type MemberFailure,
+  type NamedFailure,
+  named,
+  type SetMember,
+  settle,
+} from './setMember.js';
+import { type FailedPass, type MeasuredPass, PassPart, SetPass } from './setPass.js';
 
 /** Contributors of one evaluation: each has a session, a stream and a proof of its own. */
 export const MAX_CONTRIBUTORS = 64;
-
-/** Far beyond activations of models that work, far enough from float32's end for what is computed with them. */
-const MAX_ACTIVATION = 2 ** 100;
-
-/** One adapter of a set, and who serves it. */
-export interface SetMember {
-  /** Names the contributor in errors and reports. */
-  readonly name: string;
-  /** The pinned commitment. */
-  readonly commitment: AdapterCommitment;
-  /** Its deltas times this are added; finite. */
-  readonly weight: number;
-  /** Folder for the record of its session. */
-  readonly dir: string;
-  /** Connects, or gives a client at hand; the caller closes it. */
-  readonly connect: () => Promise<ContributorClient>;
-  /** The user's key; a fresh one without it. */
-  readonly user?: KeyPair;
-}
-
-/** Why a contributor is no longer asked. */
-export interface MemberFailure {
-  /** An {@link ErrorCode}, or one that an earlier version wrote. */
-  readonly code: string;
-  readonly message: string;
-}
-
-/** A contributor of an evaluation under way. */
-interface Member {
-  readonly member: SetMember;
-  readonly view: ContributorView;
-  client: ContributorClient | undefined;
-  session: AdapterSession | undefined;
-  failure: MemberFailure | undefined;
-  /** Number of the next pass in its session; below the record's number of calls while passes are repeated from it. */
-  nextCall: number;
-}
-
-export interface NamedFailure {
-  readonly name: string;
-  readonly failure: MemberFailure;
-}
-
-/** A pass in which contributors failed; it was finished without them, and its logits are of no set. */
-export interface FailedPass {
-  readonly failed: readonly NamedFailure[];
-}
 
 /**
  * Several contributors on one base model. Deltas of one module add up, each times its contributor's weight, in the
@@ -71,7 +27,7 @@ export class ContributorSet {
 
   /**
    * @param model opened for the modules of all members, see `unionModules`
-   * @throws ZkLoraError `USAGE`, `BASE_MODEL_MISMATCH`
+   * @throws ZkLoraError `USAGE`, `BASE_MODEL_MISMATCH`, `ADAPTER_OVERFLOW` for an adapter whose deltas could pass float32
    */
   constructor(
     private readonly model: BaseModel,
@@ -83,15 +39,25 @@ export class ContributorSet {
     if (new Set(members.map(({ name }) => name)).size !== members.length) {
       throw new ZkLoraError('USAGE', 'two contributors have one name');
     }
+    const isAlone = members.length === 1;
     this.members = members.map((member) => {
       if (!Number.isFinite(member.weight)) throw new ZkLoraError('USAGE', 'a weight is a finite number');
       const view = viewOf(model, member.commitment.modules);
       try {
         checkBaseModel({ model: view.model, commitment: member.commitment });
+        requireBoundedGain(member.commitment, member.weight);
       } catch (error) {
-        throw this.named(members.length, member.name, error);
+        throw named({ member, isAlone }, error);
       }
-      return { member, view, client: undefined, session: undefined, failure: undefined, nextCall: 0 };
+      return {
+        member,
+        view,
+        isAlone,
+        client: undefined,
+        session: undefined,
+        failure: undefined,
+        nextCall: 0,
+      };
     });
   }
 
@@ -133,7 +99,7 @@ export class ContributorSet {
 
   /** Connects to all at the same time; returns those that failed. */
   connect(): Promise<NamedFailure[]> {
-    return this.settle(this.live(), async (entry) => {
+    return settle(this.live(), async (entry) => {
       entry.client = await entry.member.connect();
     });
   }
@@ -146,7 +112,7 @@ export class ContributorSet {
    */
   async open(resume: boolean): Promise<NamedFailure[]> {
     const connected = this.live().filter(({ client }) => client !== undefined);
-    const failed = await this.settle(connected, (entry) => this.openSession(entry, resume));
+    const failed = await settle(connected, (entry) => this.openSession(entry, resume));
     if (resume) await Promise.all(this.members.map((entry) => this.reopenDropped(entry)));
     return failed;
   }
@@ -158,38 +124,26 @@ export class ContributorSet {
    * everybody else, and what failed is returned in place of logits. With `stop` the pass ends there, and may be made
    * again.
    *
-   * @throws ZkLoraError the user's own failures; with `stop` also a contributor's
+   * @throws ZkLoraError the user's own failures, numbers that pass all bounds; with `stop` also a contributor's
    */
   async forward(
     ids: BigInt64Array,
     batch: number,
     sequence: number,
     onFailure: 'stop' | 'drop',
-  ): Promise<Logits | FailedPass> {
-    const passes = this.live().map((entry) => ({ entry, apply: this.passOf(entry, batch * sequence) }));
-    const failed: NamedFailure[] = [];
-    const apply: ApplyStage = async (stage, inputs) => {
-      this.requireFinite(inputs);
-      const asked = passes.filter(
-        ({ entry }) => entry.failure === undefined && entry.view.ownStage(stage) !== undefined,
-      );
-      const deltas = new Map<Member, ReadonlyMap<number, Float32Array>>();
-      const failures = await this.settle(
-        asked.map(({ entry }) => entry),
-        async (entry) => {
-          const pass = passes.find((candidate) => candidate.entry === entry)!;
-          const answers = await pass.apply(entry.view.ownStage(stage)!, entry.view.ownInputs(inputs));
-          deltas.set(entry, answers);
-        },
-      );
-      if (failures.length > 0 && onFailure === 'stop') throw this.stopped(failures);
-      for (const { name, failure } of failures) this.drop(name, failure);
-      failed.push(...failures);
-      return this.combine(inputs, deltas);
-    };
-    const logits = await this.model.forward(ids, batch, sequence, apply);
-    for (const { entry } of passes) entry.nextCall += 1;
-    return failed.length > 0 ? { failed } : logits;
+  ): Promise<MeasuredPass | FailedPass> {
+    const parts = this.live().map((entry) => new PassPart(entry, batch * sequence));
+    const pass = new SetPass(this.model, parts, (failed) => {
+      if (onFailure === 'stop') throw this.stopped(failed);
+      for (const { name, failure } of failed) this.drop(name, failure);
+    });
+    const logits = await this.model.forward(ids, batch, sequence, (stage, inputs) =>
+      pass.apply(stage, inputs),
+    );
+    for (const { entry } of parts) entry.nextCall += 1;
+    return pass.failed.length > 0
+      ? { failed: pass.failed }
+      : { logits, spoiled: (what) => pass.spoiled(what) };
   }
 
   /** Closes the sessions that hold a call, of dropped contributors too; returns those that failed. */
@@ -198,7 +152,7 @@ export class ContributorSet {
     const toClose = opened.filter(
       ({ session }) => session!.record.closing === null && session!.record.callCount > 0,
     );
-    const failed = await this.settle(toClose, async ({ session }) => {
+    const failed = await settle(toClose, async ({ session }) => {
       await session!.close();
     });
     // what is not closed by now stays as it is; its folder is free again
@@ -214,11 +168,7 @@ export class ContributorSet {
   /** Turns failures into the error of an evaluation that ends with them. */
   stopped(failed: readonly NamedFailure[]): ZkLoraError {
     const { name, failure } = failed[0]!;
-    return this.named(
-      this.members.length,
-      name,
-      new ZkLoraError(failure.code as ErrorCode, failure.message),
-    ) as ZkLoraError;
+    return named(this.of(name), new ZkLoraError(failure.code as ErrorCode, failure.message)) as ZkLoraError;
   }
 
   private async openSession(entry: Member, resume: boolean): Promise<void> {
@@ -257,73 +207,5 @@ export class ContributorSet {
     const found = this.members.find(({ member }) => member.name === name);
     if (found === undefined) throw new ZkLoraError('INTERNAL', 'there is no such contributor');
     return found;
-  }
-
-  private passOf({ member, view, session, nextCall }: Member, tokens: number): ApplyStage {
-    if (session === undefined) throw new ZkLoraError('INTERNAL', 'the session is not open');
-    const { commitment } = member;
-    requireCallFits({ inputs: view.model.inputs }, commitment.modules, tokens, view.model.stages);
-    const { record } = session;
-    return nextCall < record.callCount
-      ? replayPass(view.model, commitment, record, nextCall)
-      : session.pass();
-  }
-
-  /** All at the same time, and all waited for; what is no contributor's failure is thrown. */
-  private async settle(
-    members: readonly Member[],
-    work: (member: Member) => Promise<void>,
-  ): Promise<NamedFailure[]> {
-    const outcomes = await Promise.allSettled(members.map(work));
-    return outcomes.flatMap((outcome, i) => {
-      if (outcome.status === 'fulfilled') return [];
-      const { name } = members[i]!.member;
-      const reason: unknown = outcome.reason;
-      if (!isOfContributor(reason)) throw this.named(this.members.length, name, reason);
-      return [{ name, failure: { code: reason.code, message: reason.message } }];
-    });
-  }
-
-  private combine(
-    inputs: readonly StageInput[],
-    deltas: ReadonlyMap<Member, ReadonlyMap<number, Float32Array>>,
-  ): Map<number, Float32Array> {
-    const sums = new Map<number, Float64Array>();
-    for (const { input, tokens } of inputs) {
-      for (const module of this.model.inputs[input]!) {
-        sums.set(module, new Float64Array(tokens * this.model.modules[module]!.outFeatures));
-      }
-    }
-    for (const entry of this.members) {
-      for (const [own, delta] of deltas.get(entry) ?? []) {
-        const sum = sums.get(entry.view.unionModule[own]!)!;
-        const { weight } = entry.member;
-        for (let i = 0; i < sum.length; i += 1) sum[i]! += weight * delta[i]!;
-      }
-    }
-    return new Map([...sums].map(([module, sum]) => [module, Float32Array.from(sum)]));
-  }
-
-  /**
-   * Numbers that leave float32's range are nobody's in particular: every delta came in its own bounds.
-   *
-   * @throws ZkLoraError `BASE_MODEL_MISMATCH`
-   */
-  private requireFinite(inputs: readonly StageInput[]): void {
-    if (inputs.every(({ values }) => values.every((value) => Math.abs(value) < MAX_ACTIVATION))) return;
-    throw new ZkLoraError(
-      'BASE_MODEL_MISMATCH',
-      `the model's activations pass all bounds with the deltas of ${this.active.join(', ')}; evaluate each alone to ` +
-        'see whose',
-    );
-  }
-
-  private named(members: number, name: string, error: unknown): unknown {
-    if (members === 1 || !(error instanceof ZkLoraError)) return error;
-    const { code, message, details } = error;
-    return new ZkLoraError(code, `contributor ${name}: ${message}`, {
-      details: { ...details, contributor: name },
-      cause: error,
-    });
   }
 }

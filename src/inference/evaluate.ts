@@ -2,13 +2,14 @@ import { adapterId } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import type { BaseModel } from './baseModel.js';
 import type { ContributorClient } from './client.js';
-import { ContributorSet, type MemberFailure, type SetMember } from './contributorSet.js';
+import { ContributorSet } from './contributorSet.js';
 import { type EvaluationHeader, EvaluationJournal, type EvaluationSource } from './evaluationJournal.js';
 import { EvaluationRun } from './evaluationRun.js';
 import { meanLoss } from './loss.js';
 import { BESIDES, reserveSessionFolder } from './record.js';
 import type { AdapterSession } from './recordedSession.js';
 import type { SessionClosing } from './sessionHeader.js';
+import type { MemberFailure, SetMember } from './setMember.js';
 import type { KeyPair } from './signatures.js';
 import { type Windows, windowsDigest } from './windows.js';
 

@@ -5,10 +5,11 @@ import { ChecksummedLines, type LinesFormat } from '../checksummedLines.js';
 import { ZkLoraError } from '../errors.js';
 import { isPresent } from '../files.js';
 import { type FolderLock, LOCK_FOLDER, lockFolder } from '../folderLock.js';
-import { MAX_CONTRIBUTORS, type NamedFailure } from './contributorSet.js';
+import { MAX_CONTRIBUTORS } from './contributorSet.js';
 import { contributorName } from './contributorsFile.js';
 import { EVALUATION_FILE } from './record.js';
 import { hex } from './sessionHeader.js';
+import type { NamedFailure } from './setMember.js';
 import { MAX_WINDOWS } from './windows.js';
 
 const FORMAT: LinesFormat = {

@@ -1,8 +1,10 @@
 import { ZkLoraError } from '../errors.js';
-import type { ContributorSet, NamedFailure } from './contributorSet.js';
+import type { ContributorSet } from './contributorSet.js';
 import type { EvaluateSetOptions } from './evaluate.js';
 import type { EvaluationEntry, EvaluationJournal } from './evaluationJournal.js';
 import { type Pass, passes, passIds, scorePass } from './loss.js';
+import type { NamedFailure } from './setMember.js';
+import type { MeasuredPass } from './setPass.js';
 
 interface RunOptions
   extends Pick<EvaluateSetOptions, 'model' | 'windows' | 'batch' | 'resume' | 'onProgress'> {
@@ -129,9 +131,18 @@ export class EvaluationRun {
       await this.note(journal, result.failed, true);
       return;
     }
-    const sums = scorePass(result, windows, pass);
+    const sums = this.score(result, pass);
     await journal.pass('adapter', pass.first, sums);
     this.done('adapter', pass, sums);
+  }
+
+  /** The base model gave losses for the same windows: where these are none, it is for the deltas. */
+  private score({ logits, spoiled }: MeasuredPass, pass: Pass): Float64Array {
+    try {
+      return scorePass(logits, this.options.windows, pass);
+    } catch (error) {
+      throw error instanceof ZkLoraError ? spoiled(error.message) : error;
+    }
   }
 
   /** Contributors that are left out: the others are measured from the start. */

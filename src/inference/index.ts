@@ -20,7 +20,7 @@ export {
 export type { ClientTls } from './clientTls.js';
 export type { Clock } from './clock.js';
 export type { ContributorState } from './contributorSessions.js';
-export { MAX_CONTRIBUTORS, type MemberFailure, type SetMember } from './contributorSet.js';
+export { MAX_CONTRIBUTORS } from './contributorSet.js';
 export { type ContributorEntry, MAX_CONTRIBUTORS_BYTES, parseContributors } from './contributorsFile.js';
 export { unionModules } from './contributorView.js';
 export {
@@ -104,6 +104,7 @@ export {
   type SessionClosing,
   type SessionSecret,
 } from './sessionHeader.js';
+export type { MemberFailure, SetMember } from './setMember.js';
 export {
   closingMessage,
   generateKeyPair,

@@ -1,14 +1,10 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { adapterId } from '../../src/adapter/commitment.js';
-import type { FloatModule } from '../../src/adapter/peft.js';
-import { quantizeModule } from '../../src/adapter/quantize.js';
 import { LOCK_FOLDER, lockFolder } from '../../src/folderLock.js';
-import { type BaseModel, openBaseModel } from '../../src/inference/baseModel.js';
-import { connectContributor, type Timeouts } from '../../src/inference/client.js';
-import type { SetMember } from '../../src/inference/contributorSet.js';
+import type { Timeouts } from '../../src/inference/client.js';
 import { unionModules } from '../../src/inference/contributorView.js';
 import {
   type EvaluateSetOptions,
@@ -21,9 +17,9 @@ import { localLora } from '../../src/inference/localLora.js';
 import { measureLoss } from '../../src/inference/loss.js';
 import { checkClosing, EVALUATION_FILE, openSessionRecord } from '../../src/inference/record.js';
 import { byteWindows } from '../../src/inference/windows.js';
-import { heldOutText, loadFixture, temporaryFolder } from './fixtures.js';
-import { commitTo, type Served, serve } from './parties.js';
-import { relay, type Tamper } from './relay.js';
+import { heldOutText, loadFixture } from './fixtures.js';
+import type { Tamper } from './relay.js';
+import { at, inflated, type Part, type Parties, partiesOf } from './setParties.js';
 
 const fixture = await loadFixture('llama-tiny');
 const ALL = fixture.adapter.modules;
@@ -33,48 +29,7 @@ const WINDOWS = byteWindows(await heldOutText(), 12, 5);
 const PASSES = 3;
 const BATCH = 2;
 
-interface Part {
-  readonly name: string;
-  readonly modules: readonly FloatModule[];
-  readonly weight?: number;
-  readonly tamper?: Tamper;
-  readonly timeouts?: Partial<Timeouts>;
-}
-
-interface Parties {
-  readonly dir: string;
-  readonly model: BaseModel;
-  readonly members: readonly SetMember[];
-  readonly served: readonly Served[];
-}
-
-/** A base model and a server for each contributor. */
-async function parties(parts: readonly Part[]): Promise<Parties> {
-  const dir = await temporaryFolder();
-  const model = await openBaseModel(fixture.modelPath, unionModules(parts.map(({ modules }) => modules)));
-  onTestFinished(() => model.close());
-  const members: SetMember[] = [];
-  const served: Served[] = [];
-  for (const { name, modules: floats, weight = 1, tamper, timeouts } of parts) {
-    const modules = floats.map(quantizeModule);
-    const home = join(dir, `home of ${name}`);
-    // adapters differ by their salt
-    const commitment = {
-      ...commitTo(modules, model.digest),
-      salt: Buffer.from(name.padEnd(32)).toString('hex'),
-    };
-    const serving = await serve({ dir: home, modules, commitment });
-    served.push(serving);
-    const connect = async () => {
-      const address = tamper ? await relay(serving.server.address, tamper) : serving.server.address;
-      const client = await connectContributor({ address, ...(timeouts && { timeouts }) });
-      onTestFinished(() => client.close());
-      return client;
-    };
-    members.push({ name, commitment, weight, dir: join(dir, 'user', name), connect });
-  }
-  return { dir, model, members, served };
-}
+const parties = (parts: readonly Part[]) => partiesOf(fixture.modelPath, parts);
 
 function options({ model, members, dir }: Parties) {
   return { model, members, dir: join(dir, 'user'), windows: WINDOWS, batch: BATCH };
@@ -160,25 +115,11 @@ describe('a set of contributors', () => {
   });
 });
 
-/** Changes the answer to one stage. */
-function at(call: number, stage: number, change: Tamper): Tamper {
-  return (answer) => (answer.call === call && answer.stage === stage ? change(answer) : answer);
-}
 const halved = at(1, 0, (answer) =>
   create(ApplyResponseSchema, {
     call: answer.call,
     stage: answer.stage,
     deltas: answer.deltas.map(({ module, values }) => ({ module, values: values.subarray(8) })),
-  }),
-);
-const inflated = at(1, 0, (answer) =>
-  create(ApplyResponseSchema, {
-    call: answer.call,
-    stage: answer.stage,
-    deltas: answer.deltas.map(({ module, values }) => ({
-      module,
-      values: new Uint8Array(values.length).fill(0x7f),
-    })),
   }),
 );
 const relabelled = at(0, 0, (answer) => create(ApplyResponseSchema, { ...answer, stage: 7 }));
@@ -187,7 +128,7 @@ const silent = at(2, 0, () => undefined);
 describe('a contributor that fails', () => {
   it.each<[string, Tamper, string, Partial<Timeouts>]>([
     ['answers with another size', halved, 'SESSION_MALFORMED', {}],
-    ['answers with numbers that no adapter gives', inflated, 'SESSION_MALFORMED', {}],
+    ['answers with numbers that no adapter gives', at(1, 0, inflated), 'SESSION_MALFORMED', {}],
     ['answers another stage', relabelled, 'SESSION_MISMATCH', {}],
     ['falls silent', silent, 'CONTRIBUTOR_UNREACHABLE', { answer: 1500 }],
   ])('is named and left out: %s', async (_, tamper, code, timeouts) => {

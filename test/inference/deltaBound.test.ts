@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { requirePossibleDelta } from '../../src/inference/deltaBound.js';
+import { requireBoundedGain, requirePossibleDelta } from '../../src/inference/deltaBound.js';
 
 const module = { name: 'm', rank: 3, outFeatures: 2 };
 const rows = { x: Int16Array.of(100, -5, 0, 0, 32_767, -32_767), exponents: Int16Array.of(0, 7) };
@@ -31,6 +31,31 @@ describe('requirePossibleDelta', () => {
     const zero = { x: new Int16Array(3), exponents: Int16Array.of(0) };
     expect(() => requirePossibleDelta(BigInt64Array.of(0n, 1n), zero, module)).toThrow(
       expect.objectContaining({ code: 'SESSION_MALFORMED' }),
+    );
+  });
+});
+
+describe('requireBoundedGain', () => {
+  /** rank * inFeatures * 2^(exponents) * scaling * 32767^2 is 2^58 * scaling times (32767 / 2^15)^2. */
+  const largest = { name: 'm', rank: 4, inFeatures: 1024, outFeatures: 2, columnOffset: 0 };
+  const commitment = (scaling: number) => ({
+    modules: [{ ...largest, aExponent: 20, bExponent: -4, scaling, aRows: [], bColumns: [] }],
+  });
+
+  it('takes a gain of almost 2^60, of either sign', () => {
+    expect(() => requireBoundedGain(commitment(4), 1)).not.toThrow();
+    expect(() => requireBoundedGain(commitment(-0.5), -8)).not.toThrow();
+    expect(() => requireBoundedGain(commitment(2 ** 64), 0)).not.toThrow();
+  });
+
+  it.each([
+    [4.001, 1],
+    [-4.001, 1],
+    [1, -4.001],
+    [2 ** 64, 2 ** 1000],
+  ])('refuses more: scaling %d, weight %d', (scaling, weight) => {
+    expect(() => requireBoundedGain(commitment(scaling), weight)).toThrow(
+      expect.objectContaining({ code: 'ADAPTER_OVERFLOW' }),
     );
   });
 });
