@@ -1,3 +1,5 @@
+import { type Instruction, MatchSteps, runs, type Test } from './regexProgram.js';
+
 /** Instructions of one program; a counted repetition is written out. */
 const MAX_PROGRAM = 4096;
 /** Characters of one expression: published target_modules stay below 1000. */
@@ -6,14 +8,6 @@ const MAX_PATTERN_LENGTH = 4096;
 const MAX_LOOKAHEADS = 16;
 /** Groups inside groups. */
 const MAX_DEPTH = 32;
-
-type Test = (code: number) => boolean;
-
-type Instruction =
-  | { readonly kind: 'test'; readonly test: Test }
-  | { readonly kind: 'fork'; readonly to: readonly number[] }
-  | { readonly kind: 'begin' | 'end' | 'match' }
-  | { readonly kind: 'look'; readonly program: readonly Instruction[]; readonly wanted: boolean };
 
 type Node =
   | { readonly kind: 'test'; readonly test: Test }
@@ -25,20 +19,26 @@ type Node =
 /**
  * Compiles an expression of Python's `re` for ASCII text, to be matched at the beginning of a text as `re.match` does
  * (`whole`: as `re.fullmatch`). A stranger's expression can make a backtracking matcher run for ever; this one visits each
- * pair of instruction and position once, so its time is at most their product. A lookahead is a program that is compiled once,
- * however often it is repeated, and run at most once from each position.
+ * pair of instruction and position once, so its time is at most their product, and within `steps`. A lookahead is a program
+ * that is compiled once, however often it is repeated, and run at most once from each position.
  *
  * Taken: literals, escapes, `.`, classes, groups, alternatives, quantifiers, `^`, `$`, lookahead. A match is the same as
  * Python's: which one of several is found does not matter here.
  *
- * @returns null for anything else: backreferences, lookbehind, flags, possessive quantifiers, `\b`, too much of anything
+ * @param steps that all matches together may take, with those of other expressions of the same file
+ * @returns null for anything else: backreferences, lookbehind, flags, possessive quantifiers, `\b`, too much of anything.
+ * The function throws `ADAPTER_UNSUPPORTED` when the steps are used up
  */
-export function compileRegex(source: string, whole = false): ((text: string) => boolean) | null {
+export function compileRegex(
+  source: string,
+  whole = false,
+  steps: MatchSteps = new MatchSteps(),
+): ((text: string) => boolean) | null {
   if (source.length > MAX_PATTERN_LENGTH) return null;
   try {
     const parsed = new Parser(source).parse();
     const program = programOf(whole ? { kind: 'all', nodes: [parsed, { kind: 'end' }] } : parsed);
-    return (text) => runs(program, text, 0, new Map());
+    return (text) => runs(program, text, 0, { steps, looked: new Map() });
   } catch (error) {
     if (error instanceof Untaken) return null;
     throw error;
@@ -149,7 +149,10 @@ class Parser {
       tests.push((code) => code >= test && code <= end);
     }
     this.at += 1;
-    return (code) => tests.some((test) => test(code)) !== negated;
+    const isMember: Test = (code) => tests.some((test) => test(code)) !== negated;
+    // a class of thousands of members is one step of a match
+    const ascii = Array.from({ length: ASCII }, (_, code) => isMember(code));
+    return (code) => ascii[code] ?? isMember(code);
   }
 
   /** A character, or a class such as `\d`. */
@@ -170,6 +173,7 @@ class Parser {
   }
 }
 
+const ASCII = 128;
 const NEWLINE = 10;
 const PUNCTUATION = /[!-/:-@[-`{-~ ]/;
 
@@ -266,53 +270,4 @@ function emitRepetition(program: Instruction[], node: Node, least: number, most:
     emit(program, node);
   }
   for (const fork of forks) fork.to.push(program.length);
-}
-
-/** Outcomes of lookaheads in one text, by program and position. */
-type Looked = Map<readonly Instruction[], Map<number, boolean>>;
-
-function looks(program: readonly Instruction[], text: string, from: number, looked: Looked): boolean {
-  const outcomes = looked.get(program) ?? new Map<number, boolean>();
-  looked.set(program, outcomes);
-  const outcome = outcomes.get(from) ?? runs(program, text, from, looked);
-  outcomes.set(from, outcome);
-  return outcome;
-}
-
-/** Whether a program matches from a position on. A state that was visited cannot lead anywhere new. */
-function runs(program: readonly Instruction[], text: string, from: number, looked: Looked): boolean {
-  const width = text.length + 1;
-  const visited = new Uint8Array(program.length * width);
-  const open = [from];
-  visited[from] = 1;
-  const push = (instruction: number, position: number): void => {
-    const state = instruction * width + position;
-    if (visited[state] === 1) return;
-    visited[state] = 1;
-    open.push(state);
-  };
-  for (let state = open.pop(); state !== undefined; state = open.pop()) {
-    const at = Math.floor(state / width);
-    const position = state % width;
-    const instruction = program[at]!;
-    switch (instruction.kind) {
-      case 'match':
-        return true;
-      case 'test':
-        if (position < text.length && instruction.test(text.charCodeAt(position))) push(at + 1, position + 1);
-        break;
-      case 'begin':
-        if (position === 0) push(at + 1, position);
-        break;
-      case 'end':
-        if (position === text.length) push(at + 1, position);
-        break;
-      case 'look':
-        if (looks(instruction.program, text, position, looked) === instruction.wanted) push(at + 1, position);
-        break;
-      case 'fork':
-        for (const next of instruction.to) push(next, position);
-    }
-  }
-  return false;
 }

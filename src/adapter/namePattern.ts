@@ -1,4 +1,5 @@
 import { compileRegex } from './boundedRegex.js';
+import type { MatchSteps } from './regexProgram.js';
 
 /** A key of PEFT's rank_pattern or alpha_pattern. */
 export interface NamePattern {
@@ -15,13 +16,14 @@ export type NameMatcher = (name: string) => boolean;
  * A key of rank_pattern or alpha_pattern as PEFT reads it: `re.match(rf"(.*\.)?({key})$", module_name)`
  * (peft/utils/other.py, `get_pattern_key`). Names of modules, which most keys are, match without an expression.
  *
+ * @param steps see {@link compileRegex}
  * @returns null for a key of digits alone ({@link parseNamePattern}), or an expression that is not taken
  */
-export function compilePatternKey(key: string): NameMatcher | null {
+export function compilePatternKey(key: string, steps?: MatchSteps): NameMatcher | null {
   const literal = parseNamePattern(key);
   if (literal !== null) return (name) => patternMatches(literal, name);
   if (key === '' || /^[0-9]+$/.test(key)) return null;
-  return compileRegex(`(.*\\.)?(${key})$`);
+  return compileRegex(`(.*\\.)?(${key})$`, false, steps);
 }
 
 /**

@@ -5,6 +5,7 @@ import { MAX_NAME_LENGTH, MAX_RANK, MAX_SCALING, MIN_SCALING } from './limits.js
 import { compilePatternKey, type NameMatcher, parseNamePattern } from './namePattern.js';
 import { parseTargets, type Targets, targetFields } from './peftTargets.js';
 import { quoted } from './quoted.js';
+import { MatchSteps } from './regexProgram.js';
 
 /** What this library needs of `adapter_config.json`. */
 export interface PeftConfig {
@@ -136,14 +137,15 @@ export function parsePeftConfig(bytes: Uint8Array): PeftConfig {
     throw malformed(`${field} ${FIELD_RULES[field] ?? 'is not valid'}`);
   }
   const config = parsed.data;
+  const steps = new MatchSteps();
   return {
     baseModelName: config.base_model_name_or_path ?? null,
     rank: config.r,
     alpha: config.lora_alpha,
     useRslora: config.use_rslora ?? false,
-    rankPatterns: parsePatterns('rank_pattern', config.rank_pattern ?? {}),
-    alphaPatterns: parsePatterns('alpha_pattern', config.alpha_pattern ?? {}),
-    targets: parseTargets(config),
+    rankPatterns: parsePatterns('rank_pattern', config.rank_pattern ?? {}, steps),
+    alphaPatterns: parsePatterns('alpha_pattern', config.alpha_pattern ?? {}, steps),
+    targets: parseTargets(config, steps),
   };
 }
 
@@ -195,7 +197,11 @@ function isOff(value: unknown): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
-function parsePatterns(field: string, patterns: Readonly<Record<string, number>>): PatternValue[] {
+function parsePatterns(
+  field: string,
+  patterns: Readonly<Record<string, number>>,
+  steps: MatchSteps,
+): PatternValue[] {
   const entries = Object.entries(patterns);
   if (entries.length > MAX_PATTERNS) throw malformed(`${field} has more than ${MAX_PATTERNS} entries`);
   const expressions = entries.filter(([key]) => parseNamePattern(key) === null).length;
@@ -203,7 +209,7 @@ function parsePatterns(field: string, patterns: Readonly<Record<string, number>>
   return entries.map(([key, value]) => {
     if (key.length > MAX_NAME_LENGTH)
       throw malformed(`${field} has a key over ${MAX_NAME_LENGTH} characters`);
-    const matches = compilePatternKey(key);
+    const matches = compilePatternKey(key, steps);
     if (matches === null) {
       throw unsupported(`the pattern ${quoted(key)} in ${field}`, 'list the modules by name instead');
     }

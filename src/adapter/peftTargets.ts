@@ -4,6 +4,7 @@ import { compileRegex } from './boundedRegex.js';
 import { MAX_MODULES, MAX_NAME_LENGTH } from './limits.js';
 import type { NameMatcher } from './namePattern.js';
 import { quoted } from './quoted.js';
+import type { MatchSteps } from './regexProgram.js';
 
 /** Names in one list: "all-linear" is saved as the path of every linear layer. */
 const MAX_TARGETS = 4 * MAX_MODULES;
@@ -38,12 +39,13 @@ export interface Targets {
  * modules under a numbered layer. Of two numbers in a path PEFT takes the last one up to 0.17 and the first one later: here
  * either may be listed.
  *
+ * @param steps see {@link compileRegex}
  * @throws ZkLoraError `ADAPTER_UNSUPPORTED` for an expression that is not taken
  */
-export function parseTargets(fields: TargetFields): Targets {
+export function parseTargets(fields: TargetFields, steps?: MatchSteps): Targets {
   const target = fields.target_modules ?? null;
-  const named = nameMatcher('target_modules', target);
-  const excluded = nameMatcher('exclude_modules', fields.exclude_modules ?? null);
+  const named = nameMatcher('target_modules', target, steps);
+  const excluded = nameMatcher('exclude_modules', fields.exclude_modules ?? null, steps);
   const layers = layerNumbers(fields.layers_to_transform ?? []);
   const above = layerNames(fields.layers_pattern ?? []);
   const isTargeted = (name: string): boolean => {
@@ -61,7 +63,11 @@ export function parseTargets(fields: TargetFields): Targets {
   return { isTargeted, unused };
 }
 
-function nameMatcher(field: string, value: string | readonly string[] | null): NameMatcher | undefined {
+function nameMatcher(
+  field: string,
+  value: string | readonly string[] | null,
+  steps: MatchSteps | undefined,
+): NameMatcher | undefined {
   if (value === null || value.length === 0) return undefined;
   if (typeof value !== 'string') {
     const whole = new Set(value);
@@ -74,7 +80,7 @@ function nameMatcher(field: string, value: string | readonly string[] | null): N
     };
   }
   if (value.toLowerCase() === ALL_LINEAR) return undefined;
-  const matches = compileRegex(value, true);
+  const matches = compileRegex(value, true, steps);
   if (matches === null) {
     throw new ZkLoraError(
       'ADAPTER_UNSUPPORTED',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileRegex } from '../../src/adapter/boundedRegex.js';
+import { MatchSteps } from '../../src/adapter/regexProgram.js';
 
 describe('compileRegex', () => {
   it.each([
@@ -83,6 +84,44 @@ describe('compileRegex', () => {
   it('compiles repetitions of nothing at once', () => {
     const nothing = (depth: number): string => (depth === 0 ? '' : `(?:${nothing(depth - 1)}){9999}`);
     expect(compileRegex(`${nothing(8)}a`, true)!('a')).toBe(true);
+  });
+
+  it.each([
+    ['(a|aa)*b', 200],
+    // its marks: 99 times 99 of them, and few steps
+    ['(?:a{98}|b)c', 30],
+    // 40 runs from 40 positions
+    ['.*(?=.*b)c', 3000],
+    [`(?:${'|'.repeat(400)}b)`, 350],
+  ])('takes at most the steps that it is given: %j', (pattern, enough) => {
+    const text = 'a'.repeat(40);
+    const run = (steps: number) => compileRegex(pattern, true, new MatchSteps(steps))!(text);
+    expect(run(4 * enough)).toBe(false);
+    expect(() => run(enough)).toThrow(
+      expect.objectContaining({
+        code: 'ADAPTER_UNSUPPORTED',
+        message: expect.stringContaining('list the modules by name'),
+      }),
+    );
+  });
+
+  it('shares the steps between all matches of all expressions', () => {
+    const steps = new MatchSteps(1000);
+    const [first, second] = ['.*b', '.*c'].map((pattern) => compileRegex(pattern, true, steps)!);
+    const both = () => {
+      for (let i = 0; i < 100; i += 1) {
+        first!('aaa');
+        second!('aaa');
+      }
+    };
+    expect(both).toThrow(expect.objectContaining({ code: 'ADAPTER_UNSUPPORTED' }));
+    expect(() => first!('')).toThrow(expect.objectContaining({ code: 'ADAPTER_UNSUPPORTED' }));
+  });
+
+  it('knows members of a class beyond ASCII', () => {
+    expect(compileRegex('[^a]', true)!('é')).toBe(true);
+    expect(compileRegex('[aé-ü]', true)!('ö')).toBe(true);
+    expect(compileRegex('[aé]', true)!('ü')).toBe(false);
   });
 
   it("agrees with the engine's own matcher on random expressions", () => {

@@ -191,6 +191,16 @@ describe('moduleSettings', () => {
     expect(moduleSettings(config, 'h.az2')).toEqual({ rank: 8, scaling: 2 });
   });
 
+  it('refuses expressions that take for ever with its modules, and then all others', () => {
+    let nested = `${'.*'.repeat(100)}b`;
+    for (let depth = 0; depth < 10; depth += 1) nested = `${'.*'.repeat(100)}(?!${nested})`;
+    const config = parse({ target_modules: nested, rank_pattern: { '[q]': 4 } });
+    expect(moduleSettings(config, 'q').rank).toBe(4);
+    const names = Array.from({ length: 64 }, (_, i) => `${'a'.repeat(250)}.${i}`);
+    expect(refusal(() => names.map(config.targets.isTargeted)).code).toBe('ADAPTER_UNSUPPORTED');
+    expect(refusal(() => moduleSettings(config, 'q')).code).toBe('ADAPTER_UNSUPPORTED');
+  });
+
   it('refuses a scaling that leaves the range of deltas', () => {
     for (const lora_alpha of [1e300, -1e300, 5e-324]) {
       expect(refusal(() => moduleSettings(parse({ lora_alpha }), 'q')).code).toBe('ADAPTER_UNSUPPORTED');
