@@ -5,7 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/support/deterministic.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // one more than the cores of the machine it is meant for: some tests wait for the other side
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -36,10 +36,13 @@ const program = new Command('zklora')
     'after',
     '\nExample:\n  zklora demo\n\nExit code 0: done or valid; 1: invalid; 2: usage or malformed input; 3: file missing, no connection; 70: bug.',
   );
-const [, , asked = ''] = process.argv;
-// the help and the answer to an unknown name list all of them
-const loaders = Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : Object.values(COMMANDS);
-for (const load of loaders) program.addCommand(await load());
+for (const load of loadersFor(process.argv[2] ?? '')) program.addCommand(await load());
+
+/** The help and the answer to an unknown name list all of them. */
+function loadersFor(asked: string): (() => Promise<Command>)[] {
+  if (asked === '--version' || asked === '-V') return [];
+  return Object.hasOwn(COMMANDS, asked) ? [COMMANDS[asked]!] : Object.values(COMMANDS);
+}
 
 /** Errors of the parser are thrown, and printed below like all others. */
 function throwErrors(command: Command): void {

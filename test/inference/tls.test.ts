@@ -92,6 +92,8 @@ describe('TLS of the service', () => {
       address: { host: '127.0.0.1', port },
       tls: pinTo(SELF_SIGNED),
       timeouts: { answer: 1_500 },
+      // connects again, and does not wait for a restart
+      retry: { attempts: 1, firstPause: 10 },
     });
     onTestFinished(() => client.close());
     await client.describe();
