@@ -153,7 +153,7 @@ describe('client certificates', () => {
     expect.objectContaining({
       code: 'CONTRIBUTOR_REFUSED',
       message: expect.stringMatching(message),
-      details: { status: 'UNAUTHENTICATED' },
+      details: { origin: 'contributor', status: 'UNAUTHENTICATED' },
     });
 
   it('lets in whom the authority has certified', async () => {
