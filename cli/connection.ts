@@ -4,12 +4,14 @@ import { readFileWithMode } from '../src/files.js';
 import {
   type ClientTls,
   type ConnectOptions,
+  DEFAULT_TIMEOUTS,
   MAX_TOKEN_FILE_BYTES,
   parseAddress,
   parseToken,
   readCertificates,
   tlsFromFiles,
 } from '../src/inference/index.js';
+import { positiveInteger } from './command.js';
 import { NOT_OWNER, warnExposed } from './inputs.js';
 import type { Terminal } from './terminal.js';
 
@@ -21,7 +23,12 @@ export interface ConnectionFlags {
   tlsClientKey?: string;
   tokenFile?: string;
   allowInsecure?: boolean;
+  /** Seconds. */
+  timeout?: number;
 }
+
+/** A day: a contributor that needs longer for one stage is not there. */
+const MAX_TIMEOUT_S = 86_400;
 
 /** Value of `--tls-ca` for the authorities that Node.js trusts. */
 export const SYSTEM_AUTHORITIES = 'system';
@@ -34,7 +41,12 @@ export function withConnection(command: Command): Command {
     .option('--tls-client-cert <file>', 'PEM of your own certificate, for contributors that ask for one')
     .option('--tls-client-key <file>', 'PEM of its key')
     .option('--token-file <file>', 'file with the token that the contributor gave you')
-    .option('--allow-insecure', 'speak plain text to another machine');
+    .option('--allow-insecure', 'speak plain text to another machine')
+    .option(
+      '--timeout <seconds>',
+      `longest wait for one answer, such as for a stage of a forward pass (default: ${DEFAULT_TIMEOUTS.answer / 1000})`,
+      positiveInteger(MAX_TIMEOUT_S),
+    );
 }
 
 /**
@@ -55,6 +67,7 @@ export async function connectionOf(
     ...(tls && { tls }),
     ...(token !== undefined && { token }),
     allowInsecure: flags.allowInsecure === true,
+    ...(flags.timeout !== undefined && { timeouts: { answer: 1000 * flags.timeout } }),
   };
 }
 

@@ -21,8 +21,13 @@ export interface Contributor {
  * Reads contributors.json and the commitments that it names. Its paths start at its folder.
  *
  * @param evaluationDir sessions are in it, in folders of the contributors' names, unless the file says otherwise
+ * @param timeout of all connections, in seconds
  */
-export async function loadContributors(path: string, evaluationDir: string): Promise<Contributor[]> {
+export async function loadContributors(
+  path: string,
+  evaluationDir: string,
+  timeout?: number,
+): Promise<Contributor[]> {
   const bytes = await readFileBounded(path, MAX_CONTRIBUTORS_BYTES, 'contributors');
   const at = (file: string): string => resolve(dirname(path), file);
   const contributors: Contributor[] = [];
@@ -42,6 +47,7 @@ export async function loadContributors(path: string, evaluationDir: string): Pro
         ...(tlsClientKey !== undefined && { tlsClientKey: at(tlsClientKey) }),
         ...(tokenFile !== undefined && { tokenFile: at(tokenFile) }),
         ...(allowInsecure !== undefined && { allowInsecure }),
+        ...(timeout !== undefined && { timeout }),
       },
     });
   }

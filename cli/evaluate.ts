@@ -232,7 +232,7 @@ async function contributorsOf(options: Options): Promise<Contributor[]> {
     if (given.some((value) => value !== undefined)) {
       throw new ZkLoraError('USAGE', 'with --set, commitments, addresses and connections stand in its file');
     }
-    return loadContributors(set, session);
+    return loadContributors(set, session, options.timeout);
   }
   if (commitment === undefined || contributor === undefined) {
     throw new ZkLoraError('USAGE', 'give --commitment and --contributor, or --set; --help shows the usage');

@@ -5,6 +5,7 @@ import { ZkLoraError } from '../src/errors.js';
 import { checkClosing, openSessionRecord, PROOF_FILE, type SessionRecord } from '../src/inference/index.js';
 import { requireOneBase, type SetItem, verifySet } from '../src/protocol/index.js';
 import { type Contributor, loadContributors } from './contributors.js';
+import { compareWithEvaluation, describeParts, lossParts } from './evaluatedSet.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadProof } from './inputs.js';
 import { checkRegistration, describeRegistration, type RegistrationCheck } from './registration.js';
@@ -90,11 +91,15 @@ export async function verifyContributors(
       return { name, ...verdict, ...facts, text };
     });
     const valid = contributors.every((contributor) => contributor.valid);
+    const lossesOf = lossParts(asked);
+    const { status, warning } = await compareWithEvaluation(flags.session, lossesOf);
     terminal.result(
       [
         ...contributors.map(({ name, text }) => `${name}  ${text}`),
         ...left.map((name) => `${name}  left out`),
         valid ? 'VALID    all that were asked' : 'INVALID  the losses of this set are not proven',
+        `losses   covered only if measured with exactly ${describeParts(lossesOf)}`,
+        ...(warning === undefined ? [] : [`warning  ${warning}`]),
         `params   ${parameters.id} (${parameters.set.kind})`,
         ...(parameters.set.kind === 'development'
           ? ['warning  development parameters: anybody can forge such a proof']
@@ -104,6 +109,9 @@ export async function verifyContributors(
         valid,
         contributors: contributors.map(({ text: _, ...contributor }) => contributor),
         leftOut: left,
+        lossesOf,
+        evaluation: status,
+        ...(warning !== undefined && { warning }),
         parametersId: parameters.id,
       },
     );
@@ -118,6 +126,8 @@ async function contributorsOf({ set, session, without = [] }: SetFlags & { set: 
   const contributors = await loadContributors(set, session);
   const unknown = without.find((name) => !contributors.some((contributor) => contributor.name === name));
   if (unknown !== undefined) throw new ZkLoraError('USAGE', `the set has no contributor ${unknown}`);
+  const repeated = without.find((name, i) => without.indexOf(name) !== i);
+  if (repeated !== undefined) throw new ZkLoraError('USAGE', `--without names ${repeated} twice`);
   const asked = contributors.filter(({ name }) => !without.includes(name));
   if (asked.length === 0) throw new ZkLoraError('USAGE', '--without leaves nobody of the set');
   requireOneBase(asked);

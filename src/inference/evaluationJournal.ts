@@ -156,6 +156,20 @@ export async function readEvaluation(
   return { header: header.data, entries: parseEntries(rest) };
 }
 
+/** Whose deltas are in the losses: all but those that were left out on the way. */
+export function measuredContributors({
+  header,
+  entries,
+}: {
+  readonly header: EvaluationHeader;
+  readonly entries: readonly EvaluationEntry[];
+}): EvaluationHeader['contributors'] {
+  const out = new Set(
+    entries.flatMap((entry) => (entry.kind === 'drop' ? entry.members.map(({ name }) => name) : [])),
+  );
+  return header.contributors.filter(({ name }) => !out.has(name));
+}
+
 function parseEntries(lines: readonly unknown[]): EvaluationEntry[] {
   return lines.map((entry) => {
     const parsed = entrySchema.safeParse(entry);

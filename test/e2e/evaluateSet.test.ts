@@ -119,6 +119,11 @@ describe('a set of contributors', () => {
     expect(verdict).toMatchObject({
       valid: true,
       leftOut: [],
+      lossesOf: [
+        { name: 'early', weight: 1 },
+        { name: 'late', weight: 0.5 },
+      ],
+      evaluation: 'same',
       contributors: [
         { name: 'early', valid: true, tokens: 96, signed: true, registration: 'verified' },
         { name: 'late', valid: true, tokens: 96, signed: true, registration: 'verified' },
@@ -146,6 +151,12 @@ describe('a set of contributors', () => {
     expect(cut.stdout).toMatch(/^early {2}VALID[^\n]*\nlate {2}INVALID[^\n]*\[PROOF_MALFORMED\]\nINVALID/);
     const without = await zkloraJson(...verifyArgs('--without', 'late'));
     expect(without).toMatchObject({ valid: true, leftOut: ['late'], contributors: [{ name: 'early' }] });
+    // the losses that were measured are of both
+    expect(without).toMatchObject({
+      lossesOf: [{ name: 'early' }],
+      evaluation: 'different',
+      warning: expect.stringContaining('early (weight 1), late (weight 0.5)'),
+    });
     await writeFile(late, proof);
   });
 
@@ -162,6 +173,8 @@ describe('a set of contributors', () => {
   it('refuses flags that contradict each other', async () => {
     await refused('USAGE', 2, verifyArgs('--proof', 'proof.zkl'));
     await refused('USAGE', 2, verifyArgs('--without', 'early', 'late'));
+    expect(await refused('USAGE', 2, verifyArgs('--without', 'late', 'late'))).toContain('twice');
+    expect(await refused('USAGE', 2, verifyArgs('--without', 'nobody'))).toContain('no contributor nobody');
     const evaluate = ['evaluate', '--base', LLAMA_BASE, '--text', GPT2_TEXT, '--session', at('other')];
     await refused('USAGE', 2, [...evaluate, ...set(), '--contributor', '127.0.0.1:1']);
   });
@@ -177,11 +190,24 @@ describe('texts', () => {
     const text = (await readFile(GPT2_TEXT)).subarray(0, 64);
     await writeFile(at('start.txt'), text);
     const [bytes, piped] = await Promise.all([
-      zkloraJson(...evaluate('bytes'), '--text', at('start.txt')),
+      zkloraJson(
+        ...evaluate('bytes'),
+        '--text',
+        at('start.txt'),
+        '--user-key',
+        at('user.key'),
+        '--timeout',
+        '30',
+      ),
       fromStdin(text, [...evaluate('piped'), '--text', '-', '--tokenizer', await byteTokenizer(), '--json']),
     ]);
     expect(piped.adapterLoss).toBe(bytes.adapterLoss);
     expect(piped.tokenizer).toMatch(/^[0-9a-f]{64}$/);
+    const userKey = async (session: string, name: string) =>
+      JSON.parse(await readFile(at(session, name, 'session.json'), 'utf8')).userKey as string;
+    // one key towards both, or a fresh one towards each
+    expect(await userKey('bytes', 'late')).toBe(await userKey('bytes', 'early'));
+    expect(await userKey('piped', 'late')).not.toBe(await userKey('piped', 'early'));
   });
 
   it('refuse a tokenizer with more tokens than the model, before anybody is asked', async () => {
