@@ -33,7 +33,8 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
 process.stdout.write(`seed ${seed}, ${minutes} minutes\n`);
 const folder = await mkdtemp(join(tmpdir(), 'zklora-fuzz-'));
 const lines = join(folder, 'results');
-const child = spawn('npx', ['vitest', 'run', 'test/adversarial/fuzz', '-t', 'random edits'], {
+const only = ['test/adversarial/fuzz', '-t', 'random edits'];
+const child = spawn('npx', ['vitest', 'run', '--maxWorkers', String(WORKERS), ...only], {
   cwd: fileURLToPath(new URL('..', import.meta.url)),
   stdio: 'inherit',
   env: {
