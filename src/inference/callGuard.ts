@@ -12,13 +12,13 @@ import { type Admission, shuttingDown } from './admission.js';
 import type { Clock } from './clock.js';
 import {
   LINGER_MS,
-  MAX_MESSAGE_BYTES,
   MAX_METADATA_BYTES,
   MAX_METADATA_ENTRIES,
-  MAX_SMALL_REQUEST_BYTES,
+  MAX_RECEIVING_BYTES,
   SWEEP_MS,
 } from './limits.js';
-import { ReceivingMemory } from './messageGuard.js';
+import { streamBudget } from './memoryBudget.js';
+import { limitsOf } from './methodLimits.js';
 import { peerOf } from './peers.js';
 import { refusal, toWireError } from './refusal.js';
 import { StreamGuard } from './streamGuard.js';
@@ -45,7 +45,7 @@ interface GuardedCall {
 
 /** Stands between the HTTP/2 streams of strangers and the methods of the service. */
 export class CallGuard {
-  private readonly memory = new ReceivingMemory();
+  private readonly memory = streamBudget(MAX_RECEIVING_BYTES, 'messages are arriving');
   private readonly calls = new Set<GuardedCall>();
   private isDraining = false;
   private onEmpty: () => void = () => undefined;
@@ -83,7 +83,7 @@ export class CallGuard {
     const { admission, tokens, clock, onRefusal } = this.options;
     const stream = streamOf(call);
     const peer = peerOf(stream.session?.socket?.remoteAddress);
-    const isLarge = method.requestStream && method.responseStream;
+    let answers = 0;
     let hasEnded = false;
     /** What still arrives is dropped, and a stream that the other side holds open is closed after a while. */
     const end = (): void => {
@@ -106,11 +106,11 @@ export class CallGuard {
     const guard = new StreamGuard({
       stream,
       memory: this.memory,
-      maxBytes: isLarge ? MAX_MESSAGE_BYTES : MAX_SMALL_REQUEST_BYTES,
+      limits: limitsOf(method.path),
+      answers: () => answers,
       clock,
       refuse,
     });
-    let answers = 0;
     const guarded: GuardedCall = {
       guard,
       endIfWaiting: () => {

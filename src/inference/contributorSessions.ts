@@ -8,8 +8,15 @@ import type { SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Clock, systemClock } from './clock.js';
 import type { LeakageGuard } from './leakage/guard.js';
-import { IDLE_CHECK_MS, MAX_OPEN_SESSIONS, MAX_SESSIONS_PER_USER, SESSION_IDLE_MS } from './limits.js';
-import { type ModuleOutput, OpenSession, PendingMemory, type SessionTools } from './openSession.js';
+import {
+  IDLE_CHECK_MS,
+  MAX_OPEN_SESSIONS,
+  MAX_PENDING_BYTES,
+  MAX_SESSIONS_PER_USER,
+  SESSION_IDLE_MS,
+} from './limits.js';
+import { MemoryBudget } from './memoryBudget.js';
+import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
 import { LocalProofJobs, type ProofJobs, type ProofProgress, type ProveSession } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
 import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
@@ -109,7 +116,13 @@ export class ContributorSessions {
     }
     this.tools = {
       modules,
-      memory: new PendingMemory(),
+      memory: new MemoryBudget(MAX_PENDING_BYTES, () =>
+        refusal(
+          'RESOURCE_EXHAUSTED',
+          'SESSION_MISMATCH',
+          'too many calls are under way; try again later or send fewer tokens in a call',
+        ),
+      ),
       ...(state.leakage && { leakage: state.leakage }),
     };
     const { prove } = state;

@@ -7,6 +7,8 @@ import {
   HealthCheckResponseSchema,
 } from './gen/grpc/health/v1/health_pb.js';
 import { Contributor } from './gen/zklora_pb.js';
+import { MAX_HEALTH_WATCHERS } from './limits.js';
+import { refusal, toWireError } from './refusal.js';
 
 const { NOT_SERVING, SERVICE_UNKNOWN, SERVING } = HealthCheckResponse_ServingStatus;
 
@@ -15,7 +17,10 @@ const KNOWN: ReadonlySet<string> = new Set(['', Contributor.typeName]);
 
 type Watcher = ServerWritableStream<HealthCheckRequest, HealthCheckResponse>;
 
-/** The standard health service: SERVING until {@link end}. */
+/**
+ * The standard health service: SERVING until {@link end}. Anybody may watch, so that the watchers have few places, of which the
+ * latest comers take those of the first.
+ */
 export class HealthService {
   private isServing = true;
   private readonly watchers = new Set<Watcher>();
@@ -29,6 +34,14 @@ export class HealthService {
   };
 
   readonly watch = (stream: Watcher): void => {
+    const [oldest] = this.watchers;
+    if (oldest !== undefined && this.watchers.size >= MAX_HEALTH_WATCHERS) {
+      this.watchers.delete(oldest);
+      oldest.emit(
+        'error',
+        toWireError(refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', 'others watch; watch again')),
+      );
+    }
     this.watchers.add(stream);
     stream.on('cancelled', () => this.watchers.delete(stream));
     stream.write(this.answer(stream.request.service));

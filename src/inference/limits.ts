@@ -108,6 +108,18 @@ export const MAX_RECEIVING_BYTES = 8 * MAX_MESSAGE_BYTES;
 /** A request other than of a stage: a session's header of 4096 modules takes 30 KB. */
 export const MAX_SMALL_REQUEST_BYTES = 256 * 1024;
 
+/** Answers of Apply that wait to be taken, in all streams: eight of the largest. */
+export const MAX_ANSWERING_BYTES = 8 * MAX_MESSAGE_BYTES;
+
+/** A question of the reflection service: two names. */
+export const MAX_REFLECTION_BYTES = 4096;
+
+/** Questions to the reflection service that a client may send before it reads an answer. */
+export const MAX_UNANSWERED_LOOKUPS = 16;
+
+/** Streams that watch the health of the service; a further one ends the oldest. */
+export const MAX_HEALTH_WATCHERS = 16;
+
 /** Pieces of one message may be smaller on average than {@link MIN_FRAME_BYTES} up to so many. */
 export const MAX_FRAMES_BASE = 64;
 

@@ -1,29 +1,9 @@
-import { MAX_FRAMES_BASE, MAX_MESSAGE_BYTES, MAX_RECEIVING_BYTES, MIN_FRAME_BYTES } from './limits.js';
+import { MAX_FRAMES_BASE, MAX_MESSAGE_BYTES, MIN_FRAME_BYTES } from './limits.js';
+import type { MemoryBudget } from './memoryBudget.js';
 import { refusal } from './refusal.js';
 
 /** A flag and the length, big-endian, before each message of gRPC. */
 const PREFIX_BYTES = 5;
-
-/** Bytes of messages that have begun to arrive and are not whole, in all streams. */
-export class ReceivingMemory {
-  private bytes = 0;
-
-  /** @throws ZkLoraError `LIMIT_REACHED` */
-  take(bytes: number): void {
-    if (this.bytes + bytes > MAX_RECEIVING_BYTES) {
-      throw refusal(
-        'RESOURCE_EXHAUSTED',
-        'LIMIT_REACHED',
-        'too many large messages are arriving; try again later',
-      );
-    }
-    this.bytes += bytes;
-  }
-
-  give(bytes: number): void {
-    this.bytes -= bytes;
-  }
-}
 
 /**
  * Follows the framing of one stream's messages, ahead of the library that puts them together, and refuses what
@@ -38,9 +18,12 @@ export class MessageGuard {
   private pieces = 0;
   private received = 0;
 
-  /** @param maxBytes of one message of the method */
+  /**
+   * @param memory for messages that have begun to arrive and are not whole, in all streams
+   * @param maxBytes of one message of the method
+   */
   constructor(
-    private readonly memory: ReceivingMemory,
+    private readonly memory: MemoryBudget,
     private readonly maxBytes: number = MAX_MESSAGE_BYTES,
   ) {}
 

@@ -7,7 +7,7 @@ import { SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
 import type { LeakageGuard } from './leakage/guard.js';
-import { MAX_PENDING_BYTES } from './limits.js';
+import type { MemoryBudget } from './memoryBudget.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
@@ -18,31 +18,11 @@ export interface ModuleOutput {
   readonly values: BigInt64Array;
 }
 
-/** Memory of the calls under way in all sessions. */
-export class PendingMemory {
-  private bytes = 0;
-
-  /** @throws ZkLoraError `SESSION_MISMATCH` when {@link MAX_PENDING_BYTES} would be passed. */
-  take(bytes: number): void {
-    if (this.bytes + bytes > MAX_PENDING_BYTES) {
-      throw refusal(
-        'RESOURCE_EXHAUSTED',
-        'SESSION_MISMATCH',
-        'too many calls are under way; try again later or send fewer tokens in a call',
-      );
-    }
-    this.bytes += bytes;
-  }
-
-  give(bytes: number): void {
-    this.bytes -= bytes;
-  }
-}
-
 /** What every open session of a contributor works with. */
 export interface SessionTools {
   readonly modules: readonly QuantizedModule[];
-  readonly memory: PendingMemory;
+  /** Of the calls under way in all sessions. */
+  readonly memory: MemoryBudget;
   readonly leakage?: LeakageGuard;
 }
 

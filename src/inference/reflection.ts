@@ -9,6 +9,8 @@ import {
   ServerReflectionResponseSchema,
 } from './gen/grpc/reflection/v1/reflection_pb.js';
 import { file_zklora } from './gen/zklora_pb.js';
+import { requestsOf, send } from './lockStep.js';
+import { toWireError } from './refusal.js';
 
 /** All that the server offers; none of the files imports another. */
 const FILES: readonly DescFile[] = [
@@ -20,17 +22,19 @@ const FILES: readonly DescFile[] = [
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']>;
 
 /** The standard reflection service: clients in other languages learn messages and methods from it. */
-export function reflect(stream: ServerDuplexStream<ServerReflectionRequest, ServerReflectionResponse>): void {
-  stream.on('data', (request: ServerReflectionRequest) => {
-    stream.write(
-      create(ServerReflectionResponseSchema, {
-        validHost: request.host,
-        originalRequest: request,
-        messageResponse: answer(request),
-      }),
-    );
-  });
-  stream.on('end', () => stream.end());
+export async function reflect(
+  stream: ServerDuplexStream<ServerReflectionRequest, ServerReflectionResponse>,
+): Promise<void> {
+  try {
+    for await (const request of requestsOf(stream)) {
+      const messageResponse = answer(request);
+      const response = { validHost: request.host, originalRequest: request, messageResponse };
+      await send(stream, create(ServerReflectionResponseSchema, response));
+    }
+    stream.end();
+  } catch (error) {
+    if (!stream.cancelled) stream.emit('error', toWireError(error));
+  }
 }
 
 function answer({ messageRequest: { case: kind, value } }: ServerReflectionRequest): Answer {

@@ -38,8 +38,10 @@ import {
 } from './gen/zklora_pb.js';
 import { contributorMethods, healthMethods, reflectionMethods, serverOptions } from './grpcMethods.js';
 import { HealthService } from './health.js';
-import { SHUTDOWN_MS } from './limits.js';
+import { MAX_ANSWERING_BYTES, SHUTDOWN_MS } from './limits.js';
 import { type Listener, listen } from './listener.js';
+import { requestsOf, send } from './lockStep.js';
+import { type MemoryBudget, streamBudget } from './memoryBudget.js';
 import { peerOf } from './peers.js';
 import { toWireState } from './proofStates.js';
 import { proofStatusStream, proveStream } from './proofStreams.js';
@@ -118,6 +120,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
   });
   const server = new Server({ ...serverOptions, interceptors: [guard.interceptor] });
   const health = new HealthService();
+  const answering = streamBudget(MAX_ANSWERING_BYTES, 'answers wait to be taken');
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
 
   server.addService(guarded(contributorMethods), {
@@ -126,7 +129,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
       openSession(sessions, request),
     ),
     apply: (stream: ServerDuplexStream<ApplyRequest, ApplyResponse>) =>
-      void applyStream(sessions, stream, on),
+      void applyStream(sessions, stream, answering, on),
     closeSession: unary('closeSession', on, async (request: Parameters<typeof closeSession>[1]) =>
       closeSession(sessions, request),
     ),
@@ -151,7 +154,9 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     }),
   });
   server.addService(guarded(healthMethods), { check: health.check, watch: health.watch });
-  server.addService(guarded(reflectionMethods), { serverReflectionInfo: reflect });
+  server.addService(guarded(reflectionMethods), {
+    serverReflectionInfo: (stream: Parameters<typeof reflect>[0]) => void reflect(stream),
+  });
 
   // Connections are bound, counted and secured here; the library sees plain ones.
   const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -260,23 +265,34 @@ async function closeSession(
   return create(CloseSessionResponseSchema, { contributorSignature: signature });
 }
 
-/** One request at a time: the next is read when the answer to the one before has been taken. */
+/**
+ * One request at a time: the next is read when the answer to the one before has been taken.
+ *
+ * @param answering memory of the answers that wait to be taken, in all streams
+ */
 async function applyStream(
   sessions: ContributorSessions,
   stream: ServerDuplexStream<ApplyRequest, ApplyResponse>,
+  answering: MemoryBudget,
   on: (event: ServiceEvent) => void,
 ): Promise<void> {
   try {
-    // The stream outlives the loop: a refusal still has to be sent on it.
-    const requests: AsyncIterable<ApplyRequest> = stream.iterator({ destroyOnReturn: false });
-    for await (const request of requests) {
+    for await (const request of requestsOf(stream)) {
       const outputs = await sessions.apply(bytesToHex(request.sessionId), request);
       const deltas = outputs.map(({ module, values }) => ({ module, values: toBytes(values) }));
       const { call, stage } = request;
-      const response = create(ApplyResponseSchema, { call, stage, deltas });
-      await new Promise<void>((resolve, reject) => {
-        stream.write(response, (error: Error | null | undefined) => (error ? reject(error) : resolve()));
-      });
+      if (stream.cancelled) return;
+      let held = deltas.reduce((sum, { values }) => sum + values.length, 0);
+      answering.take(held);
+      const give = (): void => {
+        answering.give(held);
+        held = 0;
+      };
+      // a stream that is cut never says that the answer was taken
+      stream.once('cancelled', give);
+      await send(stream, create(ApplyResponseSchema, { call, stage, deltas }));
+      stream.off('cancelled', give);
+      give();
       on({ method: 'apply' });
     }
     stream.end();

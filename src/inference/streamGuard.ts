@@ -2,14 +2,17 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type { Clock } from './clock.js';
 import { MESSAGE_MS, STREAM_IDLE_MS } from './limits.js';
-import { MessageGuard, type ReceivingMemory } from './messageGuard.js';
+import type { MemoryBudget } from './memoryBudget.js';
+import { MessageGuard } from './messageGuard.js';
+import type { MethodLimits } from './methodLimits.js';
 import { refusal } from './refusal.js';
 
 export interface StreamGuardOptions {
   readonly stream: ServerHttp2Stream;
-  readonly memory: ReceivingMemory;
-  /** Of one message. */
-  readonly maxBytes: number;
+  readonly memory: MemoryBudget;
+  readonly limits: MethodLimits;
+  /** Answers that were given to the stream so far. */
+  readonly answers: () => number;
   readonly clock: Clock;
   /** Ends the call with a status. */
   readonly refuse: (error: unknown) => void;
@@ -28,8 +31,8 @@ export class StreamGuard {
   private unsentSince: number;
 
   constructor(private readonly options: StreamGuardOptions) {
-    const { stream, memory, maxBytes, clock } = options;
-    this.messages = new MessageGuard(memory, maxBytes);
+    const { stream, memory, limits, clock } = options;
+    this.messages = new MessageGuard(memory, limits.bytes);
     this.lastRequest = clock.now();
     this.messageBegan = this.lastRequest;
     this.unsentSince = this.lastRequest;
@@ -74,6 +77,14 @@ export class StreamGuard {
       this.whole += whole;
       this.lastRequest = now;
       this.messageBegan = now;
+      const { answers, limits } = this.options;
+      if (this.whole - answers() > limits.unanswered) {
+        throw refusal(
+          'RESOURCE_EXHAUSTED',
+          'LIMIT_REACHED',
+          `a stream of this method has at most ${limits.unanswered} requests without an answer`,
+        );
+      }
     } catch (error) {
       this.messages.release();
       this.options.refuse(error);

@@ -11,7 +11,7 @@ import {
   MAX_PENDING_BYTES,
   SESSION_IDLE_MS,
 } from '../../src/inference/limits.js';
-import { PendingMemory } from '../../src/inference/openSession.js';
+import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import type { ProveSession } from '../../src/inference/proofJobs.js';
 import { openSessionRecord } from '../../src/inference/record.js';
 import { closingMessage, keyPairFromSeed, sign } from '../../src/inference/signatures.js';
@@ -106,8 +106,8 @@ describe('memory of unfinished calls', () => {
 
   it('is given back by whole calls and closes', async () => {
     const taken: number[] = [];
-    vi.spyOn(PendingMemory.prototype, 'take').mockImplementation((bytes) => void taken.push(bytes));
-    vi.spyOn(PendingMemory.prototype, 'give').mockImplementation((bytes) => void taken.push(-bytes));
+    vi.spyOn(MemoryBudget.prototype, 'take').mockImplementation((bytes) => void taken.push(bytes));
+    vi.spyOn(MemoryBudget.prototype, 'give').mockImplementation((bytes) => void taken.push(-bytes));
     onTestFinished(() => void vi.restoreAllMocks());
     const { sessions, dir } = await contributor();
     const id = await opened(sessions);

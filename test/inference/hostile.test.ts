@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectContributor } from '../../src/inference/client.js';
 import type { Clock } from '../../src/inference/clock.js';
 import {
@@ -11,11 +11,12 @@ import {
 import { ServerReflectionRequestSchema } from '../../src/inference/gen/grpc/reflection/v1/reflection_pb.js';
 import { ApplyRequestSchema, DescribeRequestSchema } from '../../src/inference/gen/zklora_pb.js';
 import { contributorMethods, healthMethods, reflectionMethods } from '../../src/inference/grpcMethods.js';
-import { MESSAGE_MS, STREAM_IDLE_MS, SWEEP_MS } from '../../src/inference/limits.js';
+import { MAX_HEALTH_WATCHERS, MESSAGE_MS, STREAM_IDLE_MS, SWEEP_MS } from '../../src/inference/limits.js';
+import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import { RpcChannel } from '../../src/inference/rpc.js';
 import { AccessTokens } from '../../src/inference/tokens.js';
 import { toBytes } from '../../src/littleEndian.js';
-import { call, data, FRAME, grpcMessage, RawConnection, reset } from '../support/http2Frames.js';
+import { call, data, FLAG, FRAME, grpcMessage, RawConnection, reset } from '../support/http2Frames.js';
 import { temporaryFolder } from './fixtures.js';
 import { INPUTS, openRequest, randomModule, randomRows, type Served, serve, USER } from './parties.js';
 
@@ -228,10 +229,7 @@ describe('streams that take their time', () => {
       rawOpen(served),
       TIMEOUT,
     );
-    const rows = randomRows(1, 4);
-    const inputs = [{ input: 0, rows: toBytes(rows.x), exponents: toBytes(rows.exponents) }];
-    const stage = toBinary(ApplyRequestSchema, create(ApplyRequestSchema, { sessionId, tokens: 1, inputs }));
-    connection.send(call(5, `${SERVICE}/Apply`), data(5, grpcMessage(stage)));
+    connection.send(call(5, `${SERVICE}/Apply`), data(5, grpcMessage(stageBytes(sessionId))));
     await connection.find(({ type, stream }) => type === FRAME.data && stream === 5);
     pass(MESSAGE_MS);
     await connection.settled();
@@ -244,6 +242,39 @@ describe('streams that take their time', () => {
     pass(STREAM_IDLE_MS);
     await connection.settled();
     expect(refusals(served)).toHaveLength(3);
+    await isWell(served);
+  });
+
+  it('hold no memory for an answer that nobody takes, once they are cut', async () => {
+    const balance = { held: 0, taken: 0 };
+    const served = await started();
+    const { sessionId } = await channelTo(served).unary(
+      contributorMethods.openSession,
+      rawOpen(served),
+      TIMEOUT,
+    );
+    const [take, give] = [MemoryBudget.prototype.take, MemoryBudget.prototype.give];
+    vi.spyOn(MemoryBudget.prototype, 'take').mockImplementation(function (this: MemoryBudget, bytes) {
+      balance.taken += 1;
+      balance.held += bytes;
+      take.call(this, bytes);
+    });
+    vi.spyOn(MemoryBudget.prototype, 'give').mockImplementation(function (this: MemoryBudget, bytes) {
+      balance.held -= bytes;
+      give.call(this, bytes);
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    // nothing may be sent on any stream
+    const connection = await RawConnection.http2(served.server.address.port, [4, 0]);
+    onTestFinished(() => connection.destroy());
+    connection.send(call(1, `${SERVICE}/Apply`), data(1, grpcMessage(stageBytes(sessionId))));
+    await connection.find(({ type, stream }) => type === FRAME.headers && stream === 1);
+    await connection.settled();
+    // a call with its deltas, and the answer
+    const { held } = balance;
+    expect(held).toBeGreaterThan(0);
+    connection.send(reset(1));
+    await vi.waitFor(() => expect(balance.held).toBeLessThan(held));
     await isWell(served);
   });
 
@@ -264,6 +295,84 @@ describe('streams that take their time', () => {
     expect(ended?.payload.readUInt32BE()).toBe(11);
   });
 });
+
+describe('streams that do not wait for answers', () => {
+  it('are ended at the second stage that is sent ahead', async () => {
+    const served = await started();
+    const connection = await raw(served);
+    const open = contributorMethods.openSession;
+    const { sessionId } = await channelTo(served).unary(open, rawOpen(served), TIMEOUT);
+    const stage = grpcMessage(stageBytes(sessionId));
+    // the same stage after its answer is in order
+    connection.send(call(1, `${SERVICE}/Apply`), data(1, stage));
+    await connection.find(({ type, stream }) => type === FRAME.data && stream === 1);
+    connection.send(data(1, stage));
+    await vi.waitFor(() => {
+      expect(
+        connection.frames.filter(({ type, stream }) => type === FRAME.data && stream === 1),
+      ).toHaveLength(2);
+    });
+    expect(refusals(served)).toEqual([]);
+    connection.send(data(1, Buffer.concat([stage, stage])));
+    await connection.find(
+      ({ type, stream, flags }) => type === FRAME.headers && stream === 1 && (flags & FLAG.endStream) !== 0,
+    );
+    expect(refusals(served)).toEqual(['LIMIT_REACHED']);
+    await isWell(served);
+  });
+
+  it('may send 16 small questions to the reflection service, whose answers nobody takes, and no more', async () => {
+    const served = await started();
+    const connection = await RawConnection.http2(served.server.address.port, [4, 0]);
+    onTestFinished(() => connection.destroy());
+    const question = (host: string) =>
+      grpcMessage(
+        toBinary(
+          ServerReflectionRequestSchema,
+          create(ServerReflectionRequestSchema, {
+            host,
+            messageRequest: { case: 'fileByFilename', value: 'zklora.proto' },
+          }),
+        ),
+      );
+    const path = reflectionMethods.serverReflectionInfo.path;
+    const questions = (count: number) => Buffer.concat(Array.from({ length: count }, () => question('h')));
+    connection.send(call(1, path), data(1, questions(16)));
+    await connection.find(({ type, stream }) => type === FRAME.headers && stream === 1);
+    await connection.settled();
+    expect(refusals(served)).toEqual([]);
+    connection.send(call(3, path), data(3, questions(17)));
+    await vi.waitFor(() => expect(refusals(served)).toEqual(['LIMIT_REACHED']));
+    connection.send(call(5, path), data(5, question('h'.repeat(4096))));
+    await vi.waitFor(() => expect(refusals(served)).toEqual(['LIMIT_REACHED', 'LIMIT_REACHED']));
+    await isWell(served);
+  });
+
+  it('watch the health of the service in few places, which the latest take', async () => {
+    const served = await started();
+    const channel = channelTo(served);
+    const watch = () => {
+      const stream = channel.serverStream(healthMethods.watch, create(HealthCheckRequestSchema), TIMEOUT);
+      const error = new Promise<unknown>((resolve) => stream.on('error', resolve));
+      const first = new Promise<number>((resolve) => stream.on('data', ({ status }) => resolve(status)));
+      return { first, error };
+    };
+    const watchers: ReturnType<typeof watch>[] = [];
+    for (let i = 0; i <= MAX_HEALTH_WATCHERS; i++) {
+      watchers.push(watch());
+      expect(await watchers[i]!.first).toBe(Serving.SERVING);
+    }
+    expect(await watchers[0]!.error).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    await isWell(served);
+  });
+});
+
+/** A request for the first stage of a session. */
+function stageBytes(sessionId: Uint8Array): Uint8Array {
+  const rows = randomRows(1, 4);
+  const inputs = [{ input: 0, rows: toBytes(rows.x), exponents: toBytes(rows.exponents) }];
+  return toBinary(ApplyRequestSchema, create(ApplyRequestSchema, { sessionId, tokens: 1, inputs }));
+}
 
 function rawOpen(served: Served) {
   const { inputs, ...fields } = openRequest(served.commitment);

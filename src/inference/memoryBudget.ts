@@ -1,0 +1,30 @@
+import type { ZkLoraError } from '../errors.js';
+import { refusal } from './refusal.js';
+
+/** Bytes that all streams or sessions together may hold for one purpose. */
+export class MemoryBudget {
+  private bytes = 0;
+
+  /** @param refused what is thrown when `most` would be passed */
+  constructor(
+    private readonly most: number,
+    private readonly refused: () => ZkLoraError,
+  ) {}
+
+  /** @throws what the constructor was given */
+  take(bytes: number): void {
+    if (this.bytes + bytes > this.most) throw this.refused();
+    this.bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.bytes -= bytes;
+  }
+}
+
+/** A budget of one of the limits.ts for what is under way on streams. @param what in the plural */
+export function streamBudget(most: number, what: string): MemoryBudget {
+  return new MemoryBudget(most, () =>
+    refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', `too many large ${what}; try again later`),
+  );
+}
