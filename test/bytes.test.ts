@@ -1,5 +1,6 @@
+import { hexToBytes as portable } from '@noble/hashes/utils.js';
 import { describe, expect, it } from 'vitest';
-import { bytesToHex, u16, u32 } from '../src/bytes.js';
+import { bytesToHex, hexToBytes, u16, u32 } from '../src/bytes.js';
 import { refusal } from './adapter/refusal.js';
 
 describe('unsigned integers', () => {
@@ -29,4 +30,24 @@ describe('unsigned integers', () => {
       expect(refusal(() => u16(value)).code).toBe('INTERNAL');
     }
   });
+});
+
+describe('hex digits', () => {
+  it.each(['', '00', 'ff00Aa', '0123456789abcdef'.repeat(300)])(
+    'are read as the portable decoder does',
+    (hex) => {
+      const bytes = hexToBytes(hex);
+      expect(bytes).toEqual(portable(hex));
+      // memory of its own, not a part of a pool
+      expect(bytes.buffer.byteLength).toBe(bytes.length);
+    },
+  );
+
+  it.each(['0', 'abc', '0g', 'zz', '00 0', '12\u0130f', '\u0661\u0661'])(
+    'what is none is refused: %j',
+    (text) => {
+      expect(() => portable(text)).toThrow();
+      expect(() => hexToBytes(text)).toThrow();
+    },
+  );
 });

@@ -26,7 +26,20 @@ const LABEL = 'zklora/adapter/v1';
 
 /** Hex is lower case only: anything hashed has one byte form. */
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
-const point = z.string().regex(/^[0-9a-f]{128}$/);
+const POINT = /^[0-9a-f]{128}$/;
+/** Points, up to MAX_RANK; in one check, since a schema for each of thousands takes longer than all other checks. */
+const points = z.custom<string[]>().check(({ value, issues }) => {
+  const list: unknown = value;
+  const fail = (path: number[]) => {
+    issues.push({ code: 'custom', input: list, path, message: 'no list of points' });
+  };
+  if (!Array.isArray(list) || list.length > MAX_RANK) return fail([]);
+  // by index: holes are no points
+  for (let i = 0; i < list.length; i++) {
+    const point: unknown = list[i];
+    if (typeof point !== 'string' || !POINT.test(point)) return fail([i]);
+  }
+});
 const registrationProof = z
   .string()
   .max(2 * MAX_REGISTRATION_PROOF_BYTES)
@@ -43,8 +56,8 @@ const moduleSchema = z.strictObject({
   bExponent: exponent,
   scaling: z.number().refine((value) => Math.abs(value) >= MIN_SCALING && Math.abs(value) <= MAX_SCALING),
   columnOffset: z.number().int().min(0).max(MAX_DOMAIN_SIZE),
-  aRows: z.array(point).max(MAX_RANK),
-  bColumns: z.array(point).max(MAX_RANK),
+  aRows: points,
+  bColumns: points,
 });
 
 const schema = z.strictObject({

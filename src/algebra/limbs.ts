@@ -213,34 +213,55 @@ export function multiplyLongRows(
   cols: number,
   vector: LimbPlanes,
 ): FieldVector {
+  const { planes } = shorten(engine, vector, cols);
+  const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
+  const limbs = planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
   const out = zeroVector(rows);
   const chunk = Math.max(1, Math.floor(LONG_CHUNK / cols));
   for (let from = 0; from < rows; from += chunk) {
     const count = Math.min(chunk, rows - from);
-    const digits = cutLong(engine, matrix.subarray(from * cols, (from + count) * cols));
+    const products = multiplyDigits(
+      engine,
+      matrix.subarray(from * cols, (from + count) * cols),
+      count,
+      limbs,
+    );
     let sum: FieldVector | undefined;
-    for (const digit of digits.reverse()) {
-      const product = multiplyRows(engine, digit, count, cols, vector);
+    for (const product of products.reverse()) {
       sum = sum ? addScaled(engine, product, sum, 65536n) : product;
     }
     out.set(sum!, from * 32);
   }
-  return out;
+  return scaleVector(engine, out, MONTGOMERY);
 }
 
-/** Signed 16-bit digits, lowest first; the fifth only where it is needed. */
-function cutLong(engine: Engine, values: BigInt64Array): Int16Array[] {
+/**
+ * Products of the signed 16-bit digits of int64 rows with a vector, divided by 2^260: those of the lowest digits
+ * first; the fifth only where it is needed. The digits stay in WebAssembly memory.
+ */
+function multiplyDigits(
+  engine: Engine,
+  values: BigInt64Array,
+  rows: number,
+  planes: Uint8Array,
+): FieldVector[] {
+  const cols = values.length / rows;
   const stride = 2 * values.length;
-  const { digits, fifth } = engine.sync(({ call, put, alloc, get }) => {
+  const quads = Math.ceil(rows / MULTIPLY_ROWS);
+  const blocks = planes.byteLength / ((MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
+  return engine.sync(({ call, put, alloc, get }) => {
+    const limbs = put(planes);
     const flag = alloc(4);
-    const out = alloc(LONG_DIGITS * stride);
+    const sums = alloc(quads * MULTIPLY_ROWS * 32);
     const source = put(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-    call.zk_cutLong!(source, values.length, stride, out, flag);
-    const needed = get(flag, 4)[0] !== 0;
-    return { digits: get(out, (needed ? LONG_DIGITS : LONG_DIGITS - 1) * stride), fifth: needed };
+    const digits = alloc(LONG_DIGITS * stride);
+    // the kernel reads whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
+    alloc((quads * MULTIPLY_ROWS - rows) * cols * 2 + 2 * MULTIPLY_COLUMNS);
+    call.zk_cutLong!(source, values.length, stride, digits, flag);
+    const count = get(flag, 4)[0] !== 0 ? LONG_DIGITS : LONG_DIGITS - 1;
+    return Array.from({ length: count }, (_, k) => {
+      call.zk_multiplyRows!(digits + k * stride, 2 * cols, quads, limbs, blocks, sums);
+      return get(sums, rows * 32);
+    });
   });
-  return Array.from(
-    { length: fifth ? LONG_DIGITS : LONG_DIGITS - 1 },
-    (_, k) => new Int16Array(digits.buffer, k * stride, values.length),
-  );
 }

@@ -6,7 +6,6 @@ import {
   type FieldVector,
   Fr,
   type LimbPlanes,
-  lagrangeAt,
   multiplyLongRows,
   multiplyRows,
   powersVector,
@@ -26,9 +25,9 @@ export interface Folding {
   readonly v: bigint;
 }
 
-/** {@link Folding} with the point at which the input polynomials are wanted. */
+/** {@link Folding} with the Lagrange basis of the domain at the point where the input polynomials are wanted. */
 export interface PointFolding extends Folding {
-  readonly z: bigint;
+  readonly basis: FieldVector;
 }
 
 /** A session seen through the challenges u and v. docs/protocol.md, "Folding the session". */
@@ -178,8 +177,7 @@ class PointFolder extends Folder implements FoldedAtPoint {
 
   constructor(engine: Engine, header: SessionHeader, folding: PointFolding) {
     super(engine, header, folding);
-    const { modules, domainSize } = folding.statement;
-    this.#inputs = new InputsAtPoint(engine, modules, lagrangeAt(engine, domainSize, folding.z));
+    this.#inputs = new InputsAtPoint(engine, folding.statement.modules, folding.basis);
   }
 
   get inputsAtPoint(): readonly bigint[] {

@@ -1,4 +1,12 @@
-import { Fr, hashToG1 } from '../algebra/index.js';
+import {
+  type Engine,
+  type FieldVector,
+  Fr,
+  hashToG1,
+  placeVector,
+  powersVector,
+  zeroVector,
+} from '../algebra/index.js';
 
 let pointU: ReturnType<typeof hashToG1> | undefined;
 
@@ -21,6 +29,14 @@ export function formCoefficients(rho: bigint, pairs: number): bigint[] {
     power = Fr.mul(power, rho);
   }
   return coefficients;
+}
+
+/** {@link formCoefficients} as a field vector. */
+export function formVector(engine: Engine, rho: bigint, pairs: number): FieldVector {
+  const vector = zeroVector(2 * pairs + 2);
+  placeVector(vector, powersVector(engine, 1n, 1), 0);
+  placeVector(vector, powersVector(engine, rho, 2 * pairs, rho), 2);
+  return vector;
 }
 
 /** Folding rounds of a form over 2K+2 values. */

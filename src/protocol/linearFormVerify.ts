@@ -1,13 +1,18 @@
 import {
+  constantVector,
   dotVectors,
   type Engine,
+  type FieldVector,
   Fr,
   type G1Point,
   type G2Point,
-  vectorFromScalars,
+  placeVector,
+  scaleVector,
+  vectorLength,
+  zeroVector,
 } from '../algebra/index.js';
 import { absorbFinal, drawFold, drawResponse } from './challenges.js';
-import { formCoefficients, formPoint } from './linearForm.js';
+import { formPoint, formVector } from './linearForm.js';
 import type { GroupProof } from './proof.js';
 import type { PairingTerms } from './sumVerify.js';
 import type { Transcript } from './transcript.js';
@@ -63,27 +68,21 @@ export function addLinearFormEquation(
   product.add(g2, Fr.mul(scale, x), proof.committed);
   const value = Fr.mul(c, Fr.add(linearForm.maskValue, Fr.mul(x, proof.formValue)));
 
-  const coefficients = foldCoefficients(folds);
-  const minusFinal = Fr.neg(Fr.mul(weight, linearForm.final));
-  const form = dotVectors(
-    engine,
-    vectorFromScalars(engine, coefficients),
-    vectorFromScalars(engine, formCoefficients(rho, pairs)),
-  );
-  product.add(g2, Fr.add(Fr.mul(scale, value), Fr.mul(minusFinal, Fr.mul(c, form))), formPoint() as G1Point);
-  product.addMany(
-    g2,
-    coefficients.map((s) => Fr.mul(minusFinal, s)),
-    bases,
-  );
+  const coefficients = foldCoefficients(engine, folds, Fr.neg(Fr.mul(weight, linearForm.final)));
+  const form = dotVectors(engine, coefficients, formVector(engine, rho, pairs));
+  product.add(g2, Fr.add(Fr.mul(scale, value), Fr.mul(c, form)), formPoint() as G1Point);
+  product.addMany(g2, coefficients, bases);
 }
 
-/** Weight of each original base in the folded one: the low half of round i takes fold i, the high half 1. */
-function foldCoefficients(folds: readonly bigint[]): bigint[] {
-  let coefficients = [1n];
+/** `factor` times the weight of each original base in the folded one: the low half of round i takes fold i, the high half 1. */
+function foldCoefficients(engine: Engine, folds: readonly bigint[], factor: bigint): FieldVector {
+  let coefficients = constantVector(engine, factor, 1);
   for (let i = folds.length - 1; i >= 0; i--) {
-    const fold = folds[i]!;
-    coefficients = [...coefficients.map((s) => Fr.mul(s, fold)), ...coefficients];
+    const half = vectorLength(coefficients);
+    const doubled = zeroVector(2 * half);
+    placeVector(doubled, scaleVector(engine, coefficients, folds[i]!), 0);
+    placeVector(doubled, coefficients, half);
+    coefficients = doubled;
   }
   return coefficients;
 }

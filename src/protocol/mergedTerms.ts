@@ -1,4 +1,13 @@
-import { Fr, G1_BYTES, type G1Sum, type G2Point, type PairingProduct } from '../algebra/index.js';
+import {
+  type Engine,
+  type FieldVector,
+  Fr,
+  G1_BYTES,
+  type G1Sum,
+  type G2Point,
+  type PairingProduct,
+  vectorToScalars,
+} from '../algebra/index.js';
 import type { PairingTerms } from './sumVerify.js';
 
 interface Terms {
@@ -16,6 +25,11 @@ interface Terms {
  */
 export class MergedTerms implements PairingTerms {
   readonly #terms = new Map<G2Point, Terms>();
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
 
   add(g2: G2Point, scalar: bigint, point: G1Sum): void {
     let terms = this.#terms.get(g2);
@@ -38,8 +52,8 @@ export class MergedTerms implements PairingTerms {
     }
   }
 
-  addMany(g2: G2Point, scalars: readonly bigint[], bases: Uint8Array): void {
-    scalars.forEach((scalar, i) => {
+  addMany(g2: G2Point, scalars: FieldVector, bases: Uint8Array): void {
+    vectorToScalars(this.#engine, scalars).forEach((scalar, i) => {
       this.add(g2, scalar, bases.subarray(i * G1_BYTES, (i + 1) * G1_BYTES));
     });
   }

@@ -1,4 +1,4 @@
-import { type Engine, Fr, powersVector, vectorToScalars } from '../algebra/index.js';
+import { type Engine, type FieldVector, Fr, powersVector, vectorToScalars } from '../algebra/index.js';
 import { groupPairs, type Statement } from './statement.js';
 
 /** Coefficients of one module's rows in the identity that the KZG part proves. */
@@ -23,10 +23,7 @@ export function pairWeights(
   const weights = statement.modules.map(() => ({ a: [] as bigint[], b: [] as bigint[] }));
   let groupWeight = 1n;
   for (const group of statement.groups) {
-    const powers = vectorToScalars(
-      engine,
-      powersVector(engine, rho, 2 * group.circuit, Fr.mul(rho, groupWeight)),
-    );
+    const powers = vectorToScalars(engine, weightPowers(engine, rho, group.circuit, groupWeight));
     const moduleWeights = new Map(group.members.map((position) => [position, Fr.pow(t, BigInt(position))]));
     groupPairs(statement, group).forEach(({ position }, l) => {
       weights[position]!.a.push(Fr.mul(moduleWeights.get(position)!, powers[l]!));
@@ -35,4 +32,9 @@ export function pairWeights(
     groupWeight = Fr.mul(groupWeight, kappa);
   }
   return weights;
+}
+
+/** groupWeight rho^(i+1) for i < 2 circuit: of the group's rows of A, then of its columns of B. */
+export function weightPowers(engine: Engine, rho: bigint, circuit: number, groupWeight: bigint): FieldVector {
+  return powersVector(engine, rho, 2 * circuit, Fr.mul(rho, groupWeight));
 }

@@ -1,12 +1,12 @@
 import type { AdapterCommitment } from '../adapter/types.js';
-import { decodeG1Batch, type Engine, G1_BYTES, type G1Point } from '../algebra/index.js';
+import { decodeG1Batch, type Engine } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 
-/** Committed rows of one module as points. */
+/** Committed rows of one module as points, 64 bytes each. */
 export interface ModuleRows {
-  readonly a: readonly G1Point[];
-  readonly b: readonly G1Point[];
+  readonly a: Uint8Array;
+  readonly b: Uint8Array;
 }
 
 /**
@@ -23,8 +23,7 @@ export function decodeRows(
     const module = adapter.modules[index]!;
     const decode = (points: readonly string[]) => {
       try {
-        const decoded = decodeG1Batch(engine, hexToBytes(points.join('')));
-        return points.map((_, i) => decoded.subarray(i * G1_BYTES, (i + 1) * G1_BYTES) as G1Point);
+        return decodeG1Batch(engine, hexToBytes(points.join('')));
       } catch (cause) {
         throw new ZkLoraError(
           'COMMITMENT_MALFORMED',

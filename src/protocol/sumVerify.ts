@@ -1,11 +1,13 @@
 import {
   type Engine,
+  type FieldVector,
   Fr,
   type G2Point,
   g1Generator,
   g2Generator,
   type PairingProduct,
   rootOfUnity,
+  scaleVector,
 } from '../algebra/index.js';
 import type { SumProof } from './proof.js';
 
@@ -31,6 +33,12 @@ export interface Equation {
   add(product: PairingTerms, weight: bigint): void;
 }
 
+/** Points, 64 bytes each, with their coefficients in a sum. */
+export interface WeightedPoints {
+  readonly scalars: FieldVector;
+  readonly bases: Uint8Array;
+}
+
 /**
  * The two KZG openings of a sum argument.
  *
@@ -43,7 +51,7 @@ export interface Equation {
 export function sumEquations(
   engine: Engine,
   domainSize: number,
-  known: readonly { readonly scalar: bigint; readonly point: Uint8Array }[],
+  known: readonly WeightedPoints[],
   total: bigint,
   proof: SumProof,
   z: bigint,
@@ -60,7 +68,9 @@ export function sumEquations(
       reason: 'OPENING_INVALID',
       message: falseSum,
       add: (product, weight) => {
-        for (const { scalar, point } of known) product.add(g2, Fr.mul(weight, scalar), point);
+        for (const { scalars, bases } of known) {
+          product.addMany(g2, weight === 1n ? scalars : scaleVector(engine, scalars, weight), bases);
+        }
         product.add(g2, weight, proof.runningSum);
         product.add(g2, Fr.neg(Fr.mul(weight, vanishing)), proof.quotient);
         product.add(g2, Fr.neg(Fr.mul(weight, value)), g1);

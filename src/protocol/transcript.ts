@@ -1,5 +1,6 @@
 import { encodeG1Compressed, encodeScalar, type G1Point, scalarFromWideBytes } from '../algebra/index.js';
-import { concatBytes, sha256, u32, utf8ToBytes } from '../bytes.js';
+import { concatBytes, u32, utf8ToBytes } from '../bytes.js';
+import { sha256Of } from '../sha256.js';
 
 // First byte of every hash: what is being hashed.
 const INIT = 0;
@@ -18,12 +19,12 @@ export class Transcript {
   #state: Uint8Array;
 
   constructor(protocol: string) {
-    this.#state = sha256(concatBytes(Uint8Array.of(INIT), utf8ToBytes(protocol)));
+    this.#state = sha256Of(concatBytes(Uint8Array.of(INIT), utf8ToBytes(protocol)));
   }
 
   /** Absorbs labelled bytes. */
   absorb(label: string, data: Uint8Array): void {
-    this.#state = sha256(concatBytes(this.#frame(ABSORB, label), u32(data.length), data));
+    this.#state = sha256Of(concatBytes(this.#frame(ABSORB, label), u32(data.length), data));
   }
 
   /** Absorbs a point, compressed. */
@@ -39,8 +40,8 @@ export class Transcript {
   /** Draws a scalar that depends on everything absorbed and drawn so far. */
   challenge(label: string): bigint {
     const frame = this.#frame(SQUEEZE, label);
-    const wide = [0, 1].map((half) => sha256(concatBytes(frame, Uint8Array.of(half))));
-    this.#state = sha256(this.#frame(ADVANCE, label));
+    const wide = [0, 1].map((half) => sha256Of(concatBytes(frame, Uint8Array.of(half))));
+    this.#state = sha256Of(this.#frame(ADVANCE, label));
     return scalarFromWideBytes(concatBytes(...wide));
   }
 

@@ -7,13 +7,13 @@
 
 import { adapterId, checkAdapterCommitment } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
-import { decodeG2, type Engine, Fr } from '../algebra/index.js';
+import { decodeG2, type Engine, Fr, lagrangeAt } from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
-import { falseEquation } from './checkEquations.js';
-import { foldSessionAtPoint } from './foldSession.js';
+import { type BegunProduct, beginProduct, falseEquation } from './checkEquations.js';
+import { type FoldedAtPoint, foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
@@ -82,6 +82,8 @@ class Refusal extends Error {
 export interface ProofEquations {
   readonly equations: readonly Equation[];
   readonly batch: bigint;
+  /** Product whose multiplications run already. */
+  readonly begun?: BegunProduct;
 }
 
 /** A proof file whose claims have been compared with the verifier's own data; its equations are not yet checked. */
@@ -91,6 +93,9 @@ export interface ReadProof {
   /** One entry for each proof of the file. */
   readonly checks: readonly ProofEquations[];
 }
+
+/** Whether the product of a file of one proof is begun while its session is folded, or left to the caller. */
+type Products = 'begin' | 'none';
 
 /** What proofs under one parameter set share; filled as they are read. */
 export class VerifierCache {
@@ -110,7 +115,7 @@ export class VerifierCache {
  * if (!verdict.valid) console.error(verdict.reason, verdict.message);
  */
 export async function verifyProof(options: VerifyOptions): Promise<VerificationResult> {
-  const read = await readProof(options, new VerifierCache());
+  const read = await readProof(options, new VerifierCache(), 'begin');
   return 'checks' in read ? checkProof(options.engine, read) : read;
 }
 
@@ -119,8 +124,8 @@ export async function checkProof(
   engine: Engine,
   { verdict, checks }: ReadProof,
 ): Promise<VerificationResult> {
-  for (const { equations, batch } of checks) {
-    const failed = await falseEquation(engine, equations, batch);
+  for (const { equations, batch, begun } of checks) {
+    const failed = await falseEquation(engine, equations, batch, begun);
     if (failed) return { valid: false, reason: failed.reason, message: failed.message };
   }
   return verdict;
@@ -129,22 +134,28 @@ export async function checkProof(
 /**
  * Reads a proof file and compares what it is about with the verifier's own data: everything but the equations.
  *
+ * @param products `begin` for a caller that checks the equations of each proof with a product of its own
  * @returns the equations, or a verdict when it is refused without them
  * @throws ZkLoraError as {@link verifyProof}
  */
 export async function readProof(
   options: VerifyOptions,
   cache: VerifierCache,
+  products: Products = 'none',
 ): Promise<ReadProof | Extract<VerificationResult, { valid: false }>> {
   try {
-    return await readOrRefuse(options, cache);
+    return await readOrRefuse(options, cache, products);
   } catch (error) {
     if (error instanceof Refusal) return { valid: false, reason: error.reason, message: error.message };
     throw error;
   }
 }
 
-async function readOrRefuse(options: VerifyOptions, cache: VerifierCache): Promise<ReadProof> {
+async function readOrRefuse(
+  options: VerifyOptions,
+  cache: VerifierCache,
+  products: Products,
+): Promise<ReadProof> {
   const { parameters, adapter, session, registration } = options;
   checkAdapterCommitment(adapter);
   const outline = outlineProofFile(options.proof);
@@ -192,7 +203,7 @@ async function readOrRefuse(options: VerifyOptions, cache: VerifierCache): Promi
     return statement;
   });
   const { proofs } = decodeProofFile(options.proof);
-  const checks = await equationsOf(options, id, stable, statements, proofs, cache);
+  const checks = await equationsOf(options, id, stable, statements, proofs, cache, products);
   return {
     verdict: {
       valid: true,
@@ -228,6 +239,9 @@ function checkGroups({ groups }: Statement, rounds: readonly number[]): void {
   }
 }
 
+/** Equations of the sum argument, which come before those of the groups. */
+const OPENINGS = 2;
+
 /** The equations of all proofs of a file; one pass over the session. */
 async function equationsOf(
   options: VerifyOptions,
@@ -236,28 +250,48 @@ async function equationsOf(
   statements: readonly Statement[],
   proofs: readonly Proof[],
   cache: VerifierCache,
+  products: Products,
 ): Promise<ProofEquations[]> {
   const { engine, adapter } = options;
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
-  const foldings = statements.map((statement, i) => ({ statement, ...challenges[i]! }));
-  const folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules);
   await loadKeys(options, statements, cache.keys);
+  let folded: readonly FoldedAtPoint[] = [];
+  const groups = statements.map((statement, i) => {
+    const own = challenges[i]!;
+    return statement.groups.map(({ circuit, members }, g) => {
+      const claim = () =>
+        members.reduce(
+          (sum, position) =>
+            Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), folded[i]!.outputs[position]!)),
+          0n,
+        );
+      return groupEquations(engine, cache.keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
+    });
+  });
+  // one at a time: a file may hold 65,535 proofs, and what is begun waits in memory
+  const begun =
+    products === 'begin' && proofs.length === 1
+      ? beginProduct(
+          engine,
+          new Map(groups[0]!.map(([linearForm], g) => [OPENINGS + 2 * g, linearForm])),
+          challenges[0]!.batch,
+        )
+      : undefined;
+  const foldings = statements.map((statement, i) => {
+    const { u, v, z } = challenges[i]!;
+    return { statement, u, v, basis: lagrangeAt(engine, statement.domainSize, z) };
+  });
+  folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules);
   const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
   return statements.map((statement, i) => {
-    const { inputsAtPoint, outputs } = folded[i]!;
+    const { inputsAtPoint } = folded[i]!;
     const own = challenges[i]!;
     const rows = loadRows(options, id, statement, cache.rows);
     const equations = [
-      ...openingEquations(engine, statement, proofs[i]!, own, inputsAtPoint, rows, tauG2),
-      ...statement.groups.flatMap(({ circuit, members }, g) => {
-        const claim = members.reduce(
-          (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), outputs[position]!)),
-          0n,
-        );
-        return groupEquations(engine, cache.keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
-      }),
+      ...openingEquations(engine, statement, proofs[i]!, own, foldings[i]!.basis, inputsAtPoint, rows, tauG2),
+      ...groups[i]!.flat(),
     ];
-    return { equations, batch: own.batch };
+    return { equations, batch: own.batch, ...(begun && { begun }) };
   });
 }
 

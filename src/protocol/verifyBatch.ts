@@ -100,7 +100,7 @@ export async function holdTogether(
   read: readonly ReadProof[],
   weights: readonly bigint[],
 ): Promise<boolean> {
-  const terms = new MergedTerms();
+  const terms = new MergedTerms(engine);
   read
     .flatMap(({ checks }) => checks)
     .forEach(({ equations, batch }, i) => {

@@ -4,12 +4,15 @@
 import {
   dotVectors,
   type Engine,
+  type FieldVector,
   Fr,
   type G2Point,
   g2Generator,
-  lagrangeAt,
+  joinPoints,
   powersVector,
+  scaleVector,
   subVector,
+  vectorFromScalars,
 } from '../algebra/index.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import {
@@ -22,11 +25,11 @@ import {
 } from './challenges.js';
 import { lanesOf } from './lanes.js';
 import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } from './linearFormVerify.js';
-import { pairWeights } from './pairWeights.js';
+import { weightPowers } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
 import type { ModuleRows } from './rows.js';
 import type { Statement } from './statement.js';
-import { type Equation, sumEquations } from './sumVerify.js';
+import { type Equation, sumEquations, type WeightedPoints } from './sumVerify.js';
 
 interface GroupChallenges extends LinearFormChallenges {
   readonly rho: bigint;
@@ -59,6 +62,7 @@ export function replayChallenges(statement: Statement, proof: Proof): ProofChall
  * The sum argument of an inference proof: the verifier builds its part of [Lambda] from the registered rows.
  * docs/protocol.md, "The identity on H".
  *
+ * @param basis Lagrange basis of the domain at z
  * @param inputsAtPoint a(z) of each module's input at its place, as `foldSessionAtPoint` gives it
  */
 export function openingEquations(
@@ -66,30 +70,39 @@ export function openingEquations(
   statement: Statement,
   proof: Proof,
   challenges: ProofChallenges,
+  basis: FieldVector,
   inputsAtPoint: readonly bigint[],
   rows: readonly ModuleRows[],
   tauG2: G2Point,
 ): Equation[] {
   const { t, v, rho, kappa, z } = challenges;
   const { domainSize } = statement;
-  const basis = lagrangeAt(engine, domainSize, z);
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vAtZ = dotVectors(engine, powersVector(engine, v, widest), subVector(basis, 0, widest));
-  const weights = pairWeights(engine, statement, t, rho, kappa);
-
-  const known: { scalar: bigint; point: Uint8Array }[] = [];
-  lanesAtPoint(statement, inputsAtPoint).forEach((cz, position) => {
-    const { a, b } = weights[position]!;
-    for (const [j, w] of a.entries()) known.push({ scalar: Fr.mul(cz, w), point: rows[position]!.a[j]! });
-    for (const [j, w] of b.entries()) known.push({ scalar: Fr.mul(vAtZ, w), point: rows[position]!.b[j]! });
-  });
+  const lanes = lanesAtPoint(statement, inputsAtPoint);
+  const known: WeightedPoints[] = [];
   let total = 0n;
   let groupWeight = 1n;
-  for (const { formValue, mask } of proof.groups) {
-    total = Fr.add(total, Fr.mul(groupWeight, formValue));
-    known.push({ scalar: groupWeight, point: mask });
+  const maskWeights: bigint[] = [];
+  for (const [g, { circuit, members }] of statement.groups.entries()) {
+    const powers = weightPowers(engine, rho, circuit, groupWeight);
+    let pair = 0;
+    for (const position of members) {
+      const { rank } = statement.modules[position]!;
+      const { a, b } = rows[position]!;
+      const onA = Fr.mul(lanes[position]!, Fr.pow(t, BigInt(position)));
+      known.push(
+        { scalars: scaleVector(engine, subVector(powers, pair, rank), onA), bases: a },
+        { scalars: scaleVector(engine, subVector(powers, circuit + pair, rank), vAtZ), bases: b },
+      );
+      pair += rank;
+    }
+    total = Fr.add(total, Fr.mul(groupWeight, proof.groups[g]!.formValue));
+    maskWeights.push(groupWeight);
     groupWeight = Fr.mul(groupWeight, kappa);
   }
+  const masks = proof.groups.map(({ mask }) => mask);
+  known.push({ scalars: vectorFromScalars(engine, maskWeights), bases: joinPoints(masks) });
   const falseSum = 'the deltas were not computed with the committed weights';
   return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2, falseSum);
 }
@@ -110,14 +123,16 @@ function lanesAtPoint({ modules }: Statement, inputsAtPoint: readonly bigint[]):
  * The first equation alone proves nothing: D could hold multiples of IC_0 or IC_y. Only the second, a proof of
  * knowledge of an opening of D in exactly the bases IC_mu, IC_b, IC_p, IC_q, excludes that. Neither may be
  * checked without the other.
+ *
+ * @param claim what the session says that the group's products sum to; asked for by the second equation only
  */
 export function groupEquations(
   engine: Engine,
   key: VerificationKey,
-  claim: bigint,
+  claim: () => bigint,
   proof: GroupProof,
   challenges: GroupChallenges,
-): Equation[] {
+): [linearForm: Equation, groth16: Equation] {
   const { pairs, ic } = key;
   const icPoint = (index: number) => ic.subarray(index * 64, (index + 1) * 64);
   const { groth16 } = proof;
@@ -146,7 +161,7 @@ export function groupEquations(
         product.add(groth16.b, weight, groth16.a);
         product.add(key.beta, minus, key.alpha);
         product.add(key.gamma, minus, icPoint(0));
-        product.add(key.gamma, Fr.mul(minus, claim), icPoint(1));
+        product.add(key.gamma, Fr.mul(minus, claim()), icPoint(1));
         product.add(key.gamma, minus, proof.committed);
         product.add(key.delta, minus, groth16.c);
       },

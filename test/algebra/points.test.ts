@@ -174,6 +174,26 @@ describe('group operations', () => {
     expect(await new al.PairingProduct(engine).isOne()).toBe(true);
   });
 
+  it('decides products of pairings whose sums are begun before all terms are known', async () => {
+    const g2 = al.g2Generator(engine);
+    const product = new al.PairingProduct(engine);
+    const bases = al.joinPoints(Array.from({ length: 10 }, (_, i) => affine(BigInt(i + 1))));
+    product.start();
+    // 1 + 2 + .. + 9; the tenth point has no scalar
+    product.addMany(g2, al.powersVector(engine, 1n, 9), bases);
+    product.start();
+    product.add(g2, 5n, affine(2n));
+    product.start();
+    product.addMany(g2, al.vectorFromScalars(engine, [R - 50n, R - 4n]), bases);
+    product.add(g2, R - 1n, al.g1Generator(engine));
+    product.start();
+    // 45 + 10 - 50 - 8 - 1
+    product.add(g2, 3n, al.g1Generator(engine));
+    expect(await product.isOne()).toBe(false);
+    product.add(g2, 1n, al.g1Generator(engine));
+    expect(await product.isOne()).toBe(true);
+  });
+
   it('shows why mixed subtraction is never used: ffjavascript returns a wrong point', () => {
     const { G1 } = engine.curve;
     const five = affine(5n);

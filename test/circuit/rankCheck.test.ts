@@ -66,7 +66,7 @@ async function accepted(
   const product = new PairingProduct(engine);
   product.add(proof.b, R - 1n, proof.a);
   product.add(key.beta, 1n, key.alpha);
-  product.addMany(key.gamma, [1n, y], key.ic);
+  product.addMany(key.gamma, vectorFromScalars(engine, [1n, y]), key.ic);
   product.add(key.gamma, 1n, d);
   product.add(key.delta, 1n, proof.c);
   return product.isOne();

@@ -8,7 +8,9 @@ import {
   type G1Point,
   type G2Point,
   hashToG1,
+  loadEngine,
   R,
+  vectorToScalars,
 } from '../../src/algebra/index.js';
 import { hexToBytes } from '../../src/bytes.js';
 import {
@@ -20,7 +22,7 @@ import {
   drawPoint,
   drawResponse,
 } from '../../src/protocol/challenges.js';
-import { foldingRounds, formCoefficients, formPoint } from '../../src/protocol/linearForm.js';
+import { foldingRounds, formCoefficients, formPoint, formVector } from '../../src/protocol/linearForm.js';
 import { Transcript } from '../../src/protocol/transcript.js';
 
 /** docs/protocol.md, "Transcript", on Node's SHA-256. */
@@ -141,6 +143,14 @@ describe('a challenge that must not be zero', () => {
 });
 
 describe('the linear form', () => {
+  it('is the same as a vector', async () => {
+    const engine = await loadEngine();
+    for (const [rho, pairs] of [[3n, 3] as const, [R - 1n, 1] as const]) {
+      expect(vectorToScalars(engine, formVector(engine, rho, pairs))).toEqual(formCoefficients(rho, pairs));
+    }
+    await engine.terminate();
+  });
+
   it('has 1 for mu, 0 for b, and the powers of rho for p and q', () => {
     expect(formCoefficients(3n, 3)).toEqual([1n, 0n, 3n, 9n, 27n, 81n, 243n, 729n]);
     expect(formCoefficients(R - 1n, 1)).toEqual([1n, 0n, R - 1n, 1n]);

@@ -3,8 +3,8 @@
  */
 import { adapterId, checkAdapterCommitment } from '../../adapter/commitment.js';
 import type { AdapterCommitment } from '../../adapter/types.js';
-import { decodeG2, type Engine, type G2Point, lagrangeAt, vectorToScalars } from '../../algebra/index.js';
-import { hexToBytes } from '../../bytes.js';
+import { decodeG2, type Engine, type G2Point, lagrangeAt, vectorFromScalars } from '../../algebra/index.js';
+import { concatBytes, hexToBytes } from '../../bytes.js';
 import { type ParameterSet, parameterSetId } from '../../circuit/parameters.js';
 import { drawBatch, drawPoint } from '../challenges.js';
 import { falseEquation } from '../checkEquations.js';
@@ -115,7 +115,7 @@ export async function refuseProof(
     engine,
     adapter,
     adapter.modules.map((_, index) => index),
-  ).flatMap(({ a, b }) => [...a, ...b]);
+  ).flatMap(({ a, b }) => [a, b]);
 
   const { domainSize } = statement;
   const { transcript, seed } = drawSeed(statement, proof.masks);
@@ -125,10 +125,9 @@ export async function refuseProof(
 
   const bits = expandBits(seed, statement);
   const atPoint = pointWeights(engine, statement, bits, challenges, lagrangeAt(engine, domainSize, z));
-  const rowWeights = vectorToScalars(engine, atPoint.rows);
   const known = [
-    ...points.map((point, row) => ({ scalar: rowWeights[row]!, point })),
-    { scalar: atPoint.masks, point: proof.masks },
+    { scalars: atPoint.rows, bases: concatBytes(...points) },
+    { scalars: vectorFromScalars(engine, [atPoint.masks]), bases: proof.masks },
   ];
   const total = sketchTotal(engine, proof.sketches, challenges.lambda);
   const falseSum = 'the sketches were not computed with the committed rows, or a row leaves its range';
