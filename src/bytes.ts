@@ -11,12 +11,13 @@ import { createSha256 } from './sha256.js';
 
 export { bytesToHex, concatBytes, sha256, utf8ToBytes };
 
-const HEX = /^(?:[0-9a-f]{2})*$/i;
+const NO_HEX = /[^0-9a-f]/i;
 
 /** Bytes from hex digits of either case; throws what the portable decoder throws for anything else. */
 export function hexToBytes(hex: string): Uint8Array {
-  // the platform's, where there is one, is some ten times as fast; it would take U+0130 for 0 and stop at other things
-  if (typeof globalThis.Buffer !== 'function' || !HEX.test(hex)) return portableHexToBytes(hex);
+  const plain = hex.length % 2 === 0 && !NO_HEX.test(hex);
+  // the platform's is faster, but would take U+0130 for 0 and stop at other things
+  if (typeof globalThis.Buffer !== 'function' || !plain) return portableHexToBytes(hex);
   const bytes = new Uint8Array(hex.length / 2);
   globalThis.Buffer.from(bytes.buffer).write(hex, 'hex');
   return bytes;
