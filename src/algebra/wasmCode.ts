@@ -122,6 +122,18 @@ export const i64 = {
   ],
 };
 
+/** float64. */
+export const f64 = {
+  add: binary(0xa0),
+  store: (address: Code, offset: number, value: Code): Code => [
+    ...address,
+    ...value,
+    0x39,
+    3,
+    ...unsigned(offset),
+  ],
+};
+
 /** 128-bit vectors; names say the lanes that an instruction sees. */
 export const v128 = {
   load: (address: Code, offset = 0): Code => [...address, ...vector(0), 4, ...unsigned(offset)],
@@ -131,6 +143,8 @@ export const v128 = {
   load64Zero: (address: Code, offset = 0): Code => [...address, ...vector(93), 0, ...unsigned(offset)],
   /** One 32-bit word in all four lanes. */
   load32Splat: (address: Code, offset = 0): Code => [...address, ...vector(9), 2, ...unsigned(offset)],
+  /** One 64-bit word in both lanes. */
+  load64Splat: (address: Code, offset = 0): Code => [...address, ...vector(10), 3, ...unsigned(offset)],
   store: (address: Code, offset: number, value: Code): Code => [
     ...address,
     ...value,
@@ -170,6 +184,13 @@ export const v128 = {
     extract: (a: Code, lane: number): Code => [...a, ...vector(29), lane],
     extendLow: unary(...vector(0xc7)),
     extendHigh: unary(...vector(0xc8)),
+  },
+  f64x2: {
+    add: binary(...vector(0xf0)),
+    sub: binary(...vector(0xf1)),
+    mul: binary(...vector(0xf2)),
+    /** Lane 0 or 1, as an f64. */
+    extract: (a: Code, lane: number): Code => [...a, ...vector(33), lane],
   },
 };
 

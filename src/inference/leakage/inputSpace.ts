@@ -1,5 +1,7 @@
 import type { ModuleEnergy } from './moduleEnergy.js';
+import { length, type PreparedRow, scaled } from './rowBasis.js';
 import { AskedRow, type JudgedRow, type Position, type RowKind, RowSpace } from './rowSpace.js';
+import { Turns } from './turns.js';
 
 /**
  * Weights that one exact answer can hold, by packing: A x with |x| < 2^15 has at most 31 + log2(inFeatures) bits, a
@@ -32,11 +34,22 @@ interface Level {
   lost: number;
 }
 
+/** A row that is about to be added. */
+export interface ComingRow {
+  readonly asked: AskedRow;
+  readonly whole: Float64Array;
+  /** Where the rows were prepared together, against the basis over all users. */
+  readonly overall?: PreparedRow;
+  /** In the coordinates of that basis, against the user's own. */
+  readonly mine?: PreparedRow;
+}
+
 /** Rows asked of modules that were always asked together: they share their input, and so their span. */
 export class InputSpace {
   private readonly users = new Map<string, Level>();
   /** A v for each vector v of the basis over all users, by module. */
   private readonly projections: Float64Array[][] = [];
+  private readonly turns = new Turns();
   /** Bytes of all levels. */
   private held: number;
 
@@ -71,23 +84,55 @@ export class InputSpace {
   }
 
   /**
+   * Makes rows ready to be added: all work against the directions so far that they can share. Changes nothing.
+   *
+   * @param x int16, row-major `[rows, inFeatures]`, a few rows
+   */
+  async prepare(user: string, x: Int16Array): Promise<ComingRow[]> {
+    const coming: ComingRow[] = [];
+    for (let at = 0; at < x.length; at += this.inFeatures) {
+      const row = x.slice(at, at + this.inFeatures);
+      coming.push({ asked: new AskedRow(row), whole: new Float64Array(row) });
+    }
+    const own = this.level(user).space;
+    if (own.directions >= this.inFeatures) return coming;
+    const places = [...coming.keys()].filter((i) => {
+      const { asked } = coming[i]!;
+      return asked.row.some((value) => value !== 0) && !own.has(asked);
+    });
+    const wholes = places.map((i) => coming[i]!.whole);
+    const { basis } = this.total.space;
+    const overall = await basis.prepare(wholes, new Array<number>(wholes.length).fill(0), this.turns);
+    if (overall.length === 0) return coming;
+    const lengths = wholes.map(length);
+    // as `resolve` gives them, where it finds that the vectors of the block itself change nothing about them
+    const positions = overall.map(({ coordinates }, i) => scaled(coordinates, 1 / lengths[i]!));
+    const outside = overall.map(({ rest }, i) => length(rest) / lengths[i]!);
+    const mine = await own.basis.prepare(positions, outside, this.turns);
+    for (const [i, place] of places.entries()) {
+      const one = mine[i];
+      coming[place] = { ...coming[place]!, overall: overall[i]!, ...(one !== undefined && { mine: one }) };
+    }
+    return coming;
+  }
+
+  /**
    * Adds a row.
    *
    * @returns what it adds for its user; what is known of the user is known of all
    */
-  async addRow(user: string, row: Int16Array): Promise<RowKind> {
+  async addRow(user: string, coming: ComingRow): Promise<RowKind> {
     const own = this.level(user);
     const before = bytesOf(this.total, own);
-    const whole = new Float64Array(row);
-    const asked = new AskedRow(row);
-    const overall = await this.total.space.judge(asked, () => ({ coordinates: whole, error: 0 }));
+    const { asked, whole, overall: prepared } = coming;
+    const overall = await this.total.space.judge(asked, () => ({ coordinates: whole, error: 0, prepared }));
     this.total.space.add(asked, overall);
     if (overall.kind === 'new') {
       const { direction } = overall.resolved!;
       this.projections.push(this.energies().map((module) => module.project(direction)));
       this.reveal(this.total, this.projections.at(-1)!);
     }
-    const mine = await own.space.judge(asked, () => this.position(whole, overall));
+    const mine = await own.space.judge(asked, () => this.position(coming, overall));
     own.space.add(asked, mine);
     if (mine.kind === 'new') this.reveal(own, this.combine(mine.resolved!.direction));
     this.held += bytesOf(this.total, own) - before;
@@ -172,13 +217,13 @@ export class InputSpace {
   }
 
   /** A row in the coordinates of the basis over all users; what lies outside it is the error. */
-  private position(row: Float64Array, { kind, resolved }: JudgedRow): Position {
-    const { coordinates, distance } = resolved ?? this.total.space.basis.resolve(row);
-    if (kind !== 'new') return { coordinates, error: distance };
+  private position({ whole, overall, mine }: ComingRow, { kind, resolved }: JudgedRow): Position {
+    const { coordinates, distance } = resolved ?? this.total.space.basis.resolve(whole, 0, overall);
+    if (kind !== 'new') return { coordinates, error: distance, prepared: mine };
     const grown = new Float64Array(coordinates.length + 1);
     grown.set(coordinates);
     grown[coordinates.length] = distance;
-    return { coordinates: grown, error: 0 };
+    return { coordinates: grown, error: 0, prepared: mine };
   }
 
   /** A v of a vector that is given in these coordinates, by module. */

@@ -1,6 +1,7 @@
 import type { QuantizedModule } from '../../adapter/types.js';
 import { InputSpace, type Revealed } from './inputSpace.js';
 import { ModuleEnergy } from './moduleEnergy.js';
+import { blockRows } from './rowBlock.js';
 import { Turns } from './turns.js';
 
 /** Rows that were asked of modules which share an input. */
@@ -67,13 +68,15 @@ export class LeakageMeter {
           space.addTokens(user, tokens, lost);
           const { inFeatures } = space;
           const news: Int16Array[] = [];
-          for (let at = 0; at < x.length; at += inFeatures) {
-            const row = x.slice(at, at + inFeatures);
-            if ((await space.addRow(user, row)) !== 'known') {
-              news.push(row);
-              for (const module of space.modules.keys()) checks.row?.(module);
+          const block = inFeatures * Math.max(1, blockRows(inFeatures));
+          for (let at = 0; at < x.length; at += block) {
+            for (const coming of await space.prepare(user, x.subarray(at, at + block))) {
+              if ((await space.addRow(user, coming)) !== 'known') {
+                news.push(coming.asked.row);
+                for (const module of space.modules.keys()) checks.row?.(module);
+              }
+              if (await turns.did(inFeatures * (16 + 4 * space.directions))) checks.turn?.();
             }
-            if (await turns.did(inFeatures * (16 + 4 * space.directions))) checks.turn?.();
           }
           added.push({
             modules: [...space.modules.keys()],

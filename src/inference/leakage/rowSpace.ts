@@ -1,6 +1,6 @@
 import { sha256Of } from '../../sha256.js';
 import { ModularRank } from './modularRank.js';
-import { type Resolved, RowBasis } from './rowBasis.js';
+import { type PreparedRow, type Resolved, RowBasis } from './rowBasis.js';
 import { Turns } from './turns.js';
 
 /**
@@ -36,6 +36,8 @@ export interface Position {
   readonly coordinates: Float64Array;
   /** How far they may be from the row, as a length; the row has length 1. */
   readonly error: number;
+  /** Of these coordinates. */
+  readonly prepared?: PreparedRow | undefined;
 }
 
 /** A row as it was judged, ready to be added. */
@@ -93,14 +95,19 @@ export class RowSpace {
   async judge(asked: AskedRow, position: () => Position): Promise<JudgedRow> {
     const { row } = asked;
     if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
-    if (this.seen.has(asked.digest)) return { kind: 'known' };
-    const { coordinates, error } = position();
+    if (this.has(asked)) return { kind: 'known' };
+    const { coordinates, error, prepared } = position();
     if (coordinates.every((value) => value === 0)) return { kind: await this.exactly(row) };
-    const resolved = this.basis.resolve(coordinates, error);
+    const resolved = this.basis.resolve(coordinates, error, prepared);
     const isClear = resolved.error <= MAX_DIRECTION_ERROR * resolved.distance;
     if (isClear && resolved.distance > CERTAIN) return { kind: 'new', resolved };
     const kind = await this.exactly(row);
     return { kind: kind === 'unresolved' && isClear ? 'new' : kind, resolved };
+  }
+
+  /** Whether a row is among those that were added, up to a factor. */
+  has(asked: AskedRow): boolean {
+    return this.seen.has(asked.digest);
   }
 
   /** Adds a row that was judged `new` or `unresolved`. */
@@ -155,7 +162,8 @@ function rowDigest(row: Int16Array): string {
   const first = row.find((value) => value !== 0) ?? 1;
   const factor = Math.sign(first) * Math.max(1, divisor);
   // 32 bits: -32768 changes its sign
-  const primitive = Int32Array.from(row, (value) => value / factor);
+  const primitive = new Int32Array(row.length);
+  for (let i = 0; i < row.length; i++) primitive[i] = row[i]! / factor;
   return Buffer.from(sha256Of(new Uint8Array(primitive.buffer))).toString('base64');
 }
 
