@@ -1,7 +1,7 @@
-import { ed25519 } from '@noble/curves/ed25519.js';
 import { randomBytes } from '@noble/hashes/utils.js';
 import type { Engine } from '../algebra/index.js';
 import { bytesToHex } from '../bytes.js';
+import { ed25519PublicKey } from '../ed25519PublicKey.js';
 import { ZkLoraError } from '../errors.js';
 import { commitRows } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
@@ -77,7 +77,7 @@ export async function registerAdapter(options: RegisterOptions): Promise<Registr
   const withoutPoints = {
     format: 'zklora/adapter/v1',
     parametersId: options.parametersId,
-    contributorKey: bytesToHex(ed25519.getPublicKey(seed)),
+    contributorKey: bytesToHex(ed25519PublicKey(seed)),
     baseDigest: options.baseDigest,
     lineageDigest: options.lineageDigest ?? NO_LINEAGE,
     salt: bytesToHex(salt),

@@ -1,6 +1,6 @@
-import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
 import { bytesToHex, hexToBytes } from '../bytes.js';
+import { ed25519PublicKey } from '../ed25519PublicKey.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';
 import { parseJsonText } from '../jsonText.js';
@@ -84,7 +84,7 @@ export function assertSecretMatches(
   commitment: AdapterCommitment,
   id = adapterId(commitment),
 ): void {
-  const key = bytesToHex(ed25519.getPublicKey(hexToBytes(secret.contributorSecretKey)));
+  const key = bytesToHex(ed25519PublicKey(hexToBytes(secret.contributorSecretKey)));
   if (secret.adapterId === id && key === commitment.contributorKey) return;
   throw new ZkLoraError(
     'SECRET_MISMATCH',
