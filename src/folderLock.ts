@@ -10,10 +10,12 @@ import { parseJsonText } from './jsonText.js';
 /** Holds a small file for each process that uses the folder around it. */
 export const LOCK_FOLDER = '.lock';
 
-/** Five short fields. */
+/** Six short fields. */
 const MAX_LOCK_BYTES = 4096;
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
+/** The pid namespace outside of all containers; the number is the kernel's, the same after each boot. */
+const INITIAL_NAMESPACE = 'pid:[4026531836]';
 const LOCK_FILE = /^[0-9a-f]{32}\.json$/;
 
 const text = z.string().max(256);
@@ -22,6 +24,8 @@ const holderSchema = z.strictObject({
   /** Name of the Linux pid namespace; empty elsewhere, as the two below. */
   namespace: text,
   boot: text,
+  /** Identity of the machine that outlives a reboot; empty where there is none, absent in older locks. */
+  machine: text.optional(),
   pid: z.number().int().positive(),
   /** Start of the process in clock ticks since the boot. */
   started: text,
@@ -37,7 +41,8 @@ export interface FolderLock {
 /**
  * Takes a folder for this process. The lock of a process that was killed is void: it names the process by id and start
  * time. Each taker writes a file of its own name first and looks at the others' afterwards, so that of two takers at
- * least one sees the other; both may give way. Processes on other hosts cannot be looked at and count as alive.
+ * least one sees the other; both may give way. Processes on other hosts or in other pid namespaces cannot be looked
+ * at and count as alive, as do those of another boot, unless it was one of this machine.
  *
  * @throws ZkLoraError `FOLDER_IN_USE`, `FILE_UNWRITABLE`
  */
@@ -54,7 +59,7 @@ export async function lockFolder(dir: string): Promise<FolderLock> {
       const path = join(locks, name);
       const holder = await readHolder(path);
       if (holder === undefined) continue;
-      if (await isAlive(holder, self)) throw inUse(dir, path, holder);
+      if (await mayBeAlive(holder, self)) throw inUse(dir, path, holder);
       await rm(path, { force: true });
     }
     return { release };
@@ -87,15 +92,17 @@ async function thisProcess(): Promise<Holder> {
     host: hostname(),
     namespace: await readlink('/proc/self/ns/pid').catch(() => ''),
     boot: (await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim(),
+    machine: (await readFile('/etc/machine-id', 'utf8').catch(() => '')).trim(),
     pid: process.pid,
     started: (await startOf(process.pid)) ?? '',
   };
 }
 
-async function isAlive(holder: Holder, self: Holder): Promise<boolean> {
-  if (holder.host !== self.host) return true;
-  // A container that was started again keeps its host name and loses its processes.
-  if (holder.namespace !== self.namespace || holder.boot !== self.boot) return false;
+/** Whether the holder of a lock may be running; in doubt it is. Fields are as in lock files. */
+export async function mayBeAlive(holder: Holder, self: Holder): Promise<boolean> {
+  // A container may run beside this one under the same host name.
+  if (holder.host !== self.host || holder.namespace !== self.namespace) return true;
+  if (holder.boot !== self.boot) return !isReboot(holder, self);
   if (self.started !== '') return (await startOf(holder.pid)) === holder.started;
   try {
     process.kill(holder.pid, 0);
@@ -103,6 +110,12 @@ async function isAlive(holder: Holder, self: Holder): Promise<boolean> {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
+}
+
+/** Two machines may share a host name; those in containers may share the image's machine-id as well. */
+function isReboot(holder: Holder, self: Holder): boolean {
+  if (self.boot === '' || holder.boot === '' || self.machine === '') return false;
+  return holder.machine === self.machine && self.namespace === INITIAL_NAMESPACE;
 }
 
 /** Start time of a running process, from /proc; undefined where there is none. */

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { lockFolder } from '../src/folderLock.js';
+import { lockFolder, mayBeAlive } from '../src/folderLock.js';
 
 async function folder(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'zklora-lock-'));
@@ -60,28 +60,78 @@ describe('the lock of a folder', () => {
     expect(await readdir(join(dir, '.lock'))).toEqual([]);
   });
 
-  it('is void when its number belongs to another process, boot or container; another host cannot be asked', async () => {
+  it('is void when its number belongs to another process', async () => {
     const dir = await folder();
     const lock = await lockFolder(dir);
     const [name] = await readdir(join(dir, '.lock'));
     const path = join(dir, '.lock', name!);
     const own = JSON.parse(await readFile(path, 'utf8'));
     await lock.release();
-    for (const change of [
-      { started: '1' },
-      { boot: 'another' },
-      { namespace: 'pid:[1]' },
-      { pid: 2 ** 30 },
+    const { machine: _, ...unnamed } = own;
+    for (const lock of [
+      { ...own, started: '1' },
+      { ...own, pid: 2 ** 30 },
+      { ...unnamed, started: '1' },
     ]) {
-      await writeFile(path, JSON.stringify({ ...own, ...change }));
+      await writeFile(path, JSON.stringify(lock));
       await (await lockFolder(dir)).release();
       expect(await readdir(join(dir, '.lock'))).toEqual([]);
     }
-    await writeFile(path, JSON.stringify({ ...own, host: 'elsewhere' }));
-    await expect(lockFolder(dir)).rejects.toMatchObject({
-      code: 'FOLDER_IN_USE',
-      message: expect.stringMatching(/on elsewhere; stop it, or remove .*\.json if that process is gone$/),
-    });
+  });
+
+  it('is void after a reboot of the same machine alone', async () => {
+    const self = {
+      host: 'h',
+      namespace: 'pid:[4026531836]',
+      boot: 'b',
+      machine: 'm',
+      pid: process.pid,
+      started: '1',
+    };
+    const { machine: _, ...unnamed } = self;
+    const container = { ...self, namespace: 'pid:[4026532000]' };
+    expect(await mayBeAlive({ ...self, boot: 'a' }, self)).toBe(false);
+    for (const [holder, own] of [
+      [{ ...self, boot: 'a', machine: 'n' }, self],
+      [
+        { ...self, boot: 'a', machine: '' },
+        { ...self, machine: '' },
+      ],
+      [{ ...unnamed, boot: 'a' }, self],
+      [{ ...self, boot: '' }, self],
+      [{ ...self, boot: 'a', host: 'g' }, self],
+      [container, self],
+      [self, container],
+      [{ ...container, boot: 'a' }, container],
+    ] as const) {
+      expect(await mayBeAlive(holder, own)).toBe(true);
+    }
+  });
+
+  it('holds, with the file to remove, where the process cannot be looked at', async () => {
+    const dir = await folder();
+    const lock = await lockFolder(dir);
+    const [name] = await readdir(join(dir, '.lock'));
+    const path = join(dir, '.lock', name!);
+    const own = JSON.parse(await readFile(path, 'utf8'));
+    await lock.release();
+    const { machine: _, ...unnamed } = own;
+    for (const holder of [
+      { ...own, host: 'elsewhere' },
+      { ...own, namespace: 'pid:[1]', started: '1' },
+      { ...own, boot: 'another', machine: 'another' },
+      { ...own, boot: 'another', machine: '' },
+      { ...unnamed, boot: 'another' },
+      { ...own, boot: '', machine: 'another' },
+    ]) {
+      const text = JSON.stringify(holder);
+      await writeFile(path, text);
+      await expect(lockFolder(dir)).rejects.toMatchObject({
+        code: 'FOLDER_IN_USE',
+        message: expect.stringMatching(/; stop it, or remove .*\.json if that process is gone$/),
+      });
+      expect(await readFile(path, 'utf8')).toBe(text);
+    }
   });
 
   it('is refused when its file is not one', async () => {
