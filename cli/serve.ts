@@ -7,12 +7,13 @@ import {
   adapterLeakage,
   formatAddress,
   type LeakageLedger,
+  MIN_FREE_BYTES,
   parseAddress,
   processProver,
   serveContributor,
   TokenBuckets,
 } from '../src/inference/index.js';
-import { runs } from './command.js';
+import { positiveInteger, runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
 import { type AccessFlags, accessOf, withAccess } from './serveAccess.js';
@@ -24,7 +25,14 @@ interface Options extends AccessFlags, LeakageFlags {
   secret: string;
   parameters: string;
   listen: string;
+  /** MiB. */
+  minFree?: number;
 }
+
+const MIB = 2 ** 20;
+
+/** A pebibyte. */
+const MAX_MIN_FREE_MIB = 2 ** 30;
 
 /** Lines about one kind of event: strangers cause them, and could fill a disk with them. */
 const NOTE_RATE = { perSecond: 1, burst: 100 };
@@ -39,6 +47,11 @@ export function serveCommand(): Command {
     .requiredOption('--parameters <dir>', 'parameter set')
     .requiredOption('--sessions <dir>', 'folder for one record of each session')
     .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:7321')
+    .option(
+      '--min-free <MiB>',
+      `refuse sessions and calls that would leave less of the disk free (default: ${MIN_FREE_BYTES / MIB})`,
+      positiveInteger(MAX_MIN_FREE_MIB),
+    )
     .addHelpText(
       'after',
       '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nBeyond loopback the service speaks TLS; give users the fingerprint that it prints.\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
@@ -65,6 +78,7 @@ export function serveCommand(): Command {
       sessionsDir: options.sessions,
       ...(leakage && { leakage }),
       ...(allowedUsers && { allowedUsers }),
+      ...(options.minFree !== undefined && { minFreeBytes: options.minFree * MIB }),
       ...access,
       prove: processProver({ parametersDir: options.parameters, adapter: commitment, modules, secret }),
       onEvent: ({ method, error }) => {

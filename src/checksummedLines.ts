@@ -1,7 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from './bytes.js';
 import { type ErrorCode, ZkLoraError } from './errors.js';
-import { appendFileDurable, openRegularFile, readFileBounded } from './files.js';
+import { appendFileDurable, openRegularFile, readFileBounded, syncFolder } from './files.js';
 import { parseJsonText } from './jsonText.js';
 
 const LINE = /^([0-9a-f]{64}) (.*)$/;
@@ -36,7 +36,8 @@ export class ChecksummedLines {
   }
 
   /**
-   * Reads a file to go on with it. A last line without its newline was cut off by a crash: it is taken off the file.
+   * Reads a file to go on with it. A last line without its newline was cut off by a crash: it is taken off the file. The
+   * lines are on the disk when the promise resolves, whatever became of their writer.
    *
    * @returns entries as parsed JSON, unchecked beyond their checksums; undefined without a file
    * @throws ZkLoraError the format's code for a file that was edited, `FILE_UNREADABLE`, `FILE_UNWRITABLE`
@@ -49,7 +50,7 @@ export class ChecksummedLines {
     const read = await readLines(dir, format, root);
     if (read === undefined) return undefined;
     const path = join(dir, format.name);
-    if (read.whole < read.bytes) await cutOff(path, format.name, read.whole);
+    await settle(path, format.name, read);
     return { lines: new ChecksummedLines(path, format, read.checksum, read.whole), entries: read.entries };
   }
 
@@ -114,11 +115,13 @@ async function readLines(dir: string, format: LinesFormat, root: Uint8Array): Pr
   return { entries, checksum, whole, bytes: bytes.length };
 }
 
-async function cutOff(path: string, what: string, size: number): Promise<void> {
+/** Cuts off what is no whole line, and flushes: lines may have been read that are not on the disk yet. */
+async function settle(path: string, what: string, { whole, bytes }: ReadLines): Promise<void> {
   const { handle } = await openRegularFile(path, what, 'change');
   try {
-    await handle.truncate(size);
+    if (whole < bytes) await handle.truncate(whole);
     await handle.sync();
+    await syncFolder(dirname(path));
   } catch (cause) {
     throw new ZkLoraError('FILE_UNWRITABLE', `${path} cannot be cut to its last whole line`, { cause });
   } finally {

@@ -265,7 +265,7 @@ async function syncNewFolders(first: string | undefined, last: string): Promise<
 }
 
 /** Puts the names in a folder on disk; nothing where the system has no such call for folders. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     const handle = await open(path, constants.O_RDONLY);
     try {

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ChecksummedLines } from '../src/checksummedLines.js';
 import { appendFileDurable, ensureNewFolder, writeFileAtomic } from '../src/files.js';
 
 /** Paths whose handles were flushed, in order. */
@@ -55,6 +56,15 @@ describe('what is written', () => {
     expect(flushed).toEqual([path, dir, path]);
     expect(await readFile(path, 'utf8')).toBe('abc');
     expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('is flushed before lines of an earlier process are relied on', async () => {
+    const format = { name: 'lines', label: 'zklora/test/v1', maxBytes: 1000, code: 'INTERNAL' } as const;
+    const root = new Uint8Array(32);
+    await ChecksummedLines.begin(dir, format, root).append({ a: 1 });
+    flushed.length = 0;
+    expect((await ChecksummedLines.resume(dir, format, root))!.entries).toEqual([{ a: 1 }]);
+    expect(flushed).toEqual([join(dir, 'lines'), dir]);
   });
 
   it('is refused with a typed error where there is no folder', async () => {

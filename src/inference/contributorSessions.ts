@@ -7,6 +7,7 @@ import { ZkLoraError } from '../errors.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
 import { type Clock, systemClock } from './clock.js';
+import { DiskFloor } from './diskFloor.js';
 import type { LeakageGuard } from './leakage/guard.js';
 import {
   IDLE_CHECK_MS,
@@ -14,6 +15,7 @@ import {
   MAX_PENDING_BYTES,
   MAX_SESSIONS_PER_USER,
   SESSION_IDLE_MS,
+  SESSION_QUIET_MS,
 } from './limits.js';
 import { MemoryBudget } from './memoryBudget.js';
 import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
@@ -52,6 +54,8 @@ export interface ContributorState {
   readonly allowedUsers?: ReadonlySet<string>;
   /** Open sessions of one user key; {@link MAX_SESSIONS_PER_USER} without it. */
   readonly sessionsPerUser?: number;
+  /** Bytes of the disk that calls leave free; {@link MIN_FREE_BYTES} without it. */
+  readonly minFreeBytes?: number;
   /** For idle sessions; the machine's own without it. */
   readonly clock?: Clock;
 }
@@ -116,6 +120,7 @@ export class ContributorSessions {
     }
     this.tools = {
       modules,
+      disk: new DiskFloor(state.sessionsDir, state.minFreeBytes),
       memory: new MemoryBudget(MAX_PENDING_BYTES, () =>
         refusal(
           'RESOURCE_EXHAUSTED',
@@ -156,6 +161,7 @@ export class ContributorSessions {
     };
     checkHeader(header, this.commitment.modules);
     this.requireUser(header, request);
+    await this.tools.disk.require(0);
     this.dropIdle();
     const sessionId = randomBytes(SESSION_ID_BYTES).toString('hex');
     await this.tracked(() =>
@@ -172,10 +178,7 @@ export class ContributorSessions {
 
   /** @throws ZkLoraError `SESSION_MISMATCH` unless the user may ask and holds its key */
   private requireUser(header: SessionHeader, { seed, userKey, userSignature }: OpenRequest): void {
-    const { allowedUsers } = this.state;
-    if (allowedUsers !== undefined && !allowedUsers.has(header.userKey)) {
-      throw refusal('PERMISSION_DENIED', 'SESSION_MISMATCH', 'this user key is not on the list of users');
-    }
+    this.requireAllowed(header.userKey);
     if (!isSignedBy(userSignature, userOpeningMessage(header, seed), userKey)) {
       throw refusal(
         'INVALID_ARGUMENT',
@@ -185,10 +188,20 @@ export class ContributorSessions {
     }
   }
 
+  private requireAllowed(userKey: string): void {
+    const { allowedUsers } = this.state;
+    if (allowedUsers === undefined || allowedUsers.has(userKey)) return;
+    throw refusal('PERMISSION_DENIED', 'SESSION_MISMATCH', 'this user key is not on the list of users');
+  }
+
   /** Answers one stage, see {@link OpenSession.apply}. */
   apply(sessionId: string, request: StageRequest): Promise<ModuleOutput[]> {
     return this.exclusive(sessionId, async ({ open }) => {
-      if (open !== undefined) return open.apply(request);
+      if (open !== undefined) {
+        // the list may have changed since the session was opened
+        this.requireAllowed(open.record.header.userKey);
+        return open.apply(request);
+      }
       throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
     });
   }
@@ -263,8 +276,8 @@ export class ContributorSessions {
     onProgress: (progress: ProofProgress) => void,
     signal: AbortSignal = new AbortController().signal,
   ): Promise<Uint8Array> {
-    const dir = await this.closedFolder(sessionId);
-    const { state } = await this.jobs.start(dir);
+    const { dir, header } = await this.closedRecord(sessionId);
+    const { state } = await this.jobs.start(dir, header.userKey);
     if (state !== 'done') {
       this.waiting.set(dir, (this.waiting.get(dir) ?? 0) + 1);
       let stopped: Promise<unknown> | undefined;
@@ -287,9 +300,9 @@ export class ContributorSessions {
 
   /** Puts the proof of a closed session to work. */
   async startProof(sessionId: string): Promise<ProofState> {
-    const dir = await this.closedFolder(sessionId);
+    const { dir, header } = await this.closedRecord(sessionId);
+    const { state } = await this.jobs.start(dir, header.userKey);
     this.wanted.add(dir);
-    const { state } = await this.jobs.start(dir);
     return state;
   }
 
@@ -299,12 +312,13 @@ export class ContributorSessions {
     onChange: (status: ProofStatus) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.jobs.watch(await this.closedFolder(sessionId), onChange, signal);
+    const { dir } = await this.closedRecord(sessionId);
+    await this.jobs.watch(dir, onChange, signal);
   }
 
   /** Stops the work on a session's proof. */
   async cancelProof(sessionId: string): Promise<ProofState> {
-    const dir = await this.closedFolder(sessionId);
+    const { dir } = await this.closedRecord(sessionId);
     this.wanted.delete(dir);
     const { state } = await this.jobs.cancel(dir);
     return state;
@@ -318,11 +332,11 @@ export class ContributorSessions {
     if (left === 0 && !this.wanted.has(dir)) await this.jobs.cancel(dir);
   }
 
-  private closedFolder(sessionId: string): Promise<string> {
+  private closedRecord(sessionId: string): Promise<SessionRecord> {
     return this.tracked(async () => {
       if (sessionId.length !== 2 * SESSION_ID_BYTES) throw noSession();
       const record = this.sessions.has(sessionId) ? undefined : await this.readStored(sessionId);
-      if (record !== undefined && record.closing !== null) return record.dir;
+      if (record !== undefined && record.closing !== null) return record;
       throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'close the session before it is proven');
     });
   }
@@ -333,6 +347,16 @@ export class ContributorSessions {
     for (const [id, session] of this.sessions) {
       if (session.used <= oldest && !this.busy.has(id)) this.forget(id, session);
     }
+  }
+
+  /** Frees the place of one session between two calls, of which nothing was heard for {@link SESSION_QUIET_MS}. */
+  private dropLongestUnused(): boolean {
+    const latest = this.clock.now() - SESSION_QUIET_MS;
+    const [longest] = [...this.sessions]
+      .filter(([id, { used, hasCall }]) => used <= latest && !hasCall && !this.busy.has(id))
+      .sort(([, a], [, b]) => a.used - b.used);
+    if (longest !== undefined) this.forget(...longest);
+    return longest !== undefined;
   }
 
   private forget(sessionId: string, session: OpenSession): void {
@@ -415,7 +439,7 @@ export class ContributorSessions {
     userKey: string,
     open: () => Promise<OpenSession>,
   ): Promise<OpenSession> {
-    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS) {
+    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
       throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
     }
     const users = [

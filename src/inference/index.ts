@@ -59,6 +59,7 @@ export {
   MAX_PROOF_BYTES,
   MAX_RUNNING_PROOFS,
   MAX_TOKEN_FILE_BYTES,
+  MIN_FREE_BYTES,
   SESSION_IDLE_MS,
 } from './limits.js';
 export { floatDelta, localLora } from './localLora.js';

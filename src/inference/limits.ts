@@ -42,6 +42,12 @@ export const MAX_OPEN_SESSIONS = 64;
 /** A session without a request for so long is given up, in milliseconds: an hour, far above one forward pass. */
 export const SESSION_IDLE_MS = 3_600_000;
 
+/** When all places are taken, a session between two calls gives way after so long without a request, in milliseconds. */
+export const SESSION_QUIET_MS = 60_000;
+
+/** Bytes of the disk that recorded calls leave free: room for the ledger, proofs, and what else is on the disk. */
+export const MIN_FREE_BYTES = 2 ** 30;
+
 /** How often idle sessions are looked for, in milliseconds. */
 export const IDLE_CHECK_MS = 60_000;
 
@@ -50,6 +56,9 @@ export const MAX_RUNNING_PROOFS = 1;
 
 /** Proofs that wait for their turn: at half a minute each, half an hour of waiting. */
 export const MAX_QUEUED_PROOFS = 64;
+
+/** Of one user key: another user's proof waits for at most so many of it. */
+export const MAX_QUEUED_PROOFS_PER_USER = 8;
 
 /** Ended proof jobs whose state is remembered; a hundred bytes each. */
 export const MAX_KEPT_JOBS = 1024;

@@ -6,6 +6,7 @@ import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
+import type { DiskFloor } from './diskFloor.js';
 import type { LeakageGuard } from './leakage/guard.js';
 import type { MemoryBudget } from './memoryBudget.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
@@ -21,6 +22,7 @@ export interface ModuleOutput {
 /** What every open session of a contributor works with. */
 export interface SessionTools {
   readonly modules: readonly QuantizedModule[];
+  readonly disk: DiskFloor;
   /** Of the calls under way in all sessions. */
   readonly memory: MemoryBudget;
   readonly leakage?: LeakageGuard;
@@ -129,6 +131,7 @@ export class OpenSession {
     }
     const pending = checkStage(this.record, this.pending, this.tools.modules, request);
     const rows = this.decode(request);
+    if (this.pending === undefined) await this.tools.disk.require(pending.bytes);
     const charge = await this.tools.leakage?.charge(
       this.record.header,
       request,
@@ -146,7 +149,10 @@ export class OpenSession {
           ? this.answered.journal.append({ call, stage, tokens, inputs, request: digest })
           : undefined;
       // The disk works while the product is made; the answer waits for both.
-      const [outputs] = await Promise.all([this.compute(request, rows), noted, charge?.written]);
+      const work = [this.compute(request, rows), noted, charge?.written] as const;
+      // When one fails, the session is opened again from its files: nothing may be on its way to them.
+      await Promise.allSettled(work);
+      const [outputs] = await Promise.all(work);
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
@@ -163,6 +169,11 @@ export class OpenSession {
       this.hasFailed = true;
       throw error;
     }
+  }
+
+  /** Whether a call is under way. */
+  get hasCall(): boolean {
+    return this.pending !== undefined;
   }
 
   /** Session digest of the whole calls. */

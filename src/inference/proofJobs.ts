@@ -1,7 +1,13 @@
 import { join } from 'node:path';
 import { ZkLoraError } from '../errors.js';
 import { isPresent, readFileBounded, writeFileAtomic } from '../files.js';
-import { MAX_KEPT_JOBS, MAX_PROOF_BYTES, MAX_QUEUED_PROOFS, MAX_RUNNING_PROOFS } from './limits.js';
+import {
+  MAX_KEPT_JOBS,
+  MAX_PROOF_BYTES,
+  MAX_QUEUED_PROOFS,
+  MAX_QUEUED_PROOFS_PER_USER,
+  MAX_RUNNING_PROOFS,
+} from './limits.js';
 import type { ProofStatus } from './proofStates.js';
 import { openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
@@ -39,9 +45,10 @@ export interface ProofJobs {
   /**
    * Begins the proof of a closed session, or joins the job under way. One that is made is not made again.
    *
+   * @param userKey of the session; each may have a share of what waits
    * @throws ZkLoraError `SESSION_MISMATCH` when too many wait already
    */
-  start(dir: string): Promise<ProofStatus>;
+  start(dir: string, userKey: string): Promise<ProofStatus>;
   /**
    * Calls back with the state, now and at each change, until the job has ended or `signal` is aborted.
    *
@@ -61,6 +68,7 @@ export interface ProofJobs {
 }
 
 interface Job {
+  readonly userKey: string;
   status: ProofStatus;
   error?: unknown;
   readonly abort: AbortController;
@@ -78,7 +86,7 @@ export class LocalProofJobs implements ProofJobs {
 
   constructor(private readonly prove: ProveSession) {}
 
-  async start(dir: string): Promise<ProofStatus> {
+  async start(dir: string, userKey: string): Promise<ProofStatus> {
     const status = await this.statusOf(dir);
     if (status.state === 'done') return status;
     // Looked at again: somebody else may have started it meanwhile.
@@ -86,13 +94,21 @@ export class LocalProofJobs implements ProofJobs {
     if (job !== undefined && isUnderWay(job.status)) {
       if (!job.abort.signal.aborted) return job.status;
       await job.ended;
-      return this.start(dir);
+      return this.start(dir, userKey);
     }
     if (this.queue.length >= MAX_QUEUED_PROOFS) {
       throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many proofs are waiting; try again later');
     }
+    const mine = this.queue.filter((waiting) => this.jobs.get(waiting)!.userKey === userKey);
+    if (mine.length >= MAX_QUEUED_PROOFS_PER_USER) {
+      throw refusal(
+        'RESOURCE_EXHAUSTED',
+        'SESSION_MISMATCH',
+        'too many proofs of this user are waiting; try again later',
+      );
+    }
     this.jobs.delete(dir);
-    this.jobs.set(dir, newJob());
+    this.jobs.set(dir, newJob(userKey));
     this.queue.push(dir);
     this.forgetOldest();
     this.next();
@@ -214,12 +230,19 @@ export class LocalProofJobs implements ProofJobs {
   }
 }
 
-function newJob(): Job {
+function newJob(userKey: string): Job {
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => {
     end = resolve;
   });
-  return { status: { state: 'queued' }, abort: new AbortController(), watchers: new Set(), ended, end };
+  return {
+    userKey,
+    status: { state: 'queued' },
+    abort: new AbortController(),
+    watchers: new Set(),
+    ended,
+    end,
+  };
 }
 
 function isUnderWay({ state }: ProofStatus): boolean {

@@ -2,6 +2,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { QuantizedModule } from '../../src/adapter/types.js';
 import type { Clock } from '../../src/inference/clock.js';
 import { ContributorSessions } from '../../src/inference/contributorSessions.js';
+import type { LeakageGuard } from '../../src/inference/leakage/guard.js';
 import { MAX_OPEN_SESSIONS } from '../../src/inference/limits.js';
 import type { ProveSession } from '../../src/inference/proofJobs.js';
 import { openSessionRecord } from '../../src/inference/record.js';
@@ -50,6 +51,8 @@ export interface ContributorOptions {
   readonly prove?: ProveSession;
   readonly clock?: Clock;
   readonly allowedUsers?: ReadonlySet<string>;
+  readonly leakage?: LeakageGuard;
+  readonly minFreeBytes?: number;
 }
 
 /** A contributor without a transport; it ends with the test. */
@@ -65,6 +68,8 @@ export async function contributor(options: ContributorOptions = {}) {
     ...(options.clock && { clock: options.clock }),
     sessionsPerUser: options.sessionsPerUser ?? MAX_OPEN_SESSIONS,
     ...(options.allowedUsers && { allowedUsers: options.allowedUsers }),
+    ...(options.leakage && { leakage: options.leakage }),
+    ...(options.minFreeBytes !== undefined && { minFreeBytes: options.minFreeBytes }),
   });
   onTestFinished(() => sessions.dispose());
   return { sessions, dir: sessionsDir, commitment: sessions.commitment };
@@ -92,13 +97,13 @@ export async function wholeCall(sessions: ContributorSessions, id: string, call 
 }
 
 /** Closes a session as its user would who has the same record. */
-export async function closed(sessions: ContributorSessions, id: string, folder: string) {
+export async function closed(sessions: ContributorSessions, id: string, folder: string, user = USER) {
   const record = await openSessionRecord(folder);
   const digest = await sessionDigest(record, MODULES);
   const request = {
     calls: record.callCount,
     digest,
-    userSignature: sign(closingMessage(digest), USER.secretKey),
+    userSignature: sign(closingMessage(digest), user.secretKey),
   };
   return { request, signature: await sessions.close(id, request) };
 }

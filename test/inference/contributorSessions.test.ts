@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { applyExact } from '../../src/adapter/forward.js';
 import { bytesToHex } from '../../src/bytes.js';
+import { ZkLoraError } from '../../src/errors.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { callBytes } from '../../src/inference/callSizes.js';
 import {
   MAX_CALL_FILE_BYTES,
   MAX_OPEN_SESSIONS,
   MAX_PENDING_BYTES,
+  MAX_QUEUED_PROOFS_PER_USER,
   SESSION_IDLE_MS,
+  SESSION_QUIET_MS,
 } from '../../src/inference/limits.js';
 import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import type { ProveSession } from '../../src/inference/proofJobs.js';
@@ -28,7 +31,16 @@ import {
   wholeCall,
 } from './contributor.js';
 import { temporaryFolder } from './fixtures.js';
-import { CONTRIBUTOR, INPUTS, MODULES, openRequest, randomModule, randomRows, USER } from './parties.js';
+import {
+  CONTRIBUTOR,
+  INPUTS,
+  MODULES,
+  openRequest,
+  randomModule,
+  randomRows,
+  sessionFolders,
+  USER,
+} from './parties.js';
 
 /** Sixteen modules of 2^14 outputs and a narrow one: 500 tokens come to just below the limit of a call. */
 const WIDE = [
@@ -65,6 +77,16 @@ describe('the user of a session', () => {
     });
     await expect(sessions.open(openRequest(commitment))).rejects.toEqual(refusal(/not on the list/));
     await sessions.open(openRequest(commitment, { user: allowed }));
+  });
+
+  it('closes and is proven, but asks nothing more, once it is off the list', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const later = await contributor({ dir, allowedUsers: new Set() });
+    await expect(later.sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(refusal(/not on the list/));
+    await closed(later.sessions, id, await onlyFolder(dir));
+    expect(await later.sessions.prove(id, () => undefined)).toEqual(Uint8Array.of(1));
   });
 });
 
@@ -195,6 +217,39 @@ describe('what was answered', () => {
   });
 });
 
+describe('the disk', () => {
+  it('is not filled: no session and no call begins, and what was answered is answered again', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const full = await contributor({ dir, minFreeBytes: 2 ** 60 });
+    const refused = refusal(/disk is full/, 'LIMIT_REACHED');
+    await expect(opened(full.sessions)).rejects.toEqual(refused);
+    await expect(full.sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(refused);
+    expect(await full.sessions.apply(id, stageOf(0, 1, 0))).toHaveLength(1);
+    const { header, callCount } = await openSessionRecord(await onlyFolder(dir));
+    expect(callCount).toBe(1);
+    expect(await readAnswered(await onlyFolder(dir), header)).toHaveLength(2);
+  });
+
+  it('has the stage in the journal once when the ledger fails before it', async () => {
+    const failure = new ZkLoraError('FILE_UNWRITABLE', 'the ledger cannot be written');
+    const written = vi.fn().mockRejectedValueOnce(failure).mockResolvedValue(undefined);
+    const { sessions, dir } = await contributor({
+      leakage: { open: async () => undefined, charge: async () => ({ written: written() }) },
+    });
+    const id = await opened(sessions);
+    const folder = await onlyFolder(dir);
+    const { header } = await openSessionRecord(folder);
+    await expect(sessions.apply(id, stageOf(0, 0, 1))).rejects.toBe(failure);
+    expect(await readAnswered(folder, header)).toHaveLength(1);
+    // opened again from its files
+    await sessions.apply(id, stageOf(0, 0, 1));
+    await sessions.apply(id, stageOf(0, 1, 1));
+    expect(await readAnswered(folder, header)).toHaveLength(2);
+  });
+});
+
 describe('a lost answer', () => {
   it('is given again, at any stage of the last call', async () => {
     const { sessions, dir } = await contributor();
@@ -274,6 +329,34 @@ describe('a closed session', () => {
     await expect(sessions.prove(name, () => undefined)).rejects.toEqual(refusal(/no such session/));
   });
 
+  it('waits for its proof in a share of its user', async () => {
+    let free: () => void = () => undefined;
+    const blocked = new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    const { sessions, dir, commitment } = await contributor({
+      prove: async () => {
+        await blocked;
+        return Uint8Array.of(1);
+      },
+    });
+    const closedBy = async (user: typeof USER) => {
+      const before = await sessionFolders(dir);
+      const { sessionId } = await sessions.open(openRequest(commitment, { user }));
+      await wholeCall(sessions, sessionId);
+      const folder = (await sessionFolders(dir)).find((name) => !before.includes(name))!;
+      await closed(sessions, sessionId, folder, user);
+      return sessionId;
+    };
+    // one is worked on, the others wait
+    for (let i = 0; i <= MAX_QUEUED_PROOFS_PER_USER; i += 1) await sessions.startProof(await closedBy(USER));
+    const more = await closedBy(USER);
+    await expect(sessions.startProof(more)).rejects.toEqual(refusal(/too many proofs of this user/));
+    const other = keyPairFromSeed(new Uint8Array(32).fill(77));
+    expect(await sessions.startProof(await closedBy(other))).toBe('queued');
+    free();
+  });
+
   it('frees its place', async () => {
     const { sessions, dir } = await contributor();
     const id = await opened(sessions);
@@ -320,10 +403,8 @@ describe('places for open sessions', () => {
     const { sessions } = await contributor({ clock });
     const kept = await opened(sessions);
     for (let i = 1; i < MAX_OPEN_SESSIONS; i += 1) await opened(sessions);
-    clock.advance(SESSION_IDLE_MS - 1);
+    clock.advance(SESSION_IDLE_MS);
     await sessions.apply(kept, stageOf(0, 0, 1));
-    await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
-    clock.advance(1);
     await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS - 1 }, () => opened(sessions)));
     await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
     // The one that was used is still there; an hour later it is not.
@@ -331,6 +412,27 @@ describe('places for open sessions', () => {
     clock.advance(SESSION_IDLE_MS);
     await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS }, () => opened(sessions)));
     await expect(sessions.apply(kept, stageOf(1, 0, 1))).rejects.toEqual(refusal(/too many/));
+  });
+
+  it('go from the session that was quiet for longest to a new one, but not within a call', async () => {
+    const clock = new TestClock();
+    const { sessions } = await contributor({ clock });
+    const asking = await opened(sessions);
+    await sessions.apply(asking, stageOf(0, 0, 1));
+    const quiet = await opened(sessions);
+    await wholeCall(sessions, quiet);
+    clock.advance(1);
+    for (let i = 2; i < MAX_OPEN_SESSIONS; i += 1) await opened(sessions);
+    clock.advance(SESSION_QUIET_MS - 2);
+    await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
+    clock.advance(1);
+    const latest = await opened(sessions);
+    await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
+    // it goes on from its folder, in the place of another
+    clock.advance(1);
+    await wholeCall(sessions, quiet, 1);
+    await sessions.apply(asking, stageOf(0, 1, 1));
+    await sessions.apply(latest, stageOf(0, 0, 1));
   });
 
   it('are not watched any more after the end', async () => {

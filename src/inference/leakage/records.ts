@@ -26,16 +26,29 @@ export async function* unledgeredStages(
   known: Known,
 ): AsyncGenerator<LedgerEntry> {
   for (const name of await folderNames(sessionsDir)) {
-    const record = await openRecord(join(sessionsDir, name));
+    const dir = join(sessionsDir, name);
+    const record = await named(dir, openRecord(dir));
     if (record === undefined || record.header.adapterId !== adapterId) continue;
     const session = bytesToHex(headerDigest(record.header));
     const user = record.header.userKey;
     if (!known.sessions.has(session)) yield { kind: 'opening', session, user };
-    for (const answered of await readAnswered(record.dir, record.header)) {
+    for (const answered of await named(dir, readAnswered(dir, record.header))) {
       const { call, stage } = answered;
       if (known.stages.has(placeOf({ session, call, stage }))) continue;
-      yield { kind: 'stage', user, session, call, stage, asked: await askedRows(record, answered) };
+      const asked = await named(dir, askedRows(record, answered));
+      yield { kind: 'stage', user, session, call, stage, asked };
     }
+  }
+}
+
+/** Says in errors which of the many records is meant. */
+async function named<T>(dir: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof ZkLoraError)) throw error;
+    const message = `session record ${dir}: ${error.message}; restore it, or move it out of the sessions folder`;
+    throw new ZkLoraError(error.code, message, { details: error.details, cause: error });
   }
 }
 

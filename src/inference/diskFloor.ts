@@ -1,0 +1,35 @@
+import { statfs } from 'node:fs/promises';
+import { MIN_FREE_BYTES } from './limits.js';
+import { refusal } from './refusal.js';
+
+/** Keeps the sessions from filling the disk that they are on. */
+export class DiskFloor {
+  /**
+   * @param dir folder of the sessions
+   * @param minFree bytes that stay free
+   */
+  constructor(
+    private readonly dir: string,
+    private readonly minFree = MIN_FREE_BYTES,
+  ) {}
+
+  /**
+   * @param bytes that are about to be written
+   * @throws ZkLoraError `LIMIT_REACHED` where less than the floor would be left
+   */
+  async require(bytes: number): Promise<void> {
+    const free = await this.free();
+    if (free - bytes >= this.minFree) return;
+    throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', "the contributor's disk is full; try again later");
+  }
+
+  /** Where a file system does not tell, writing will: a failed write is never answered. */
+  private async free(): Promise<number> {
+    try {
+      const { bavail, bsize } = await statfs(this.dir);
+      return bavail * bsize;
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
+  }
+}
