@@ -45,7 +45,7 @@ interface GuardedCall {
 
 /** Stands between the HTTP/2 streams of strangers and the methods of the service. */
 export class CallGuard {
-  private readonly memory = streamBudget(MAX_RECEIVING_BYTES, 'messages are arriving');
+  private readonly memory = streamBudget(MAX_RECEIVING_BYTES, 'requests are under way');
   private readonly calls = new Set<GuardedCall>();
   private isDraining = false;
   private onEmpty: () => void = () => undefined;
@@ -157,6 +157,7 @@ export class CallGuard {
       sendMessage: (message, next) => {
         next(message);
         answers += 1;
+        guard.answered();
         if (this.isDraining) guarded.endIfWaiting();
       },
       sendStatus: (status, next) => {

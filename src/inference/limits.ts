@@ -111,7 +111,7 @@ export const MAX_METADATA_ENTRIES = 32;
 /** Bytes of a call's metadata: a token of 512 characters, tracing headers of proxies. */
 export const MAX_METADATA_BYTES = 8192;
 
-/** Messages that have begun to arrive, in all streams: eight of the largest. */
+/** Requests that have begun to arrive and are not answered, in all streams: eight of the largest. */
 export const MAX_RECEIVING_BYTES = 8 * MAX_MESSAGE_BYTES;
 
 /** A request other than of a stage: a session's header of 4096 modules takes 30 KB. */

@@ -14,12 +14,15 @@ export class MessageGuard {
   private readonly prefix = new Uint8Array(PREFIX_BYTES);
   private inPrefix = 0;
   private remaining = 0;
+  /** Bytes that are counted of the message that is arriving. */
   private held = 0;
+  /** Bytes of the messages that are whole and not answered, oldest first. */
+  private readonly waiting: number[] = [];
   private pieces = 0;
   private received = 0;
 
   /**
-   * @param memory for messages that have begun to arrive and are not whole, in all streams
+   * @param memory for messages that have begun to arrive and are not answered, in all streams
    * @param maxBytes of one message of the method
    */
   constructor(
@@ -59,8 +62,9 @@ export class MessageGuard {
         this.remaining -= part;
         at += part;
         if (this.remaining > 0) continue;
-        this.release();
       }
+      this.waiting.push(this.held);
+      this.held = 0;
       whole += 1;
       this.pieces = 1;
       this.received = 0;
@@ -68,9 +72,14 @@ export class MessageGuard {
     return whole;
   }
 
-  /** Gives back what an unfinished message holds. */
+  /** Gives back what the oldest whole message holds. */
+  answered(): void {
+    this.memory.give(this.waiting.shift() ?? 0);
+  }
+
+  /** Gives back what all messages hold. */
   release(): void {
-    this.memory.give(this.held);
+    this.memory.give(this.waiting.splice(0).reduce((sum, bytes) => sum + bytes, this.held));
     this.held = 0;
   }
 

@@ -63,7 +63,12 @@ export class StreamGuard {
     }
   }
 
-  /** Gives back the memory of an unfinished message. */
+  /** Gives back the memory of the request that was answered. */
+  answered(): void {
+    this.messages.answered();
+  }
+
+  /** Gives back the memory of all messages. */
   release(): void {
     this.messages.release();
   }

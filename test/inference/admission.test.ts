@@ -174,4 +174,20 @@ describe('MessageGuard', () => {
     memory.take(10);
     expect(() => memory.take(1)).toThrow(limit);
   });
+
+  it('counts a whole message until it is answered', () => {
+    const memory = streamBudget(MAX_RECEIVING_BYTES, 'messages arrive');
+    memory.take(MAX_RECEIVING_BYTES - 10);
+    const messages = new MessageGuard(memory, 1000);
+    expect(messages.take(Buffer.concat([grpcMessage(Buffer.alloc(4)), grpcMessage(Buffer.alloc(6))]))).toBe(
+      2,
+    );
+    expect(() => memory.take(1)).toThrow(limit);
+    messages.answered();
+    memory.take(4);
+    expect(() => memory.take(1)).toThrow(limit);
+    messages.release();
+    memory.take(6);
+    expect(() => memory.take(1)).toThrow(limit);
+  });
 });
