@@ -439,9 +439,6 @@ export class ContributorSessions {
     userKey: string,
     open: () => Promise<OpenSession>,
   ): Promise<OpenSession> {
-    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
-    }
     const users = [
       ...this.opening,
       ...[...this.sessions.values()].map(({ record }) => record.header.userKey),
@@ -453,6 +450,10 @@ export class ContributorSessions {
         'SESSION_MISMATCH',
         'too many open sessions of this user; close one',
       );
+    }
+    // last, so that nobody makes room for a user who gets no place
+    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
+      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
     }
     this.opening.push(userKey);
     try {

@@ -14,7 +14,7 @@ export class DiskFloor {
   ) {}
 
   /**
-   * @param bytes that are about to be written
+   * @param bytes that are about to be written, by all calls under way
    * @throws ZkLoraError `LIMIT_REACHED` where less than the floor would be left
    */
   async require(bytes: number): Promise<void> {
@@ -23,11 +23,11 @@ export class DiskFloor {
     throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', "the contributor's disk is full; try again later");
   }
 
-  /** Where a file system does not tell, writing will: a failed write is never answered. */
+  /** Where a file system does not tell, or says that it has no blocks, writing will: a failed write is never answered. */
   private async free(): Promise<number> {
     try {
-      const { bavail, bsize } = await statfs(this.dir);
-      return bavail * bsize;
+      const { blocks, bavail, bsize } = await statfs(this.dir);
+      return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
     } catch {
       return Number.POSITIVE_INFINITY;
     }

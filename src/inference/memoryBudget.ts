@@ -20,6 +20,11 @@ export class MemoryBudget {
   give(bytes: number): void {
     this.bytes -= bytes;
   }
+
+  /** Bytes that are taken. */
+  get taken(): number {
+    return this.bytes;
+  }
 }
 
 /** A budget of one of the limits.ts for what is under way on streams. @param what in the plural */

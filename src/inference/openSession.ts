@@ -7,7 +7,7 @@ import { SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
 import type { DiskFloor } from './diskFloor.js';
-import type { LeakageGuard } from './leakage/guard.js';
+import type { Charge, LeakageGuard } from './leakage/guard.js';
 import type { MemoryBudget } from './memoryBudget.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
@@ -131,16 +131,22 @@ export class OpenSession {
     }
     const pending = checkStage(this.record, this.pending, this.tools.modules, request);
     const rows = this.decode(request);
-    if (this.pending === undefined) await this.tools.disk.require(pending.bytes);
-    const charge = await this.tools.leakage?.charge(
-      this.record.header,
-      request,
-      request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x })),
-    );
-    if (this.pending === undefined) {
-      this.tools.memory.take(pending.bytes);
-      this.pending = pending;
+    const isFirst = this.pending === undefined;
+    if (isFirst) this.tools.memory.take(pending.bytes);
+    let charge: Charge | undefined;
+    try {
+      // every call under way may be written, not this one alone
+      if (isFirst) await this.tools.disk.require(this.tools.memory.taken);
+      charge = await this.tools.leakage?.charge(
+        this.record.header,
+        request,
+        request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x })),
+      );
+    } catch (error) {
+      if (isFirst) this.tools.memory.give(pending.bytes);
+      throw error;
     }
+    this.pending = pending;
     try {
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);

@@ -44,7 +44,7 @@ export class TestClock implements Clock {
 }
 
 export interface ContributorOptions {
-  /** All that there are, without it. */
+  /** No limit, without it. */
   readonly sessionsPerUser?: number;
   readonly dir?: string;
   readonly modules?: readonly QuantizedModule[];
@@ -66,7 +66,7 @@ export async function contributor(options: ContributorOptions = {}) {
     sessionsDir,
     prove: options.prove ?? (async () => Uint8Array.of(1)),
     ...(options.clock && { clock: options.clock }),
-    sessionsPerUser: options.sessionsPerUser ?? MAX_OPEN_SESSIONS,
+    sessionsPerUser: options.sessionsPerUser ?? MAX_OPEN_SESSIONS + 1,
     ...(options.allowedUsers && { allowedUsers: options.allowedUsers }),
     ...(options.leakage && { leakage: options.leakage }),
     ...(options.minFreeBytes !== undefined && { minFreeBytes: options.minFreeBytes }),

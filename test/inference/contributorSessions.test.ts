@@ -435,6 +435,22 @@ describe('places for open sessions', () => {
     await sessions.apply(latest, stageOf(0, 0, 1));
   });
 
+  it('are not made free for a user who has none left', async () => {
+    const clock = new TestClock();
+    const { sessions, dir, commitment } = await contributor({
+      clock,
+      sessionsPerUser: MAX_OPEN_SESSIONS - 1,
+    });
+    const other = keyPairFromSeed(new Uint8Array(32).fill(78));
+    const { sessionId } = await sessions.open(openRequest(commitment, { user: other }));
+    // from here on the session is in memory alone
+    await rm(await onlyFolder(dir), { recursive: true });
+    for (let i = 1; i < MAX_OPEN_SESSIONS; i += 1) await opened(sessions);
+    clock.advance(SESSION_QUIET_MS);
+    await expect(opened(sessions)).rejects.toEqual(refusal(/too many open sessions of this user/));
+    expect(await sessions.standing(sessionId, new Uint8Array(32))).toMatchObject({ calls: 0, closed: false });
+  });
+
   it('are not watched any more after the end', async () => {
     const clock = new TestClock();
     const { sessions } = await contributor({ clock });

@@ -1,0 +1,66 @@
+import type { statfs } from 'node:fs/promises';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { callBytes } from '../../src/inference/callSizes.js';
+import { DiskFloor } from '../../src/inference/diskFloor.js';
+import { contributor, opened, refusal, stageOf } from './contributor.js';
+import { INPUTS, MODULES } from './parties.js';
+
+const FLOOR = 1000;
+
+/** What the file system says. */
+const disk = vi.hoisted(() => ({ blocks: 1, bavail: 0, bsize: 1, fails: false }));
+
+vi.mock('node:fs/promises', async (original) => ({
+  ...(await original<{ statfs: typeof statfs }>()),
+  statfs: async () => {
+    if (disk.fails) throw new Error('ENOSYS');
+    return disk;
+  },
+}));
+
+beforeEach(() => {
+  Object.assign(disk, { blocks: 1, bavail: 0, bsize: 1, fails: false });
+});
+
+describe('the floor of a disk', () => {
+  const full = refusal(/disk is full/, 'LIMIT_REACHED');
+
+  it('is kept to the byte', async () => {
+    const floor = new DiskFloor('.', FLOOR);
+    disk.bsize = 2;
+    disk.bavail = (FLOOR + 10) / 2;
+    await floor.require(10);
+    await expect(floor.require(11)).rejects.toEqual(full);
+  });
+
+  it('keeps nobody out where the file system does not tell', async () => {
+    const floor = new DiskFloor('.', FLOOR);
+    await expect(floor.require(0)).rejects.toEqual(full);
+    disk.blocks = 0;
+    await floor.require(0);
+    Object.assign(disk, { blocks: 1, fails: true });
+    await floor.require(0);
+  });
+
+  it('is kept by all calls under way together', async () => {
+    const { sessions } = await contributor({ minFreeBytes: FLOOR });
+    disk.bavail = FLOOR + callBytes({ inputs: INPUTS }, MODULES, 2) + 1;
+    const first = await opened(sessions);
+    const second = await opened(sessions);
+    await sessions.apply(first, stageOf(0, 0, 1));
+    await expect(sessions.apply(second, stageOf(0, 0, 2))).rejects.toEqual(full);
+    await sessions.apply(first, stageOf(0, 1, 1));
+    await sessions.apply(second, stageOf(0, 0, 2));
+  });
+
+  it('is not passed by calls that begin at once', async () => {
+    const { sessions } = await contributor({ minFreeBytes: FLOOR });
+    disk.bavail = FLOOR + callBytes({ inputs: INPUTS }, MODULES, 2) + 1;
+    const ids = [await opened(sessions), await opened(sessions)];
+    const begun = await Promise.allSettled(ids.map((id) => sessions.apply(id, stageOf(0, 0, 1))));
+    expect(begun.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(2);
+    // what was refused holds nothing
+    disk.bavail = 2 * disk.bavail;
+    for (const id of ids) await sessions.apply(id, stageOf(0, 0, 1));
+  });
+});
