@@ -1,5 +1,4 @@
 import { blockRows, takeOff } from './rowBlock.js';
-import { SpanBounds } from './spanBounds.js';
 import type { Turns } from './turns.js';
 
 /** Where a row lies against a basis. */
@@ -12,10 +11,6 @@ export interface Resolved {
   readonly direction: Float64Array;
   /** How far the part may be from that of exact arithmetic, as a length. */
   readonly error: number;
-  /** The row's part in the span as a combination of the rows that were added, each of length 1. */
-  readonly combination: Float64Array;
-  /** How far the normalised row may be from its place, rounding included, as a length. */
-  readonly rowError: number;
 }
 
 /** A row without its part along the vectors that a basis had; see {@link RowBasis.prepare}. Nothing is scaled. */
@@ -30,7 +25,7 @@ export interface PreparedRow {
 }
 
 /**
- * Rounding of a row of length 1 that is taken apart, for few vectors; it grows with the root of their number.
+ * Error of a part outside the span that rounding makes, for a row of length 1 and exact vectors.
  *
  * It holds for a pass over rows in a block as for one row by row. A product there is two sums of half the length, and the
  * part along a panel of vectors is summed up before it is taken off: its rounding is that of its own length, and the row
@@ -58,7 +53,8 @@ const THIRD_PASS = 2 ** -10;
  */
 export class RowBasis {
   private readonly vectors: Float64Array[] = [];
-  private readonly bounds = new SpanBounds();
+  /** How far each vector may be from its place. */
+  private readonly errors: number[] = [];
   private held = 0;
 
   get size(): number {
@@ -67,7 +63,7 @@ export class RowBasis {
 
   /** float64 numbers held. */
   get entries(): number {
-    return this.held + this.bounds.entries;
+    return this.held;
   }
 
   /**
@@ -134,29 +130,29 @@ export class RowBasis {
         if (left > 0) normalise(direction, left);
       }
     }
-    const ownError = rowError + ROUNDING * Math.sqrt(1 + this.vectors.length / 16);
-    const combination = this.bounds.combination(coordinates);
-    const error = ownError + this.bounds.partError(combination, distance);
-    return { coordinates, distance, direction, error, combination, rowError: ownError };
+    // a row along a vector brings that vector's error with it, and a short part makes the error of its direction large
+    const inherited = this.errors.reduce((sum, error, i) => sum + (coordinates[i]! * error) ** 2, 0);
+    const error = Math.sqrt(ROUNDING ** 2 + rowError ** 2 + inherited);
+    return { coordinates, distance, direction, error };
   }
 
   /** Adds the direction of a row that was resolved against the vectors so far. */
-  add({ direction, distance, combination, rowError }: Resolved): void {
+  add({ direction, distance, error }: Resolved): void {
     this.vectors.push(direction);
-    this.bounds.add(combination, distance, rowError);
+    this.errors.push(error / distance);
     this.held += direction.length;
   }
 
   /** Takes the latest vectors off again. */
   truncate(size: number): void {
-    this.bounds.truncate(size);
+    this.errors.length = size;
     for (const { length } of this.vectors.splice(size)) this.held -= length;
   }
 
   copy(): RowBasis {
     const other = new RowBasis();
     other.vectors.push(...this.vectors);
-    other.bounds.take(this.bounds);
+    other.errors.push(...this.errors);
     other.held = this.held;
     return other;
   }
