@@ -62,6 +62,8 @@ export async function measureSoak(options: SoakOptions): Promise<Soak> {
   let ended = false;
   /** Sessions that are about to be closed, or proven. */
   let inUse = 0;
+  /** Under way when no session is; one that is closed meanwhile would be taken away before it is proven. */
+  let removal: Promise<void> | undefined;
 
   const worker = async (client: ContributorClient): Promise<void> => {
     while (elapsed() < until) {
@@ -73,6 +75,7 @@ export async function measureSoak(options: SoakOptions): Promise<Soak> {
         counts.calls += 1;
         await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
       }
+      while (removal !== undefined) await removal;
       inUse += 1;
       await signed.close();
       counts.sessionsClosed += 1;
@@ -81,7 +84,11 @@ export async function measureSoak(options: SoakOptions): Promise<Soak> {
         counts.proofs += 1;
       }
       inUse -= 1;
-      if (inUse === 0) await removeClosed(options.sessionsDir);
+      if (inUse === 0) {
+        removal = removeClosed(options.sessionsDir);
+        await removal;
+        removal = undefined;
+      }
     }
   };
   const samples: SoakSample[] = [];
