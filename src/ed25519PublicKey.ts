@@ -1,5 +1,5 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { concatBytes, hexToBytes } from './bytes.js';
+import { hexToBytes } from './bytes.js';
 
 // as in sha256.ts
 const platform = globalThis.process?.getBuiltinModule?.('node:crypto');
@@ -16,7 +16,10 @@ const KEY_BYTES = 32;
  */
 export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
   if (!platform) return ed25519.getPublicKey(seed);
-  const key = Buffer.from(concatBytes(PKCS8_PREFIX, seed));
+  // no copy of the seed but this one, which is erased
+  const key = Buffer.alloc(PKCS8_PREFIX.length + seed.length);
+  key.set(PKCS8_PREFIX);
+  key.set(seed, PKCS8_PREFIX.length);
   const privateKey = platform.createPrivateKey({ key, format: 'der', type: 'pkcs8' });
   key.fill(0);
   const encoded = platform.createPublicKey(privateKey).export({ format: 'der', type: 'spki' });

@@ -28,6 +28,16 @@ const inUse = (pid: number) =>
     message: expect.stringMatching(new RegExp(`is used by process ${pid} on `)),
   });
 
+/** What a lock of this process says, and where: it is released. */
+async function releasedLock(dir: string) {
+  const lock = await lockFolder(dir);
+  const [name] = await readdir(join(dir, '.lock'));
+  const path = join(dir, '.lock', name!);
+  const own = JSON.parse(await readFile(path, 'utf8'));
+  await lock.release();
+  return { path, own };
+}
+
 describe('the lock of a folder', () => {
   it('is held by one, and free again afterwards', async () => {
     const dir = await folder();
@@ -62,11 +72,7 @@ describe('the lock of a folder', () => {
 
   it('is void when its number belongs to another process', async () => {
     const dir = await folder();
-    const lock = await lockFolder(dir);
-    const [name] = await readdir(join(dir, '.lock'));
-    const path = join(dir, '.lock', name!);
-    const own = JSON.parse(await readFile(path, 'utf8'));
-    await lock.release();
+    const { path, own } = await releasedLock(dir);
     const { machine: _, ...unnamed } = own;
     for (const lock of [
       { ...own, started: '1' },
@@ -110,11 +116,7 @@ describe('the lock of a folder', () => {
 
   it('holds, with the file to remove, where the process cannot be looked at', async () => {
     const dir = await folder();
-    const lock = await lockFolder(dir);
-    const [name] = await readdir(join(dir, '.lock'));
-    const path = join(dir, '.lock', name!);
-    const own = JSON.parse(await readFile(path, 'utf8'));
-    await lock.release();
+    const { path, own } = await releasedLock(dir);
     const { machine: _, ...unnamed } = own;
     for (const holder of [
       { ...own, host: 'elsewhere' },

@@ -92,9 +92,7 @@ function project(): WasmFunction {
         f.bump('out', LANE_BYTES * VECTORS),
         f.bump('left', -VECTORS),
       ),
-      f.set('x', i32.add(f.get('x'), i32.mul(f.get('stride'), i32.const(ROWS)))),
-      f.set('c', i32.add(f.get('c'), i32.mul(f.get('vectors'), i32.const(ROWS * LANE_BYTES)))),
-      f.bump('rows', -ROWS),
+      ...nextRows(f),
     ),
   );
   return f;
@@ -149,12 +147,19 @@ function subtract(): WasmFunction {
         f.bump('column', LANE_BYTES * WIDTH),
         f.bump('place', -WIDTH),
       ),
-      f.set('x', i32.add(f.get('x'), i32.mul(f.get('stride'), i32.const(ROWS)))),
-      f.set('c', i32.add(f.get('c'), i32.mul(f.get('vectors'), i32.const(ROWS * LANE_BYTES)))),
-      f.bump('rows', -ROWS),
+      ...nextRows(f),
     ),
   );
   return f;
+}
+
+/** From the rows that are done, and their coordinates, to the next. */
+function nextRows(f: WasmFunction): Code[] {
+  return [
+    f.set('x', i32.add(f.get('x'), i32.mul(f.get('stride'), i32.const(ROWS)))),
+    f.set('c', i32.add(f.get('c'), i32.mul(f.get('vectors'), i32.const(ROWS * LANE_BYTES)))),
+    f.bump('rows', -ROWS),
+  ];
 }
 
 /** Pointers `name`1, `name`2, ... to the rows after that of `name`0. */
