@@ -4,6 +4,9 @@ import { refusal } from './refusal.js';
 
 /** Keeps the sessions from filling the disk that they are on. */
 export class DiskFloor {
+  /** The last look at the disk. */
+  private turn: Promise<unknown> = Promise.resolve();
+
   /**
    * @param dir folder of the sessions
    * @param minFree bytes that stay free
@@ -14,12 +17,15 @@ export class DiskFloor {
   ) {}
 
   /**
+   * Questions are answered in their order: what follows is counted in the order in which it was asked.
+   *
    * @param bytes that are about to be written, by all calls under way
    * @throws ZkLoraError `LIMIT_REACHED` where less than the floor would be left
    */
   async require(bytes: number): Promise<void> {
-    const free = await this.free();
-    if (free - bytes >= this.minFree) return;
+    const free = this.turn.then(() => this.free());
+    this.turn = free;
+    if ((await free) - bytes >= this.minFree) return;
     throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', "the contributor's disk is full; try again later");
   }
 
