@@ -23,7 +23,11 @@ export interface Curve {
   readonly tm: ThreadManager;
   readonly r: bigint;
   readonly q: bigint;
-  pairingEq(...terms: Uint8Array[]): Promise<boolean>;
+  /** Target group of the pairing, written multiplicatively. */
+  readonly Gt: { readonly n8: number; readonly one: Uint8Array };
+  /** Bytes of a point of G1 and of G2 prepared for a Miller loop. */
+  readonly prePSize: number;
+  readonly preQSize: number;
   terminate(): Promise<void>;
 }
 

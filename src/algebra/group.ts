@@ -6,7 +6,7 @@ import { Fr } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
 
 /** Below this size a sum of single multiplications beats the bucket method with its task overhead. */
-const SMALL_MSM = 8;
+export const SMALL_MSM = 8;
 
 /** Affine point that may be the identity (all zero bytes), 64 bytes in ffjavascript's form. */
 export type G1Sum = Uint8Array;
@@ -115,98 +115,4 @@ function hasIdentity(points: Uint8Array): boolean {
     if (i === G1_BYTES) return true;
   }
   return false;
-}
-
-/** The pairing with one point of G2. */
-interface PairingTerm {
-  readonly g2: G2Point;
-  bases: G1Sum[];
-  scalars: bigint[];
-  lists: { readonly bases: Uint8Array; readonly scalars: FieldVector }[];
-  /** What has been started. */
-  readonly sums: Promise<G1Sum>[];
-}
-
-/** Terms of the sum that are not started yet. */
-function termLength({ bases, lists }: PairingTerm): number {
-  return lists.reduce((sum, { scalars }) => sum + vectorLength(scalars), bases.length);
-}
-
-/**
- * A product of pairings e(P, Q) where each P is a linear combination of G1 points; terms with the same Q share
- * one pairing, and each P is one multi-scalar multiplication.
- */
-export class PairingProduct {
-  readonly #terms = new Map<string, PairingTerm>();
-  /** Keys of {@link #terms} by object: most callers pass the same few again and again. */
-  readonly #keys = new Map<G2Point, string>();
-  readonly #engine: Engine;
-
-  constructor(engine: Engine) {
-    this.#engine = engine;
-  }
-
-  /** Multiplies the product by e(scalar * point, g2). */
-  add(g2: G2Point, scalar: bigint, point: G1Sum): void {
-    const term = this.#termOf(g2);
-    term.bases.push(point);
-    term.scalars.push(Fr.create(scalar));
-  }
-
-  /** Multiplies the product by e(sum_i scalars[i] * bases[i], g2); `bases` holds 64 bytes a point. */
-  addMany(g2: G2Point, scalars: FieldVector, bases: Uint8Array): void {
-    this.#termOf(g2).lists.push({ bases: bases.subarray(0, vectorLength(scalars) * G1_BYTES), scalars });
-  }
-
-  /** Starts the multi-scalar multiplications of all terms so far in the worker threads. */
-  start(): void {
-    for (const term of this.#terms.values()) this.#startTerm(term);
-  }
-
-  /** Whether the whole product is one. */
-  async isOne(): Promise<boolean> {
-    const { curve } = this.#engine;
-    const terms = [...this.#terms.values()];
-    // long multiplications first: the main thread does short ones itself, while the workers do these
-    terms.sort((a, b) => termLength(b) - termLength(a));
-    for (const term of terms) this.#startTerm(term);
-    const pairs: Uint8Array[] = [];
-    for (const { g2, sums } of terms) {
-      const [first, ...rest] = await Promise.all(sums);
-      const point = rest.reduce((sum, other) => curve.G1.toAffine(curve.G1.add(sum, other)), first!);
-      // e(identity, Q) = 1
-      if (!curve.G1.isZero(point)) pairs.push(point, g2);
-    }
-    return pairs.length === 0 || curve.pairingEq(...pairs);
-  }
-
-  #startTerm(term: PairingTerm): void {
-    if (termLength(term) === 0) return;
-    const { bases, scalars, lists, sums } = term;
-    const sum = multiScalarMultiply(
-      this.#engine,
-      concatBytes(joinPoints(bases), ...lists.map((list) => list.bases)),
-      concatBytes(vectorFromScalars(this.#engine, scalars), ...lists.map((list) => list.scalars)),
-    );
-    // reported to whoever asks for the product; nobody may, when a check before it fails
-    sum.catch(() => undefined);
-    sums.push(sum);
-    term.bases = [];
-    term.scalars = [];
-    term.lists = [];
-  }
-
-  #termOf(g2: G2Point) {
-    let key = this.#keys.get(g2);
-    if (key === undefined) {
-      key = g2.join();
-      this.#keys.set(g2, key);
-    }
-    let term = this.#terms.get(key);
-    if (!term) {
-      term = { g2, bases: [], scalars: [], lists: [], sums: [] };
-      this.#terms.set(key, term);
-    }
-    return term;
-  }
 }

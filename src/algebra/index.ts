@@ -14,6 +14,7 @@ export {
   type SmallIntegers,
   toLimbs,
 } from './limbs.js';
+export { PairingProduct } from './pairing.js';
 export * from './points.js';
 export {
   type Factors,

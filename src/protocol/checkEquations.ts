@@ -1,27 +1,37 @@
 import { type Engine, Fr, PairingProduct } from '../algebra/index.js';
-import type { Equation } from './sumVerify.js';
+import { addEquation, type Equation } from './sumVerify.js';
 
-/** A product that some of a proof's equations have been added to before the others are known. */
-export interface BegunProduct {
+/** A product that holds some of a proof's equations, but for their claims, before everything else is known. */
+export class BegunProduct {
   readonly product: PairingProduct;
-  /** The equations that it holds. */
-  readonly held: ReadonlySet<Equation>;
-}
+  readonly #held = new Set<Equation>();
+  readonly #batch: bigint;
 
-/**
- * Adds some of a proof's equations to a product and starts its multiplications in the worker threads.
- *
- * @param equations by their number among all equations of the proof
- */
-export function beginProduct(
-  engine: Engine,
-  equations: ReadonlyMap<number, Equation>,
-  batch: bigint,
-): BegunProduct {
-  const product = new PairingProduct(engine);
-  for (const [number, equation] of equations) equation.add(product, Fr.pow(batch, BigInt(number)));
-  product.start();
-  return { product, held: new Set(equations.values()) };
+  /** @param batch challenge drawn after everything else in the proof */
+  constructor(engine: Engine, batch: bigint) {
+    this.product = new PairingProduct(engine);
+    this.#batch = batch;
+  }
+
+  /**
+   * Adds the equations that it does not hold yet, the i-th weighted by batch^i.
+   *
+   * @param equations by their number among all equations of the proof
+   */
+  add(equations: Iterable<readonly [number, Equation]>): void {
+    for (const [number, equation] of equations) {
+      if (this.#held.has(equation)) continue;
+      equation.add(this.product, Fr.pow(this.#batch, BigInt(number)));
+      this.#held.add(equation);
+    }
+  }
+
+  /** Adds the claims of all equations of the proof; once. */
+  addClaims(equations: readonly Equation[]): void {
+    equations.forEach((equation, number) => {
+      equation.addClaim?.(this.product, Fr.pow(this.#batch, BigInt(number)));
+    });
+  }
 }
 
 /**
@@ -35,18 +45,14 @@ export async function falseEquation(
   engine: Engine,
   equations: readonly Equation[],
   batch: bigint,
-  begun?: BegunProduct,
+  begun = new BegunProduct(engine, batch),
 ): Promise<Pick<Equation, 'reason' | 'message'> | undefined> {
-  const all = begun?.product ?? new PairingProduct(engine);
-  let weight = 1n;
-  for (const equation of equations) {
-    if (!begun?.held.has(equation)) equation.add(all, weight);
-    weight = Fr.mul(weight, batch);
-  }
-  if (await all.isOne()) return undefined;
+  begun.add(equations.entries());
+  begun.addClaims(equations);
+  if (await begun.product.isOne()) return undefined;
   for (const equation of equations) {
     const single = new PairingProduct(engine);
-    equation.add(single, 1n);
+    addEquation(equation, single, 1n);
     if (!(await single.isOne())) return equation;
   }
   // the batched equation failed, so some single one does (up to 2^-250)

@@ -38,10 +38,14 @@ export interface FoldedSession {
   readonly outputs: readonly bigint[];
 }
 
-/** {@link FoldedSession} of a verifier, which needs one value of each input polynomial and never the polynomial. */
-export interface FoldedAtPoint {
+/** The inputs of {@link FoldedAtPoint}. */
+export interface InputsFolded {
   /** For each module of the statement: a(z), the input's a placed at the module's column offset. */
   readonly inputsAtPoint: readonly bigint[];
+}
+
+/** {@link FoldedSession} of a verifier, which needs one value of each input polynomial and never the polynomial. */
+export interface FoldedAtPoint extends InputsFolded {
   readonly outputs: readonly bigint[];
 }
 
@@ -67,16 +71,19 @@ export async function foldSession(
  * {@link foldSession} with every input polynomial at one point only: u^T (X L(z)), L the Lagrange basis of the domain,
  * so that no vector as long as an input is ever made.
  *
- * @throws ZkLoraError `SESSION_MALFORMED`
+ * @param onInputs called once when the inputs of all calls are folded and the outputs of the last call, most of its
+ * bytes, are not: what can be started then runs meanwhile
+ * @throws ZkLoraError `SESSION_MALFORMED`, and what `onInputs` throws
  */
 export async function foldSessionAtPoint(
   engine: Engine,
   session: Session,
   foldings: readonly PointFolding[],
   moduleShapes: readonly ModuleShape[],
+  onInputs: (folded: readonly InputsFolded[]) => void,
 ): Promise<FoldedAtPoint[]> {
   const folders = foldings.map((folding) => new PointFolder(engine, session.header, folding));
-  await foldCalls(session, folders, moduleShapes);
+  await foldCalls(session, folders, moduleShapes, () => onInputs(folders));
   return folders;
 }
 
@@ -106,11 +113,19 @@ async function foldCalls(
   session: Session,
   folders: readonly Folder[],
   moduleShapes: readonly ModuleShape[],
+  onInputs?: () => void,
 ): Promise<void> {
   for (let index = 0; index < session.callCount; index++) {
     const call = await session.readCall(index);
     checkCall(session.header, moduleShapes, call);
-    for (const folder of folders) folder.add(call);
+    const weights = folders.map((folder) => folder.nextWeights(call));
+    folders.forEach((folder, i) => {
+      folder.addInputs(call, weights[i]!);
+    });
+    if (index === session.callCount - 1) onInputs?.();
+    folders.forEach((folder, i) => {
+      folder.addOutputs(call, weights[i]!);
+    });
   }
 }
 
@@ -134,21 +149,26 @@ abstract class Folder {
     this.outputs = modules.map(() => 0n);
   }
 
-  add(call: SessionCall): void {
+  /** u^t for the rows of the next call. */
+  nextWeights({ tokens }: SessionCall): FieldVector {
+    const { u } = this.folding;
+    const weights = powersVector(this.engine, u, tokens, this.#weight);
+    this.#weight = Fr.mul(this.#weight, Fr.pow(u, BigInt(tokens)));
+    return weights;
+  }
+
+  /** @param weights u^t for the rows of this call */
+  abstract addInputs(call: SessionCall, weights: FieldVector): void;
+
+  /** @param weights u^t for the rows of this call */
+  addOutputs(call: SessionCall, weights: FieldVector): void {
     const { engine } = this;
-    const { u, statement } = this.folding;
-    const weights = powersVector(engine, u, call.tokens, this.#weight);
-    this.addInputs(call, weights);
-    statement.modules.forEach(({ index, outFeatures }, position) => {
+    this.folding.statement.modules.forEach(({ index, outFeatures }, position) => {
       const y = call.outputs[this.#members.get(index)!]!;
       const rows = multiplyLongRows(engine, y, call.tokens, outFeatures, this.#vLimbs);
       this.outputs[position] = Fr.add(this.outputs[position]!, dotVectors(engine, rows, weights));
     });
-    this.#weight = Fr.mul(this.#weight, Fr.pow(u, BigInt(call.tokens)));
   }
-
-  /** @param weights u^t for the rows of this call */
-  protected abstract addInputs(call: SessionCall, weights: FieldVector): void;
 }
 
 class VectorFolder extends Folder implements FoldedSession {
@@ -162,7 +182,7 @@ class VectorFolder extends Folder implements FoldedSession {
     );
   }
 
-  protected addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
+  addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
     inputs.forEach(({ x }, i) => {
       const sum = this.inputs[i];
       if (!sum) return;
@@ -184,7 +204,7 @@ class PointFolder extends Folder implements FoldedAtPoint {
     return this.#inputs.values;
   }
 
-  protected addInputs(call: SessionCall, weights: FieldVector): void {
+  addInputs(call: SessionCall, weights: FieldVector): void {
     this.#inputs.add(call, weights);
   }
 }

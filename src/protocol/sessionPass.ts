@@ -38,7 +38,8 @@ export async function readSession(session: Session, modules: readonly ModuleShap
     const call = await session.readCall(index);
     prints.push(tree.add(call));
     const bytes = callBytes(call);
-    if (bytes <= room) {
+    // a call alone is kept at any size: each pass holds it anyway
+    if (bytes <= room || callCount === 1) {
       room -= bytes;
       kept.set(index, call);
     }

@@ -26,11 +26,20 @@ export type InvalidReason =
 /** Collects the terms of a pairing product; `PairingProduct` is one. */
 export type PairingTerms = Pick<PairingProduct, 'add' | 'addMany'>;
 
-/** One equation of a proof: adds its terms, times a weight, to a pairing product. */
+/** One equation of a proof, as terms of a pairing product; both parts of it times the same weight. */
 export interface Equation {
   readonly reason: InvalidReason;
   readonly message: string;
+  /** Adds all terms but those of {@link Equation.addClaim}. */
   add(product: PairingTerms, weight: bigint): void;
+  /** Adds what the outputs of the session say; with {@link Equation.add}, or later, when they have been folded. */
+  addClaim?(product: PairingTerms, weight: bigint): void;
+}
+
+/** Adds a whole equation, times a weight, to a pairing product. */
+export function addEquation(equation: Equation, product: PairingTerms, weight: bigint): void {
+  equation.add(product, weight);
+  equation.addClaim?.(product, weight);
 }
 
 /** Points, 64 bytes each, with their coefficients in a sum. */

@@ -12,7 +12,7 @@ import { bytesToHex, hexToBytes } from '../bytes.js';
 import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
-import { type BegunProduct, beginProduct, falseEquation } from './checkEquations.js';
+import { BegunProduct, falseEquation } from './checkEquations.js';
 import { type FoldedAtPoint, foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
@@ -270,29 +270,35 @@ async function equationsOf(
   });
   // one at a time: a file may hold 65,535 proofs, and what is begun waits in memory
   const begun =
-    products === 'begin' && proofs.length === 1
-      ? beginProduct(
-          engine,
-          new Map(groups[0]!.map(([linearForm], g) => [OPENINGS + 2 * g, linearForm])),
-          challenges[0]!.batch,
-        )
-      : undefined;
+    products === 'begin' && proofs.length === 1 ? new BegunProduct(engine, challenges[0]!.batch) : undefined;
+  if (begun) {
+    begun.add(groups[0]!.map(([linearForm], g) => [OPENINGS + 2 * g, linearForm]));
+    begun.product.start();
+  }
   const foldings = statements.map((statement, i) => {
     const { u, v, z } = challenges[i]!;
     return { statement, u, v, basis: lagrangeAt(engine, statement.domainSize, z) };
   });
-  folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules);
-  const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
-  return statements.map((statement, i) => {
-    const { inputsAtPoint } = folded[i]!;
-    const own = challenges[i]!;
-    const rows = loadRows(options, id, statement, cache.rows);
-    const equations = [
-      ...openingEquations(engine, statement, proofs[i]!, own, foldings[i]!.basis, inputsAtPoint, rows, tauG2),
-      ...groups[i]!.flat(),
-    ];
-    return { equations, batch: own.batch, ...(begun && { begun }) };
+  let equations: Equation[][] = [];
+  folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules, (inputs) => {
+    const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
+    equations = statements.map((statement, i) => {
+      const { basis } = foldings[i]!;
+      const rows = loadRows(options, id, statement, cache.rows);
+      const { inputsAtPoint } = inputs[i]!;
+      return [
+        ...openingEquations(engine, statement, proofs[i]!, challenges[i]!, basis, inputsAtPoint, rows, tauG2),
+        ...groups[i]!.flat(),
+      ];
+    });
+    begun?.add(equations[0]!.entries());
+    begun?.product.startPairings(statements[0]!.groups.map(({ circuit }) => cache.keys.get(circuit)!.gamma));
   });
+  return equations.map((own, i) => ({
+    equations: own,
+    batch: challenges[i]!.batch,
+    ...(begun && { begun }),
+  }));
 }
 
 /** Loads the verification keys of all circuits in use that are not loaded yet. */

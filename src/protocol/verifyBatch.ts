@@ -2,6 +2,7 @@
 import { type Engine, Fr, PairingProduct, randomScalar } from '../algebra/index.js';
 import { type ErrorCode, ZkLoraError } from '../errors.js';
 import { MergedTerms } from './mergedTerms.js';
+import { addEquation } from './sumVerify.js';
 import {
   checkProof,
   type InvalidReason,
@@ -106,7 +107,7 @@ export async function holdTogether(
     .forEach(({ equations, batch }, i) => {
       let weight = weights[i]!;
       for (const equation of equations) {
-        equation.add(terms, weight);
+        addEquation(equation, terms, weight);
         weight = Fr.mul(weight, batch);
       }
     });

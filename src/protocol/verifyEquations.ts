@@ -124,7 +124,8 @@ function lanesAtPoint({ modules }: Statement, inputsAtPoint: readonly bigint[]):
  * knowledge of an opening of D in exactly the bases IC_mu, IC_b, IC_p, IC_q, excludes that. Neither may be
  * checked without the other.
  *
- * @param claim what the session says that the group's products sum to; asked for by the second equation only
+ * @param claim what the session says that the group's products sum to; asked for by `addClaim` of the second equation
+ * only
  */
 export function groupEquations(
   engine: Engine,
@@ -161,10 +162,10 @@ export function groupEquations(
         product.add(groth16.b, weight, groth16.a);
         product.add(key.beta, minus, key.alpha);
         product.add(key.gamma, minus, icPoint(0));
-        product.add(key.gamma, Fr.mul(minus, claim()), icPoint(1));
         product.add(key.gamma, minus, proof.committed);
         product.add(key.delta, minus, groth16.c);
       },
+      addClaim: (product, weight) => product.add(key.gamma, Fr.neg(Fr.mul(weight, claim())), icPoint(1)),
     },
   ];
 }

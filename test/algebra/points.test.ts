@@ -194,6 +194,35 @@ describe('group operations', () => {
     expect(await product.isOne()).toBe(true);
   });
 
+  it('decides products of pairings that are begun before all terms are known', async () => {
+    const [g2, other] = [al.g2Generator(engine), al.decodeG2(al.encodeG2(al.g2Generator(engine)))];
+    const twice = engine.curve.G2.toAffine(
+      engine.curve.G2.double(engine.curve.G2.toJacobian(g2)),
+    ) as al.G2Point;
+    const zero = engine.curve.G1.zeroAffine;
+    const ten = al.joinPoints(Array.from({ length: 10 }, () => affine(1n)));
+    const product = new al.PairingProduct(engine);
+    product.addMany(twice, al.powersVector(engine, 1n, 10), ten);
+    product.add(twice, 5n, zero);
+    product.add(g2, 3n, affine(2n));
+    // the same point of G2 in other memory is open as well
+    product.startPairings([other]);
+    product.add(g2, R - 26n, affine(1n));
+    expect(await product.isOne()).toBe(true);
+    // another pairing with each
+    product.add(twice, 1n, affine(1n));
+    expect(await product.isOne()).toBe(false);
+    product.add(other, R - 2n, affine(1n));
+    expect(await product.isOne()).toBe(true);
+    // terms that cancel, and terms that are the identity, pair to one
+    product.add(twice, 7n, affine(3n));
+    product.add(twice, R - 21n, affine(1n));
+    product.startPairings();
+    product.add(g2, 1n, zero);
+    product.add(g2, 0n, affine(1n));
+    expect(await product.isOne()).toBe(true);
+  });
+
   it('shows why mixed subtraction is never used: ffjavascript returns a wrong point', () => {
     const { G1 } = engine.curve;
     const five = affine(5n);

@@ -370,4 +370,18 @@ describe('reading a session', () => {
       /^the session changed while it was read/,
     );
   });
+
+  it('keeps a call that is the only one, however large', async () => {
+    const wide = [{ inFeatures: 1, outFeatures: 2 ** 23 + 1 }];
+    const y = new BigInt64Array(2 ** 23 + 1);
+    let reads = 0;
+    const readCall = async (): Promise<SessionCall> => {
+      reads += 1;
+      return { tokens: 1, inputs: [{ x: new Int16Array(1), exponents: new Int16Array(1) }], outputs: [y] };
+    };
+    const one: SessionHeader = { ...header, inputs: [[0]] };
+    const { stable } = await readSession({ header: one, seed: SESSION_SEED, callCount: 1, readCall }, wide);
+    expect((await stable.readCall(0)).outputs[0]).toBe(y);
+    expect(reads).toBe(1);
+  });
 });

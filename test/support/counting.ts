@@ -12,8 +12,9 @@ export interface Counts {
   matrixEntries: number;
   /** Entries of integer rows that points were multiplied with. */
   rowDigits: number;
-  /** Pairs of each product of pairings. */
-  readonly pairings: number[];
+  /** Pairings, and the final exponentiations that they share. */
+  millerLoops: number;
+  finalExponentiations: number;
 }
 
 /**
@@ -31,14 +32,14 @@ export async function countOperations<T>(
     singleTransforms: 0,
     matrixEntries: 0,
     rowDigits: 0,
-    pairings: [],
+    millerLoops: 0,
+    finalExponentiations: 0,
   };
   const { curve } = engine;
   const { G1, tm } = curve;
   const original = {
     multiExpAffine: G1.multiExpAffine,
     queueAction: tm.queueAction,
-    pairingEq: curve.pairingEq,
   };
   G1.multiExpAffine = (bases, scalars, ...log) => {
     counts.msm.push(bases.byteLength / 64);
@@ -49,10 +50,6 @@ export async function countOperations<T>(
       if (step.cmd === 'CALL') countKernel(counts, step.fnName, step.params.map(numberOf));
     return original.queueAction.call(tm, task);
   };
-  curve.pairingEq = (...terms) => {
-    counts.pairings.push(Math.floor(terms.length / 2));
-    return original.pairingEq.call(curve, ...terms);
-  };
   const counting: Engine = {
     ...engine,
     sync: (body) => engine.sync((memory) => body({ ...memory, call: countCalls(counts, memory.call) })),
@@ -62,7 +59,6 @@ export async function countOperations<T>(
   } finally {
     Object.assign(G1, { multiExpAffine: original.multiExpAffine });
     Object.assign(tm, { queueAction: original.queueAction });
-    Object.assign(curve, { pairingEq: original.pairingEq });
   }
 }
 
@@ -86,6 +82,8 @@ function countCalls(counts: Counts, kernels: SyncMemory['call']): SyncMemory['ca
 function countKernel(counts: Counts, name: string, args: readonly number[]): void {
   if (name === 'zq_fft') counts.quadTransforms++;
   if (name === 'frm_fft' || name === 'frm_ifft') counts.singleTransforms++;
+  if (name === 'bn128_millerLoop') counts.millerLoops++;
+  if (name === 'bn128_finalExponentiation') counts.finalExponentiations++;
   if (name === 'zg_rowDigits') counts.rowDigits += 2 * args[2]!;
   // (matrix, stride, octets, planes, blocks, out): eight rows by eight columns
   if (name === 'zk_combineRows') counts.matrixEntries += 64 * args[2]! * args[4]!;
