@@ -1,4 +1,6 @@
+import { randomBytes } from '@noble/hashes/utils.js';
 import type { Engine } from './engine.js';
+import { Fr } from './scalar.js';
 
 /**
  * A vector over F: 32 bytes an element, Montgomery form, little-endian (ffjavascript's own).
@@ -67,6 +69,22 @@ export function vectorFromScalars(engine: Engine, scalars: readonly bigint[]): F
     }
   });
   return vectorFromBytes(engine, new Uint8Array(view.buffer));
+}
+
+/** Fills of the operating system's randomness are limited to 64 KiB. */
+const RANDOM_CHUNK = 2 ** 10;
+
+/** Uniform elements from the operating system's randomness (512 bits reduced: bias below 2^-256). */
+export function randomVector(engine: Engine, length: number): FieldVector {
+  const halves = [new Uint8Array(length * SIZE), new Uint8Array(length * SIZE)] as const;
+  for (const half of halves) {
+    for (let from = 0; from < half.length; from += RANDOM_CHUNK * SIZE) {
+      const chunk = half.subarray(from, from + RANDOM_CHUNK * SIZE);
+      chunk.set(randomBytes(chunk.length));
+    }
+  }
+  const [low, high] = halves.map((half) => vectorFromBytes(engine, half)) as [FieldVector, FieldVector];
+  return addScaled(engine, low, high, Fr.create(2n ** 256n));
 }
 
 /** The elements as bigints below R. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   addVectors,
   combineRows,
@@ -35,7 +36,7 @@ export interface FoldedSession {
   /** For each input of the header that the statement uses: a = sum_t u^t X[t], `[inFeatures]`; others undefined. */
   readonly inputs: readonly (FieldVector | undefined)[];
   /** For each module of the statement: sum_t u^t sum_o v^o Y[t, o]. */
-  readonly outputs: readonly bigint[];
+  outputs(): Promise<readonly bigint[]>;
 }
 
 /** The inputs of {@link FoldedAtPoint}. */
@@ -50,26 +51,38 @@ export interface FoldedAtPoint extends InputsFolded {
 }
 
 /**
- * Folds all tokens and outputs of a session for some statements; one pass, one call in memory at a time.
+ * Folds all tokens of a session, one call in memory at a time.
  *
  * Token rows are numbered through all calls: row t of the session has weight u^t.
  *
+ * @param inMemory whether the session is: its outputs are folded when they are asked for, in pieces that let other work
+ * through. Otherwise they are folded with the inputs, in one pass.
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export async function foldSession(
   engine: Engine,
   session: Session,
-  foldings: readonly Folding[],
+  folding: Folding,
   moduleShapes: readonly ModuleShape[],
-): Promise<FoldedSession[]> {
-  const folders = foldings.map((folding) => new VectorFolder(engine, session.header, folding, moduleShapes));
-  await foldCalls(session, folders, moduleShapes);
-  return folders;
+  inMemory: boolean,
+): Promise<FoldedSession> {
+  const inputs = new VectorFolder(engine, session.header, folding, moduleShapes);
+  const outputFolder = () => new OutputFolder(engine, session.header, folding);
+  const early = inMemory ? undefined : outputFolder();
+  await foldCalls(session, { inputs: [inputs], outputs: early ? [early] : [] }, moduleShapes);
+  return {
+    inputs: inputs.inputs,
+    outputs: async () => {
+      const folder = early ?? outputFolder();
+      if (!early) await foldCalls(session, { inputs: [], outputs: [folder] }, moduleShapes);
+      return folder.outputs;
+    },
+  };
 }
 
 /**
- * {@link foldSession} with every input polynomial at one point only: u^T (X L(z)), L the Lagrange basis of the domain,
- * so that no vector as long as an input is ever made.
+ * {@link foldSession} for some statements in one pass, with every input polynomial at one point only: u^T (X L(z)), L the
+ * Lagrange basis of the domain, so that no vector as long as an input is ever made.
  *
  * @param onInputs called once when the inputs of all calls are folded and the outputs of the last call, most of its
  * bytes, are not: what can be started then runs meanwhile
@@ -82,9 +95,13 @@ export async function foldSessionAtPoint(
   moduleShapes: readonly ModuleShape[],
   onInputs: (folded: readonly InputsFolded[]) => void,
 ): Promise<FoldedAtPoint[]> {
-  const folders = foldings.map((folding) => new PointFolder(engine, session.header, folding));
-  await foldCalls(session, folders, moduleShapes, () => onInputs(folders));
-  return folders;
+  const inputs = foldings.map((folding) => new PointFolder(engine, folding));
+  const outputs = foldings.map((folding) => new OutputFolder(engine, session.header, folding));
+  await foldCalls(session, { inputs, outputs }, moduleShapes, () => onInputs(inputs));
+  return foldings.map((_, i) => ({
+    inputsAtPoint: inputs[i]!.inputsAtPoint,
+    outputs: outputs[i]!.outputs,
+  }));
 }
 
 /**
@@ -100,89 +117,113 @@ export async function foldInputsAt(
   basis: FieldVector,
 ): Promise<readonly bigint[]> {
   const inputs = new InputsAtPoint(engine, statement.modules, basis);
-  let weight = 1n;
+  const weights = new RowWeights(engine, u);
   for (let index = 0; index < session.callCount; index++) {
     const call = await session.readCall(index);
-    inputs.add(call, powersVector(engine, u, call.tokens, weight));
-    weight = Fr.mul(weight, Fr.pow(u, BigInt(call.tokens)));
+    inputs.add(call, weights.take(call.tokens));
   }
   return inputs.values;
 }
 
+/** Sums over calls, which come one after the other; a call's inputs come before its outputs. */
+interface Folders {
+  readonly inputs: readonly { add(call: SessionCall): void }[];
+  readonly outputs: readonly OutputFolder[];
+}
+
 async function foldCalls(
   session: Session,
-  folders: readonly Folder[],
+  { inputs, outputs }: Folders,
   moduleShapes: readonly ModuleShape[],
   onInputs?: () => void,
 ): Promise<void> {
   for (let index = 0; index < session.callCount; index++) {
     const call = await session.readCall(index);
     checkCall(session.header, moduleShapes, call);
-    const weights = folders.map((folder) => folder.nextWeights(call));
-    folders.forEach((folder, i) => {
-      folder.addInputs(call, weights[i]!);
-    });
+    for (const folder of inputs) folder.add(call);
     if (index === session.callCount - 1) onInputs?.();
-    folders.forEach((folder, i) => {
-      folder.addOutputs(call, weights[i]!);
-    });
+    for (const folder of outputs) await folder.add(call);
   }
 }
 
-/** Sums of one folding over the calls so far. */
-abstract class Folder {
-  readonly outputs: bigint[];
-  readonly #members: ReadonlyMap<number, number>;
-  readonly #vLimbs: LimbPlanes;
+/** u^t for the rows of one call after the other. */
+class RowWeights {
   /** u to the number of rows so far. */
-  #weight = 1n;
+  #next = 1n;
 
   constructor(
-    protected readonly engine: Engine,
-    header: SessionHeader,
-    private readonly folding: Folding,
-  ) {
-    const { modules } = folding.statement;
-    const widest = Math.max(...modules.map(({ outFeatures }) => outFeatures));
-    this.#members = new Map(sessionModules(header).map((index, member) => [index, member]));
-    this.#vLimbs = toLimbs(engine, powersVector(engine, folding.v, widest));
-    this.outputs = modules.map(() => 0n);
-  }
+    private readonly engine: Engine,
+    private readonly u: bigint,
+  ) {}
 
-  /** u^t for the rows of the next call. */
-  nextWeights({ tokens }: SessionCall): FieldVector {
-    const { u } = this.folding;
-    const weights = powersVector(this.engine, u, tokens, this.#weight);
-    this.#weight = Fr.mul(this.#weight, Fr.pow(u, BigInt(tokens)));
+  /** `[tokens]` */
+  take(tokens: number): FieldVector {
+    const weights = powersVector(this.engine, this.u, tokens, this.#next);
+    this.#next = Fr.mul(this.#next, Fr.pow(this.u, BigInt(tokens)));
     return weights;
   }
+}
 
-  /** @param weights u^t for the rows of this call */
-  abstract addInputs(call: SessionCall, weights: FieldVector): void;
+/** Entries of outputs after which other work gets its turn: about a millisecond's. */
+const TURN_ENTRIES = 2 ** 16;
 
-  /** @param weights u^t for the rows of this call */
-  addOutputs(call: SessionCall, weights: FieldVector): void {
+/** sum_t u^t sum_o v^o Y[t, o] of each module of a statement, over the calls so far. */
+class OutputFolder {
+  readonly outputs: bigint[];
+  readonly #modules: readonly StatementModule[];
+  readonly #members: ReadonlyMap<number, number>;
+  readonly #vLimbs: LimbPlanes;
+  readonly #weights: RowWeights;
+
+  constructor(
+    private readonly engine: Engine,
+    header: SessionHeader,
+    { statement, u, v }: Folding,
+  ) {
+    this.#modules = statement.modules;
+    const widest = Math.max(...this.#modules.map(({ outFeatures }) => outFeatures));
+    this.#members = new Map(sessionModules(header).map((index, member) => [index, member]));
+    this.#vLimbs = toLimbs(engine, powersVector(engine, v, widest));
+    this.#weights = new RowWeights(engine, u);
+    this.outputs = this.#modules.map(() => 0n);
+  }
+
+  async add(call: SessionCall): Promise<void> {
     const { engine } = this;
-    this.folding.statement.modules.forEach(({ index, outFeatures }, position) => {
+    const weights = this.#weights.take(call.tokens);
+    let entries = 0;
+    for (const [position, { index, outFeatures }] of this.#modules.entries()) {
       const y = call.outputs[this.#members.get(index)!]!;
       const rows = multiplyLongRows(engine, y, call.tokens, outFeatures, this.#vLimbs);
       this.outputs[position] = Fr.add(this.outputs[position]!, dotVectors(engine, rows, weights));
-    });
+      entries += y.length;
+      if (entries < TURN_ENTRIES) continue;
+      await nextTurn();
+      entries = 0;
+    }
   }
 }
 
-class VectorFolder extends Folder implements FoldedSession {
+/** a = sum_t u^t X[t] of each input, over the calls so far. */
+class VectorFolder {
   readonly inputs: (FieldVector | undefined)[];
+  readonly #weights: RowWeights;
 
-  constructor(engine: Engine, header: SessionHeader, folding: Folding, moduleShapes: readonly ModuleShape[]) {
-    super(engine, header, folding);
-    const used = new Set(folding.statement.modules.map(({ input }) => input));
+  constructor(
+    private readonly engine: Engine,
+    header: SessionHeader,
+    { statement, u }: Folding,
+    moduleShapes: readonly ModuleShape[],
+  ) {
+    const used = new Set(statement.modules.map(({ input }) => input));
     this.inputs = header.inputs.map((users, i) =>
       used.has(i) ? zeroVector(moduleShapes[users[0]!]!.inFeatures) : undefined,
     );
+    this.#weights = new RowWeights(engine, u);
   }
 
-  addInputs({ inputs, tokens }: SessionCall, weights: FieldVector): void {
+  add({ inputs, tokens }: SessionCall): void {
+    const weights = this.#weights.take(tokens);
     inputs.forEach(({ x }, i) => {
       const sum = this.inputs[i];
       if (!sum) return;
@@ -192,20 +233,22 @@ class VectorFolder extends Folder implements FoldedSession {
   }
 }
 
-class PointFolder extends Folder implements FoldedAtPoint {
+/** {@link InputsAtPoint} of a folding. */
+class PointFolder implements InputsFolded {
   readonly #inputs: InputsAtPoint;
+  readonly #weights: RowWeights;
 
-  constructor(engine: Engine, header: SessionHeader, folding: PointFolding) {
-    super(engine, header, folding);
-    this.#inputs = new InputsAtPoint(engine, folding.statement.modules, folding.basis);
+  constructor(engine: Engine, { statement, u, basis }: PointFolding) {
+    this.#inputs = new InputsAtPoint(engine, statement.modules, basis);
+    this.#weights = new RowWeights(engine, u);
   }
 
   get inputsAtPoint(): readonly bigint[] {
     return this.#inputs.values;
   }
 
-  addInputs(call: SessionCall, weights: FieldVector): void {
-    this.#inputs.add(call, weights);
+  add(call: SessionCall): void {
+    this.#inputs.add(call, this.#weights.take(call.tokens));
   }
 }
 

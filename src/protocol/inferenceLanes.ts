@@ -1,3 +1,4 @@
+import type { ModuleBlinders } from '../adapter/blinders.js';
 import {
   addVectors,
   combineMatrices,
@@ -15,6 +16,9 @@ import { lanesOf } from './lanes.js';
 import { type ModuleWeights, pairWeights } from './pairWeights.js';
 import type { ProverContext } from './proveGroup.js';
 import type { Lane, LaneSource } from './sumProve.js';
+
+/** Blinders of the committed rows, by adapter index. */
+export type BlindersByModule = ReadonlyMap<number, ModuleBlinders>;
 
 /** Committed rows of one module in a lane, and their coefficients. */
 interface Part {
@@ -45,6 +49,7 @@ interface Span {
  */
 export function inferenceLanes(
   context: ProverContext,
+  blinders: BlindersByModule,
   inputs: readonly (FieldVector | undefined)[],
   vPowers: FieldVector,
   t: bigint,
@@ -54,7 +59,8 @@ export function inferenceLanes(
 ): LaneSource {
   const { engine, statement } = context;
   const { domainSize } = statement;
-  const lanesOfSpans = spansOf(context, inputs, vPowers, pairWeights(engine, statement, t, rho, kappa));
+  const weights = pairWeights(engine, statement, t, rho, kappa);
+  const lanesOfSpans = spansOf(context, blinders, inputs, vPowers, weights);
 
   function* lanes(): Generator<Lane> {
     for (const spans of lanesOfSpans) {
@@ -87,6 +93,7 @@ export function inferenceLanes(
 /** The lanes of the inputs, then the one of v. */
 function spansOf(
   context: ProverContext,
+  blinders: BlindersByModule,
   inputs: readonly (FieldVector | undefined)[],
   vPowers: FieldVector,
   weights: readonly ModuleWeights[],
@@ -103,7 +110,7 @@ function spansOf(
           matrix: context.modules[index]!.a,
           offset,
           weights: weights[position]!.a,
-          blinders: context.blinders.get(index)!.a,
+          blinders: blinders.get(index)!.a,
         };
       }),
     })),
@@ -112,7 +119,7 @@ function spansOf(
     matrix: context.modules[index]!.bT,
     offset: 0,
     weights: weights[position]!.b,
-    blinders: context.blinders.get(index)!.b,
+    blinders: blinders.get(index)!.b,
   }));
   return [...lanes, [{ known: vPowers, offset: 0, parts }]];
 }

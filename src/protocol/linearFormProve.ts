@@ -8,7 +8,7 @@ import {
   G1_BYTES,
   type G1Point,
   multiScalarMultiply,
-  randomScalar,
+  randomVector,
   scaleVector,
   subVector,
   vectorFromScalars,
@@ -39,10 +39,8 @@ export async function commitFormMask(engine: Engine, bases: Uint8Array, pairs: n
   const length = bases.byteLength / G1_BYTES;
   const size = (length - 2) / 2;
   const isPlain = (i: number) => i >= 2 && (i - 2) % size >= pairs && i < length - 1;
-  const blinding = vectorFromScalars(
-    engine,
-    Array.from({ length }, (_, i) => (isPlain(i) ? 0n : randomScalar())),
-  );
+  const blinding = randomVector(engine, length);
+  for (let i = 0; i < length; i++) if (isPlain(i)) subVector(blinding, i, 1).fill(0);
   return { blinding, point: (await multiScalarMultiply(engine, bases, blinding)) as G1Point };
 }
 

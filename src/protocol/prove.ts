@@ -1,15 +1,14 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { adapterId } from '../adapter/commitment.js';
-import { type AdapterSecret, assertSecretMatches, moduleBlinders } from '../adapter/secret.js';
+import {
+  type AdapterSecret,
+  assertSecretMatches,
+  type ModuleBlinders,
+  moduleBlinders,
+} from '../adapter/secret.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
 import type { Engine } from '../algebra/index.js';
-import {
-  dotVectors,
-  type FieldVector,
-  Fr,
-  powersVector,
-  vectorFromScalars,
-  warmProver,
-} from '../algebra/index.js';
+import { dotVectors, type FieldVector, Fr, powersVector, warmProver } from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
@@ -17,17 +16,20 @@ import { drawForm, drawGroupWeight, startTranscript } from './challenges.js';
 import { hasCommittedShapes } from './committedShapes.js';
 import { foldInputsAt, foldSession } from './foldSession.js';
 import { inferenceLanes } from './inferenceLanes.js';
-import { formCoefficients } from './linearForm.js';
-import { proveLinearForm } from './linearFormProve.js';
+import { formVector } from './linearForm.js';
+import { type FormMask, proveLinearForm } from './linearFormProve.js';
 import { encodeProofFile, type GroupProof, type Proof } from './proof.js';
 import {
+  assertDeltas,
   type CommittedGroup,
+  circuitSizes,
   commitFormMasks,
   commitGroup,
   type ProverContext,
   rankSpace,
 } from './proveGroup.js';
 import { type Session, sessionModules } from './session.js';
+import { checkHeader } from './sessionDigest.js';
 import { readSession } from './sessionPass.js';
 import { buildStatement } from './statement.js';
 import { finishSum, prepareSum } from './sumProve.js';
@@ -90,26 +92,29 @@ export async function proveSession(options: ProveOptions): Promise<Uint8Array> {
  * its equations is a function of the difference, without any blinder.
  */
 export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array> {
-  const { adapter, session, parameters, secret } = options;
+  const { engine, adapter, session, parameters, secret } = options;
   const id = adapterId(adapter);
   checkBelongTogether(options, id);
-  void warmProver(options.engine);
   options.onProgress?.({ stage: 'read session', proof: 0, proofs: 1 });
-  const { digest, tokens, stable } = await readSession(session, adapter.modules);
+  checkHeader(session.header, adapter.modules);
   const all = sessionModules(session.header);
   const subsets = options.mode === 'per-module' ? all.map((module) => [module]) : [all];
+  const startMasks = (subset: readonly number[]) =>
+    commitFormMasks(
+      engine,
+      parameters,
+      subset.map((index) => adapter.modules[index]!.rank),
+    );
+  // the workers have nothing else to do while this thread reads and folds
+  const reading = Promise.all([startMasks(subsets[0]!), readSession(session, adapter.modules)]);
+  void warmProver(engine);
+  const [firstMasks, { digest, tokens, stable, inMemory }] = await reading;
   const srs = await parameters.srs(adapter.domainSize);
-  const blinders = new Map(
-    all.map((index) => [
-      index,
-      moduleBlinders(hexToBytes(secret.blindingSecret), hexToBytes(adapter.salt), options.modules[index]!),
-    ]),
-  );
   const proofs: Proof[] = [];
   for (const [proofIndex, moduleIndices] of subsets.entries()) {
     const statement = buildStatement({
       parametersId: parameters.id,
-      circuits: parameters.set.circuits.map(({ pairs }) => pairs),
+      circuits: circuitSizes(parameters),
       adapterId: id,
       adapter,
       header: session.header,
@@ -119,9 +124,10 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
     });
     const report = (stage: ProveStage) =>
       options.onProgress?.({ stage, proof: proofIndex, proofs: subsets.length });
-    const { engine, modules } = options;
-    const context = { engine, parameters, srs, statement, modules, blinders };
-    proofs.push(await proveStatement(context, adapter, stable, report));
+    const context = { engine, parameters, srs, statement, modules: options.modules };
+    const formMasks = proofIndex === 0 ? Promise.resolve(firstMasks) : startMasks(moduleIndices);
+    const witness = { adapter, secret, formMasks, session: stable, inMemory };
+    proofs.push(await proveStatement(context, witness, report));
   }
   return encodeProofFile({
     parametersId: parameters.id,
@@ -153,38 +159,67 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
  */
 const MAX_TOKENS_AT_POINT = 32;
 
+/** Blinders of the statement's rows, by adapter index; other work gets its turn after each module. */
+async function deriveBlinders(
+  { statement, modules }: ProverContext,
+  { adapter, secret }: StatementWitness,
+): Promise<Map<number, ModuleBlinders>> {
+  const [key, salt] = [hexToBytes(secret.blindingSecret), hexToBytes(adapter.salt)];
+  const blinders = new Map<number, ModuleBlinders>();
+  for (const { index } of statement.modules) {
+    blinders.set(index, moduleBlinders(key, salt, modules[index]!));
+    await nextTurn();
+  }
+  return blinders;
+}
+
+/** What one statement is proven from, besides the {@link ProverContext}. */
+interface StatementWitness {
+  readonly adapter: AdapterCommitment;
+  readonly secret: AdapterSecret;
+  readonly formMasks: Promise<FormMask[]>;
+  readonly session: Session;
+  /** Whether the whole session is. */
+  readonly inMemory: boolean;
+}
+
 /** Proves one statement; docs/protocol.md, steps 1 to 6. */
 async function proveStatement(
   context: ProverContext,
-  adapter: AdapterCommitment,
-  session: Session,
+  witness: StatementWitness,
   report: (stage: ProveStage) => void,
 ): Promise<Proof> {
   const { engine, statement, srs } = context;
+  const { adapter, session } = witness;
   const { transcript, challenges } = startTranscript(statement);
   const { u, v, t } = challenges;
 
   report('rank space');
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vPowers = powersVector(engine, v, widest);
-  const foldAll = async () => {
-    const folded = (await foldSession(engine, session, [{ statement, u, v }], adapter.modules))[0]!;
-    return { folded, space: rankSpace(context, folded.inputs, vPowers, t) };
-  };
-  // the workers have nothing else to do while this thread folds
-  const [formMasks, { folded, space }] = await Promise.all([commitFormMasks(context), foldAll()]);
+  const [formMasks, folded] = await Promise.all([
+    witness.formMasks,
+    foldSession(engine, session, { statement, u, v }, adapter.modules, witness.inMemory),
+  ]);
+  const space = rankSpace(context, folded.inputs, vPowers, t);
 
   report('groth16');
-  const committed: CommittedGroup[] = [];
-  for (const group of statement.groups)
-    committed.push(await commitGroup(context, group, space, folded.outputs, t));
+  const commitGroups = async () => {
+    const committed: CommittedGroup[] = [];
+    for (const group of statement.groups) committed.push(await commitGroup(context, group, space));
+    return committed;
+  };
+  // the workers multiply while this thread looks at the deltas
+  const [committed, blinders] = await Promise.all([
+    commitGroups(),
+    deriveBlinders(context, witness),
+    folded.outputs().then((outputs) => assertDeltas(space, outputs, t)),
+  ]);
   const rho = drawForm(
     transcript,
     committed.map(({ points }) => points),
   );
-  const forms = statement.groups.map(({ circuit }) =>
-    vectorFromScalars(engine, formCoefficients(rho, circuit)),
-  );
+  const forms = statement.groups.map(({ circuit }) => formVector(engine, rho, circuit));
   const formValues = committed.map(({ secrets }, g) => dotVectors(engine, forms[g]!, secrets.witness));
   const kappa = drawGroupWeight(transcript, formValues);
 
@@ -201,7 +236,16 @@ async function proveStatement(
   });
   const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u }, basis);
   const short = statement.tokens <= MAX_TOKENS_AT_POINT;
-  const lanes = inferenceLanes(context, folded.inputs, vPowers, t, rho, kappa, short ? inputsAt : undefined);
+  const lanes = inferenceLanes(
+    context,
+    blinders,
+    folded.inputs,
+    vPowers,
+    t,
+    rho,
+    kappa,
+    short ? inputsAt : undefined,
+  );
 
   report('linear form');
   const proveForms = async (): Promise<GroupProof[]> => {

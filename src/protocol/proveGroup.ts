@@ -21,7 +21,7 @@ import { commitPolynomial } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
 import { commitFormMask, type FormMask } from './linearFormProve.js';
 import type { GroupProof } from './proof.js';
-import { groupPairs, type Statement, type StatementGroup } from './statement.js';
+import { groupPairs, partition, type Statement, type StatementGroup } from './statement.js';
 
 /** What the prover works with besides the challenges. */
 export interface ProverContext {
@@ -31,8 +31,6 @@ export interface ProverContext {
   readonly statement: Statement;
   /** The committed weights, by adapter index. */
   readonly modules: readonly QuantizedModule[];
-  /** Blinders of the committed rows, by adapter index. */
-  readonly blinders: ReadonlyMap<number, { readonly a: readonly bigint[]; readonly b: readonly bigint[] }>;
 }
 
 /** Secrets of one group while its proof is made; never stored, fresh for every attempt. */
@@ -50,13 +48,42 @@ export interface CommittedGroup {
   readonly secrets: GroupSecrets;
 }
 
+/** p and q of the pairs of one module, `[rank]` each; secret. */
+export interface RankSpace {
+  readonly p: readonly bigint[];
+  readonly q: readonly bigint[];
+}
+
+function innerProduct({ p, q }: RankSpace): bigint {
+  return p.reduce((sum, value, l) => Fr.add(sum, Fr.mul(value, q[l]!)), 0n);
+}
+
+/**
+ * Compares a session's deltas with the weights: the claim of each module is what its pairs come to.
+ *
+ * @param outputs folded deltas, by position
+ * @throws ZkLoraError `SESSION_MISMATCH`
+ */
+export function assertDeltas(space: readonly RankSpace[], outputs: readonly bigint[], t: bigint): void {
+  let power = 1n;
+  for (const [position, pairs] of space.entries()) {
+    if (innerProduct(pairs) !== Fr.mul(power, outputs[position]!)) {
+      throw new ZkLoraError(
+        'SESSION_MISMATCH',
+        "the session's deltas were not computed with these weights: check that adapter and session belong together",
+      );
+    }
+    power = Fr.mul(power, t);
+  }
+}
+
 /** p and q of every pair, by position: p = t^position <a, A_j>, q = <v, B_j>. */
 export function rankSpace(
   context: ProverContext,
   inputs: readonly (FieldVector | undefined)[],
   vPowers: FieldVector,
   t: bigint,
-): { p: bigint[]; q: bigint[] }[] {
+): RankSpace[] {
   const { engine, statement } = context;
   const inputLimbs = inputs.map((input) => (input ? toLimbs(engine, input) : undefined));
   const vLimbs = toLimbs(engine, vPowers);
@@ -76,39 +103,42 @@ async function formBases(parameters: ParameterStore, { circuit }: StatementGroup
   return (await parameters.vkey(circuit)).ic.subarray(IC_INDEX.mu * G1_BYTES);
 }
 
-/** Masks of the linear forms of all groups, which nothing else in the proof has to be known for. */
-export function commitFormMasks({ engine, parameters, statement }: ProverContext): Promise<FormMask[]> {
+/**
+ * Masks of the linear forms of all groups, which nothing but the modules' ranks has to be known for.
+ *
+ * @throws ZkLoraError `STATEMENT_INVALID` when one module alone exceeds the largest circuit.
+ */
+export async function commitFormMasks(
+  engine: Engine,
+  parameters: ParameterStore,
+  ranks: readonly number[],
+): Promise<FormMask[]> {
+  const groups = partition(ranks, circuitSizes(parameters));
   return Promise.all(
-    statement.groups.map(async (group) => {
-      const bases = await formBases(parameters, group);
-      return commitFormMask(engine, bases, groupPairs(statement, group).length);
+    groups.map(async (group) => {
+      const pairs = group.members.reduce((sum, position) => sum + ranks[position]!, 0);
+      return commitFormMask(engine, await formBases(parameters, group), pairs);
     }),
   );
+}
+
+/** Sizes of the parameter set's circuits, ascending. */
+export function circuitSizes({ set }: ParameterStore): number[] {
+  return set.circuits.map(({ pairs }) => pairs);
 }
 
 /** Step 3 and 4: Groth16 proof, D and [R] of one group. */
 export async function commitGroup(
   context: ProverContext,
   group: StatementGroup,
-  space: readonly { p: bigint[]; q: bigint[] }[],
-  outputs: readonly bigint[],
-  t: bigint,
+  space: readonly RankSpace[],
 ): Promise<CommittedGroup> {
   const { engine, statement, srs, parameters } = context;
   const pairs = groupPairs(statement, group);
   const padding = new Array<bigint>(group.circuit - pairs.length).fill(0n);
   const p = [...pairs.map(({ position, row }) => space[position]!.p[row]!), ...padding];
   const q = [...pairs.map(({ position, row }) => space[position]!.q[row]!), ...padding];
-  const claim = group.members.reduce(
-    (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(t, BigInt(position)), outputs[position]!)),
-    0n,
-  );
-  if (p.reduce((sum, value, l) => Fr.add(sum, Fr.mul(value, q[l]!)), 0n) !== claim) {
-    throw new ZkLoraError(
-      'SESSION_MISMATCH',
-      "the session's deltas were not computed with these weights: check that adapter and session belong together",
-    );
-  }
+  const claim = innerProduct({ p, q });
   const maskCoefficients = [randomScalar(), randomScalar()] as const;
   const mu = Fr.mul(BigInt(statement.domainSize), maskCoefficients[0]);
   const b = randomScalar();

@@ -14,6 +14,8 @@ export interface ReadSession {
   readonly tokens: number;
   /** The same session; a call that is not what was read at first is refused. */
   readonly stable: Session;
+  /** Whether all calls are in memory: another pass reads and digests nothing again. */
+  readonly inMemory: boolean;
 }
 
 /**
@@ -58,7 +60,7 @@ export async function readSession(session: Session, modules: readonly ModuleShap
     callCount,
     readCall: async (index) => kept.get(index) ?? readAgain(index),
   };
-  return { digest: tree.digest(), tokens: tree.tokens, stable };
+  return { digest: tree.digest(), tokens: tree.tokens, stable, inMemory: kept.size === callCount };
 }
 
 /**

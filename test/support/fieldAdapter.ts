@@ -139,7 +139,7 @@ export async function proveFieldSession(
   });
   const { transcript, challenges } = startTranscript(statement);
   const { u, v, t } = challenges;
-  const folded = (await foldSession(engine, session, [{ statement, u, v }], commitment.modules))[0]!;
+  const folded = await foldSession(engine, session, { statement, u, v }, commitment.modules, true);
   const { domainSize } = statement;
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vPowers = padVector(powersVector(engine, v, widest), 0, domainSize);
@@ -157,10 +157,9 @@ export async function proveFieldSession(
     p: a.map(({ values }) => Fr.mul(Fr.pow(t, BigInt(position)), dotVectors(engine, input, values))),
     q: b.map(({ values }) => dotVectors(engine, vPowers, values)),
   }));
-  const context = { engine, parameters, srs, statement, modules: [], blinders: new Map() };
+  const context = { engine, parameters, srs, statement, modules: [] };
   const committed = [];
-  for (const group of statement.groups)
-    committed.push(await commitGroup(context, group, space, folded.outputs, t));
+  for (const group of statement.groups) committed.push(await commitGroup(context, group, space));
   const rho = drawForm(
     transcript,
     committed.map(({ points }) => points),
