@@ -42,12 +42,13 @@ export async function proveGroth16(engine: Engine, key: ProverKey, wires: Uint8A
     const quotient = await quotientValues(engine, key, wires);
     return G1.multiExpAffine(key.hPoints, vectorToBytes(engine, quotient));
   };
-  const [sumB2, sumH, sumA, sumB1, sumC] = await Promise.all([
-    G2.multiExpAffine(key.b2Points, wires),
-    multiplyQuotient(),
+  // a long task for each worker first, while this thread prepares the quotient; the many short ones of G2 fill gaps
+  const [sumA, sumH, sumB1, sumC, sumB2] = await Promise.all([
     G1.multiExpAffine(key.aPoints, wires),
+    multiplyQuotient(),
     G1.multiExpAffine(key.b1Points, wires),
     G1.multiExpAffine(key.cPoints, hidden),
+    G2.multiExpAffine(key.b2Points, wires),
   ]);
   const r = randomScalar();
   const s = randomScalar();

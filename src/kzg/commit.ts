@@ -2,6 +2,7 @@ import {
   type Engine,
   encodeG1,
   type FieldVector,
+  Fr,
   G1_BYTES,
   type G1Point,
   isIdentity,
@@ -124,21 +125,29 @@ export async function commitPolynomial(
 }
 
 /**
- * Commitment to a row of field elements: `sum_i values[i] L_i(tau) G + blinder Z_H(tau) G`, at most N of them.
+ * Commitment to the polynomial with the given values on H, zero on the rest of H, plus a multiple of Z_H:
+ * `sum_i values[i] L_i(tau) G + (b_0 + b_1 tau + ..) Z_H(tau) G`.
  *
- * @throws ZkLoraError `INTERNAL` for a commitment that is the identity (probability 1/R for a uniform blinder).
+ * @param values at most N
+ * @param blinders b, 1 to 3 of them
+ * @throws ZkLoraError `INTERNAL` for a commitment that is the identity (probability 1/R for uniform blinders).
  */
 export async function commitValues(
   engine: Engine,
   srs: ProverSrs,
   values: FieldVector,
-  blinder: bigint,
+  blinders: readonly bigint[],
 ): Promise<G1Point> {
-  const { G1 } = engine.curve;
-  const bases = srs.lagrange.subarray(0, vectorLength(values) * G1_BYTES);
-  const sum = await multiScalarMultiply(engine, bases, values);
-  const blinding = G1.timesFr(vanishingPoint(engine, srs), vectorFromScalars(engine, [blinder]));
-  const point = G1.toAffine(G1.add(G1.toJacobian(sum), blinding));
+  const { lagrange, powers, domainSize } = srs;
+  const shifted = (from: number) => powers.subarray(from * G1_BYTES, (from + blinders.length) * G1_BYTES);
+  // Z_H = X^N - 1
+  const bases = concatBytes(
+    lagrange.subarray(0, vectorLength(values) * G1_BYTES),
+    shifted(0),
+    shifted(domainSize),
+  );
+  const ends = vectorFromScalars(engine, [...blinders.map((b) => Fr.neg(b)), ...blinders]);
+  const point = await multiScalarMultiply(engine, bases, concatBytes(values, ends));
   if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
   return point as G1Point;
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   addScaled,
   addVectors,
@@ -26,7 +27,7 @@ import {
 } from '../algebra/index.js';
 import { concatBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { commitPolynomial } from '../kzg/commit.js';
+import { commitPolynomial, commitValues } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
 import { drawBatch, drawPoint } from './challenges.js';
 import type { SumProof } from './proof.js';
@@ -114,7 +115,9 @@ export async function prepareSum(
   const lanes = source.lanes()[Symbol.iterator]();
   const work = async () => {
     let take = FIRST_BATCH;
-    for (let batch = takeLanes(lanes, take); batch.length > 0; batch = takeLanes(lanes, take)) {
+    for (;;) {
+      const batch = await takeLanes(lanes, take);
+      if (batch.length === 0) return;
       const product = await sumOfProducts(engine, size, batch);
       onDomain = addVectors(engine, onDomain, product.onDomain);
       onCoset = addVectors(engine, onCoset, product.onCoset);
@@ -127,20 +130,21 @@ export async function prepareSum(
   if (rest !== 0n) throw new ZkLoraError('INTERNAL', 'the products do not sum to the claimed total');
   // phi = interpolation of the running sums + (b0 + b1 X + b2 X^2) Z_H
   const blinds = [randomScalar(), randomScalar(), randomScalar()];
+  // the workers multiply while this thread goes on
+  const committing = commitValues(engine, srs, sums, blinds);
   const low = interpolate(engine, sums);
   const runningPoly = concatBytes(
     subVectors(engine, low, padVector(vectorFromScalars(engine, blinds), 0, size)),
     vectorFromScalars(engine, blinds),
   );
-  // the workers multiply while this thread goes on
-  const committing = commitPolynomial(engine, srs, runningPoly);
-
   // phi on the coset: the blinding is (b0 + b1 X + b2 X^2) times a constant there
   const vanishing = vanishingOnCoset(size);
   const blindsOnCoset = lowDegreeValues(engine, size, COSET_SHIFT, blinds);
+  await nextTurn();
   const running = addScaled(engine, evaluateOnCoset(engine, low), blindsOnCoset, vanishing);
   const next = concatBytes(subVector(running, 1, size - 1), subVector(running, 0, 1));
   const numerator = subVectors(engine, addVectors(engine, onCoset, running), next);
+  await nextTurn();
   const quotientPoly = interpolateFromCoset(engine, scaleVector(engine, numerator, Fr.inv(vanishing)));
   const [runningSum, quotient] = await Promise.all([committing, commitPolynomial(engine, srs, quotientPoly)]);
   const maskPoly = padVector(vectorFromScalars(engine, mask), 0, size);
@@ -191,13 +195,15 @@ function lowDegreeValues(
   return values;
 }
 
-function takeLanes(lanes: Iterator<Lane>, count: number): Factors[] {
+/** The next lanes; other work gets its turn after each. */
+async function takeLanes(lanes: Iterator<Lane>, count: number): Promise<Factors[]> {
   const batch: Factors[] = [];
   while (batch.length < count) {
     const next = lanes.next();
     if (next.done) break;
     const { known, rows, blinder } = next.value;
     batch.push({ a: known, b: rows, blinder });
+    await nextTurn();
   }
   return batch;
 }

@@ -24,14 +24,20 @@ beforeAll(async () => {
 afterAll(() => engine.terminate());
 
 describe('commitValues', () => {
-  it('commits to the polynomial with these values on H plus blinder times Z_H', async () => {
-    for (const length of [1, 7, 9, SIZE]) {
+  it('commits to the polynomial with these values on H plus a blinding multiple of Z_H', async () => {
+    for (const [length, degree] of [
+      [1, 0],
+      [7, 0],
+      [9, 1],
+      [SIZE, 0],
+      [SIZE, 2],
+    ] as const) {
       const values = vectorFromScalars(engine, Array.from({ length }, randomScalar));
-      const blinder = randomScalar();
+      const blinders = Array.from({ length: degree + 1 }, randomScalar);
       const coefficients = vectorToScalars(engine, interpolate(engine, padVector(values, 0, SIZE)));
-      const polynomial = [Fr.sub(coefficients[0]!, blinder), ...coefficients.slice(1), blinder];
+      const polynomial = [...coefficients.map((c, i) => Fr.sub(c, blinders[i] ?? 0n)), ...blinders];
       const expected = await commitPolynomial(engine, srs, vectorFromScalars(engine, polynomial));
-      expect(await commitValues(engine, srs, values, blinder)).toEqual(expected);
+      expect(await commitValues(engine, srs, values, blinders)).toEqual(expected);
     }
   });
 
@@ -40,13 +46,13 @@ describe('commitValues', () => {
     const blinder = randomScalar();
     const [row] = await commitRows(engine, srs, [{ values, offset: 0, blinder }]);
     const vector = vectorFromIntegers(engine, Float64Array.from(values));
-    expect(encodeG1(await commitValues(engine, srs, vector, blinder))).toEqual(row);
+    expect(encodeG1(await commitValues(engine, srs, vector, [blinder]))).toEqual(row);
   });
 
   it('commits to zeros', async () => {
     const zeros = vectorFromScalars(engine, [0n, 0n]);
     const polynomial = vectorFromScalars(engine, [Fr.neg(3n), ...new Array<bigint>(SIZE - 1).fill(0n), 3n]);
-    expect(await commitValues(engine, srs, zeros, 3n)).toEqual(
+    expect(await commitValues(engine, srs, zeros, [3n])).toEqual(
       await commitPolynomial(engine, srs, polynomial),
     );
   });

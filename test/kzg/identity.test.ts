@@ -60,7 +60,7 @@ describe('a commitment to nothing is refused', () => {
       /^a commitment is the identity$/,
     );
     await expectRefused(
-      () => commitValues(engine, srs, zeros, 0n),
+      () => commitValues(engine, srs, zeros, [0n]),
       'INTERNAL',
       /^a commitment is the identity$/,
     );

@@ -42,8 +42,8 @@ describe('operations', () => {
       proveUnchecked({ ...scenario, engine: counting }),
     );
     const sorted = [...counts.msm].sort((a, b) => b - a);
-    // [phi], [Q], W and W'
-    expect(sorted.slice(0, 4)).toEqual([DOMAIN + 3, DOMAIN + 3, DOMAIN + 3, DOMAIN]);
+    // [phi] by its values on H and its blinding, [Q], W and W'
+    expect(sorted.slice(0, 4)).toEqual([DOMAIN + 6, DOMAIN + 3, DOMAIN + 3, DOMAIN]);
     // Groth16: A, B and C in G1, and the quotient over its domain of 256 rows
     const groth16 = [256, 3 * K + 5, 3 * K + 5, K + 1];
     // D and D_r over 2K+2 bases; then two cross terms a round, half the bases each and U, folded every third round

@@ -73,7 +73,7 @@ export async function registerFieldAdapter(
     );
     const row = { values: padVector(vector, offset, domainSize), blinder: randomScalar() };
     rows.push(row);
-    return bytesToHex(encodeG1(await commitValues(engine, srs, row.values, row.blinder)));
+    return bytesToHex(encodeG1(await commitValues(engine, srs, row.values, [row.blinder])));
   };
   const committed = [];
   for (const [i, { rank, inFeatures, outFeatures, columnOffset = 0, a, b }] of modules.entries()) {

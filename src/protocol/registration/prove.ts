@@ -61,7 +61,7 @@ export async function proveRegistration(options: RegistrationProveOptions): Prom
   const maskIntegers = Array.from({ length: SKETCHES }, randomMask);
   const masks = vectorFromScalars(engine, maskIntegers);
   const maskBlinder = randomScalar();
-  const committedMasks = await commitValues(engine, srs, masks, maskBlinder);
+  const committedMasks = await commitValues(engine, srs, masks, [maskBlinder]);
 
   const { transcript, seed } = drawSeed(statement, committedMasks);
   const bits = expandBits(seed, statement);

@@ -72,7 +72,7 @@ export async function attemptRegistration(
   const srs = await parameters.srs(domainSize);
   let masks = Array.from({ length: SKETCHES }, () => BigInt.asUintN(100, randomScalar()));
   let maskRow = { values: vectorFromScalars(engine, masks), blinder: randomScalar() };
-  const first = await commitValues(engine, srs, maskRow.values, maskRow.blinder);
+  const first = await commitValues(engine, srs, maskRow.values, [maskRow.blinder]);
   const { transcript, seed } = drawSeed(statement, first);
   const bits = expandBits(seed, statement);
 
@@ -98,7 +98,7 @@ export async function attemptRegistration(
   if (deviation.lateMasks) {
     masks = deviation.lateMasks(unmasked).map((mask) => Fr.create(mask));
     maskRow = { values: vectorFromScalars(engine, masks), blinder: maskRow.blinder };
-    published = await commitValues(engine, srs, maskRow.values, maskRow.blinder);
+    published = await commitValues(engine, srs, maskRow.values, [maskRow.blinder]);
   }
   const exact = unmasked.map((value, i) => centred(Fr.add(Fr.create(value), masks[i]!)));
   const sketches = deviation.sketches?.(exact) ?? exact;
