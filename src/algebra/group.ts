@@ -1,4 +1,5 @@
 import { concatBytes } from '../bytes.js';
+import { ahead } from './ahead.js';
 import type { Engine } from './engine.js';
 import { bucketSumRows, combinePoints } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point } from './points.js';
@@ -83,7 +84,7 @@ export async function multiplyIntegerRows(
 }
 
 /**
- * `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, affine.
+ * `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, affine; {@link ahead} of other work.
  *
  * @param points affine, not the identity
  */
@@ -93,8 +94,8 @@ export async function foldPoints(
   scalars: readonly bigint[],
 ): Promise<Uint8Array> {
   const { G1 } = engine.curve;
-  const folded = await combinePoints(engine, points, scalars);
-  if (folded) return G1.batchToAffine(folded);
+  const folded = await ahead(engine, () => combinePoints(engine, points, scalars));
+  if (folded) return ahead(engine, () => G1.batchToAffine(folded));
   const count = points.byteLength / G1_BYTES / scalars.length;
   const factors = vectorFromScalars(engine, scalars);
   const sums = Array.from({ length: count }, (_, i) =>

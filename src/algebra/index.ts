@@ -1,3 +1,4 @@
+export { ahead } from './ahead.js';
 export type { Curve } from './curve.js';
 export { decodeG1Batch } from './decodeBatch.js';
 export * from './domain.js';
@@ -20,6 +21,7 @@ export {
   type Factors,
   MAX_TASK_PRODUCTS,
   type ProductValues,
+  prepareTransforms,
   sumOfProducts,
   transformFour,
 } from './quadTransform.js';

@@ -71,6 +71,11 @@ function tablesOf(engine: Engine, size: number, root: bigint, shift = COSET_SHIF
   return found;
 }
 
+/** Makes the tables of {@link sumOfProducts} for a size and 5H, ahead of their first use. */
+export function prepareTransforms(engine: Engine, size: number): void {
+  tablesOf(engine, size, rootOfUnity(engine, size));
+}
+
 /**
  * Inverse transforms of four polynomials at once, in a worker and without the way back from quads: the unit of work of
  * {@link sumOfProducts}, for measurements.

@@ -43,7 +43,7 @@ export async function proveGroth16(engine: Engine, key: ProverKey, wires: Uint8A
     return G1.multiExpAffine(key.hPoints, vectorToBytes(engine, quotient));
   };
   // a long task for each worker first, while this thread prepares the quotient; the many short ones of G2 fill gaps
-  const [sumA, sumH, sumB1, sumC, sumB2] = await Promise.all([
+  const multiplying = Promise.all([
     G1.multiExpAffine(key.aPoints, wires),
     multiplyQuotient(),
     G1.multiExpAffine(key.b1Points, wires),
@@ -56,11 +56,15 @@ export async function proveGroth16(engine: Engine, key: ProverKey, wires: Uint8A
     G1.timesFr(G1.toJacobian(point), vectorFromScalars(engine, [scalar]));
   const sum = (...points: readonly Uint8Array[]) =>
     points.reduce((total, point) => G1.add(total, G1.toJacobian(point)), G1.zero);
-
-  const a = sum(sumA, key.alpha1, times(key.delta1, r));
-  const b1 = sum(sumB1, key.beta1, times(key.delta1, s));
-  const c = sum(sumC, sumH, times(a, s), times(b1, r), times(key.delta1, Fr.neg(Fr.mul(r, s))));
+  const blindA = sum(key.alpha1, times(key.delta1, r));
+  const blindB1 = sum(key.beta1, times(key.delta1, s));
+  const blindC = times(key.delta1, Fr.neg(Fr.mul(r, s)));
   const deltaS = G2.timesFr(G2.toJacobian(key.delta2), vectorFromScalars(engine, [s]));
+
+  const [sumA, sumH, sumB1, sumC, sumB2] = await multiplying;
+  const a = sum(sumA, blindA);
+  const b1 = sum(sumB1, blindB1);
+  const c = sum(sumC, sumH, times(a, s), times(b1, r), blindC);
   const b = G2.add(G2.add(sumB2, G2.toJacobian(key.beta2)), deltaS);
   if (G1.isZero(a) || G2.isZero(b) || G1.isZero(c)) {
     throw new ZkLoraError('INTERNAL', 'a point of a proof is the identity');

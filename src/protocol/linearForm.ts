@@ -1,7 +1,6 @@
 import {
   type Engine,
   type FieldVector,
-  Fr,
   hashToG1,
   placeVector,
   powersVector,
@@ -21,17 +20,6 @@ export function formPoint(): ReturnType<typeof hashToG1> {
  * rho^(K+l+1), for all K positions of the circuit. Padding keeps its non-zero coefficients: that forces padded
  * pairs to zero, since the KZG side has nothing there.
  */
-export function formCoefficients(rho: bigint, pairs: number): bigint[] {
-  const coefficients = [1n, 0n];
-  let power = rho;
-  for (let i = 0; i < 2 * pairs; i++) {
-    coefficients.push(power);
-    power = Fr.mul(power, rho);
-  }
-  return coefficients;
-}
-
-/** {@link formCoefficients} as a field vector. */
 export function formVector(engine: Engine, rho: bigint, pairs: number): FieldVector {
   const vector = zeroVector(2 * pairs + 2);
   placeVector(vector, powersVector(engine, 1n, 1), 0);

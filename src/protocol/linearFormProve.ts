@@ -1,5 +1,6 @@
 import {
   addScaled,
+  ahead,
   dotVectors,
   type Engine,
   type FieldVector,
@@ -119,11 +120,10 @@ class FoldedBases {
       points.push(this.#points.subarray(from * G1_BYTES, (from + half) * G1_BYTES));
       scalars.push(weight === 1n ? response : scaleVector(this.#engine, response, weight));
     });
-    return (await multiScalarMultiply(
-      this.#engine,
-      concatBytes(...points),
-      concatBytes(...scalars),
-    )) as G1Point;
+    const sum = ahead(this.#engine, () =>
+      multiScalarMultiply(this.#engine, concatBytes(...points), concatBytes(...scalars)),
+    );
+    return (await sum) as G1Point;
   }
 
   async fold(challenge: bigint): Promise<void> {

@@ -8,7 +8,14 @@ import {
 } from '../adapter/secret.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
 import type { Engine } from '../algebra/index.js';
-import { dotVectors, type FieldVector, Fr, powersVector, warmProver } from '../algebra/index.js';
+import {
+  dotVectors,
+  type FieldVector,
+  Fr,
+  powersVector,
+  prepareTransforms,
+  warmProver,
+} from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
@@ -159,7 +166,17 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
  */
 const MAX_TOKENS_AT_POINT = 32;
 
-/** Blinders of the statement's rows, by adapter index; other work gets its turn after each module. */
+/** What the lanes need that no challenge has to be known for; other work gets its turn after each piece. */
+async function prepareLanes(
+  context: ProverContext,
+  witness: StatementWitness,
+): Promise<Map<number, ModuleBlinders>> {
+  const blinders = await deriveBlinders(context, witness);
+  prepareTransforms(context.engine, context.statement.domainSize);
+  return blinders;
+}
+
+/** Blinders of the statement's rows, by adapter index. */
 async function deriveBlinders(
   { statement, modules }: ProverContext,
   { adapter, secret }: StatementWitness,
@@ -212,7 +229,7 @@ async function proveStatement(
   // the workers multiply while this thread looks at the deltas
   const [committed, blinders] = await Promise.all([
     commitGroups(),
-    deriveBlinders(context, witness),
+    prepareLanes(context, witness),
     folded.outputs().then((outputs) => assertDeltas(space, outputs, t)),
   ]);
   const rho = drawForm(

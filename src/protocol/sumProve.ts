@@ -112,19 +112,16 @@ export async function prepareSum(
   let onDomain = lowDegreeValues(engine, size, 1n, shifted);
   let onCoset = lowDegreeValues(engine, size, COSET_SHIFT, shifted);
   // lanes are made while workers transform earlier ones; only a few exist at a time
-  const lanes = source.lanes()[Symbol.iterator]();
+  const workers = engine.threads + 1;
+  const batches = laneBatches(source, workers);
   const work = async () => {
-    let take = FIRST_BATCH;
-    for (;;) {
-      const batch = await takeLanes(lanes, take);
-      if (batch.length === 0) return;
-      const product = await sumOfProducts(engine, size, batch);
+    for (let next = await batches.next(); !next.done; next = await batches.next()) {
+      const product = await sumOfProducts(engine, size, next.value);
       onDomain = addVectors(engine, onDomain, product.onDomain);
       onCoset = addVectors(engine, onCoset, product.onCoset);
-      take = BATCH;
     }
   };
-  await Promise.all(Array.from({ length: engine.threads + 1 }, work));
+  await Promise.all(Array.from({ length: workers }, work));
 
   const { sums, total: rest } = prefixSums(engine, onDomain);
   if (rest !== 0n) throw new ZkLoraError('INTERNAL', 'the products do not sum to the claimed total');
@@ -195,17 +192,23 @@ function lowDegreeValues(
   return values;
 }
 
-/** The next lanes; other work gets its turn after each. */
-async function takeLanes(lanes: Iterator<Lane>, count: number): Promise<Factors[]> {
-  const batch: Factors[] = [];
-  while (batch.length < count) {
-    const next = lanes.next();
-    if (next.done) break;
-    const { known, rows, blinder } = next.value;
+/**
+ * The lanes of a source in batches; other work gets its turn after each lane.
+ *
+ * @param first number of short batches at the beginning
+ */
+async function* laneBatches(source: LaneSource, first: number): AsyncGenerator<Factors[]> {
+  let batch: Factors[] = [];
+  let made = 0;
+  for (const { known, rows, blinder } of source.lanes()) {
     batch.push({ a: known, b: rows, blinder });
     await nextTurn();
+    if (batch.length < (made < first ? FIRST_BATCH : BATCH)) continue;
+    yield batch;
+    made++;
+    batch = [];
   }
-  return batch;
+  if (batch.length > 0) yield batch;
 }
 
 /** Lambda = sum known(z) (rows + blinder Z_H) + R + phi - Z_H(z) Q, N + 3 coefficients. */

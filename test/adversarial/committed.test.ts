@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, g1Generator, loadEngine } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { formCoefficients, formPoint } from '../../src/protocol/linearForm.js';
+import { formPoint } from '../../src/protocol/linearForm.js';
 import { inner, inverse, mod } from '../reference/field.js';
 import { expectRefused } from '../support/bothVerifiers.js';
+import { formCoefficients } from '../support/formCoefficients.js';
 import { developmentParameters, type MemorySession } from '../support/scenario.js';
 import { deltaInG1, each, excess, fitProducts, forgeCommitment, proveTrueProducts } from './kit/forgery.js';
 import { combine, pointsOf, type Term } from './kit/points.js';

@@ -2,10 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { type Engine, loadEngine, randomScalar } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
 import type { Proof } from '../../src/protocol/index.js';
-import { formCoefficients, formPoint } from '../../src/protocol/linearForm.js';
+import { formPoint } from '../../src/protocol/linearForm.js';
 import { Transcript } from '../../src/protocol/transcript.js';
 import { inner, inverse, mod, powers, R, rootOfUnity } from '../reference/field.js';
 import { expectAccepted, expectRefused } from '../support/bothVerifiers.js';
+import { formCoefficients } from '../support/formCoefficients.js';
 import { developmentParameters, type MemorySession, makeScenario } from '../support/scenario.js';
 import { each, excess, fitProducts, forgeCommitment, proveTrueProducts } from './kit/forgery.js';
 import { shortRelation } from './kit/lattice.js';

@@ -22,8 +22,9 @@ import {
   drawPoint,
   drawResponse,
 } from '../../src/protocol/challenges.js';
-import { foldingRounds, formCoefficients, formPoint, formVector } from '../../src/protocol/linearForm.js';
+import { foldingRounds, formPoint, formVector } from '../../src/protocol/linearForm.js';
 import { Transcript } from '../../src/protocol/transcript.js';
+import { formCoefficients } from '../support/formCoefficients.js';
 
 /** docs/protocol.md, "Transcript", on Node's SHA-256. */
 class Written {

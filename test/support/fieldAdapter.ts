@@ -22,7 +22,6 @@ import type { ParameterStore } from '../../src/circuit/index.js';
 import { commitValues } from '../../src/kzg/index.js';
 import { drawForm, drawGroupWeight, startTranscript } from '../../src/protocol/challenges.js';
 import { foldSession } from '../../src/protocol/foldSession.js';
-import { formCoefficients } from '../../src/protocol/linearForm.js';
 import { commitFormMask, proveLinearForm } from '../../src/protocol/linearFormProve.js';
 import { pairWeights } from '../../src/protocol/pairWeights.js';
 import { encodeProofFile } from '../../src/protocol/proof.js';
@@ -31,6 +30,7 @@ import { type Session, sessionModules } from '../../src/protocol/session.js';
 import { readSession } from '../../src/protocol/sessionPass.js';
 import { buildStatement, groupPairs } from '../../src/protocol/statement.js';
 import { type Lane, proveSum } from '../../src/protocol/sumProve.js';
+import { formCoefficients } from './formCoefficients.js';
 
 /** A module with field-valued rows. */
 export interface FieldModule {

@@ -3,10 +3,10 @@ import { proveRankCheck } from '../../../src/circuit/rankCheck.js';
 import type { VerificationKey } from '../../../src/circuit/verificationKey.js';
 import type { GroupProof, LinearFormProof, Proof } from '../../../src/protocol/index.js';
 import { lanesOf } from '../../../src/protocol/lanes.js';
-import { formCoefficients } from '../../../src/protocol/linearForm.js';
 import { groupPairs } from '../../../src/protocol/statement.js';
 import { inner, inverse, mod, power, powers, rootOfUnity } from '../../reference/field.js';
 import { foldInput, foldOutput } from '../../reference/fold.js';
+import { formCoefficients } from '../../support/formCoefficients.js';
 import { proveForm, randomVector } from './linearForm.js';
 import { combine, commit, pointsOf, type Term } from './points.js';
 import {
