@@ -1,7 +1,16 @@
 import type { ModuleEnergy } from './moduleEnergy.js';
-import { length, type PreparedRow, scaled } from './rowBasis.js';
-import { AskedRow, type JudgedRow, type Position, type RowKind, RowSpace } from './rowSpace.js';
+import { type PreparedRow, type Resolved, rounding } from './rowBasis.js';
+import {
+  AskedRow,
+  type ErrorLimit,
+  OF_ALL_KEYS,
+  OF_ONE_KEY,
+  type Position,
+  type RowKind,
+  RowSpace,
+} from './rowSpace.js';
 import { Turns } from './turns.js';
+import { length, scaled } from './vectors.js';
 
 /**
  * Weights that one exact answer can hold, by packing: A x with |x| < 2^15 has at most 31 + log2(inFeatures) bits, a
@@ -16,7 +25,7 @@ export interface Revealed {
   readonly tokens: number;
   /** Rank of these rows over the rationals; rows that cannot be read any more count as independent. */
   readonly directions: number;
-  /** ||Delta W P||_F^2 / ||Delta W||_F^2, P the projector on the rows; 1 with a row that float64 cannot resolve. */
+  /** ||Delta W P||_F^2 / ||Delta W||_F^2 at most, P the projector on the rows; 1 with a row that float64 cannot resolve. */
   readonly measured: number;
   /** Bound from the number of directions alone: {@link PACKED_WEIGHTS} times their share. */
   readonly packed: number;
@@ -56,7 +65,7 @@ export class InputSpace {
   /** @param modules by index in the commitment; equally wide */
   constructor(
     readonly modules: ReadonlyMap<number, ModuleEnergy>,
-    private readonly total = emptyLevel(widthOf(modules), modules.size),
+    private readonly total = emptyLevel(widthOf(modules), modules.size, OF_ALL_KEYS),
   ) {
     this.held = bytesOf(total);
   }
@@ -126,31 +135,37 @@ export class InputSpace {
     const before = bytesOf(this.total, own);
     const { asked, whole, overall: prepared } = coming;
     const overall = await this.total.space.judge(asked, () => ({ coordinates: whole, error: 0, prepared }));
-    this.total.space.add(asked, overall);
-    if (overall.kind === 'new') {
+    const isGrown = this.total.space.add(asked, overall);
+    if (isGrown) {
       const { direction } = overall.resolved!;
       this.projections.push(this.energies().map((module) => module.project(direction)));
       this.reveal(this.total, this.projections.at(-1)!);
     }
-    const mine = await own.space.judge(asked, () => this.position(coming, overall));
-    own.space.add(asked, mine);
-    if (mine.kind === 'new') this.reveal(own, this.combine(mine.resolved!.direction));
+    const mine = await own.space.judge(asked, () => this.position(coming, overall.resolved, isGrown));
+    if (own.space.add(asked, mine)) this.reveal(own, this.combine(mine.resolved!.direction));
     this.held += bytesOf(this.total, own) - before;
     return mine.kind;
   }
 
   /** @param user everybody without it */
   revealed(module: number, user?: string): Revealed {
-    const level = user === undefined ? this.total : (this.users.get(user) ?? emptyLevel(this.inFeatures, 0));
+    const level =
+      user === undefined ? this.total : (this.users.get(user) ?? emptyLevel(this.inFeatures, 0, OF_ONE_KEY));
     const place = [...this.modules.keys()].indexOf(module);
     const { total } = this.modules.get(module)!;
     const { unresolved } = level.space;
     const directions = Math.min(this.inFeatures, level.space.directions + level.lost);
     const energy = level.energies[place] ?? 0;
     const isAll = unresolved > 0 || level.space.directions >= this.inFeatures;
-    const measured = isAll ? 1 : total === 0 ? 0 : Math.min(1, energy / total);
+    const measured = isAll ? 1 : total === 0 ? 0 : atMost(energy / total, level.space.basis.tilt);
     const packed = Math.min(1, (PACKED_WEIGHTS * directions) / this.inFeatures);
     return { tokens: level.tokens, directions, measured, packed, counted: Math.max(measured, packed) };
+  }
+
+  /** Whether there is a row whose direction is not known. @param user everybody without it */
+  isUnresolved(user?: string): boolean {
+    const level = user === undefined ? this.total : this.users.get(user);
+    return level !== undefined && level.space.unresolved > 0;
   }
 
   /** Memory held, in bytes. */
@@ -210,20 +225,29 @@ export class InputSpace {
   private level(user: string): Level {
     const known = this.users.get(user);
     if (known !== undefined) return known;
-    const fresh = emptyLevel(this.inFeatures, this.modules.size);
+    const fresh = emptyLevel(this.inFeatures, this.modules.size, OF_ONE_KEY);
     this.users.set(user, fresh);
     this.held += bytesOf(fresh);
     return fresh;
   }
 
-  /** A row in the coordinates of the basis over all users; what lies outside it is the error. */
-  private position({ whole, overall, mine }: ComingRow, { kind, resolved }: JudgedRow): Position {
-    const { coordinates, distance } = resolved ?? this.total.space.basis.resolve(whole, 0, overall);
-    if (kind !== 'new') return { coordinates, error: distance, prepared: mine };
+  /**
+   * A row in the coordinates of the basis over all users; what lies outside it is the error. Rows that made the basis lie
+   * within it up to their own rounding, however uncertain its span is: what others asked has no part in the error of a user's basis.
+   */
+  private position(
+    { whole, overall, mine }: ComingRow,
+    resolved: Resolved | undefined,
+    isGrown: boolean,
+  ): Position {
+    const { basis } = this.total.space;
+    const { coordinates, distance } = resolved ?? basis.resolve(whole, 0, overall);
+    const error = rounding(basis.size);
+    if (!isGrown) return { coordinates, error: error + distance, prepared: mine };
     const grown = new Float64Array(coordinates.length + 1);
     grown.set(coordinates);
     grown[coordinates.length] = distance;
-    return { coordinates: grown, error: 0, prepared: mine };
+    return { coordinates: grown, error, prepared: mine };
   }
 
   /** A v of a vector that is given in these coordinates, by module. */
@@ -245,6 +269,14 @@ export class InputSpace {
   }
 }
 
+/**
+ * ||Delta W P||_F^2 / ||Delta W||_F^2 from the same for a basis that is uncertain: two projectors of one rank differ by at most the root
+ * of 2 times the tilt in the Frobenius norm.
+ */
+function atMost(share: number, tilt: number): number {
+  return Math.min(1, (Math.sqrt(share) + Math.SQRT2 * tilt) ** 2);
+}
+
 /** Objects of a level besides its rows and vectors: a key that sends nothing but zeros takes them as well. */
 const LEVEL_BYTES = 1024;
 
@@ -256,9 +288,9 @@ function widthOf(modules: ReadonlyMap<number, ModuleEnergy>): number {
   return modules.values().next().value!.inFeatures;
 }
 
-function emptyLevel(inFeatures: number, modules: number): Level {
+function emptyLevel(inFeatures: number, modules: number, limit: ErrorLimit): Level {
   return {
-    space: new RowSpace(inFeatures),
+    space: new RowSpace(inFeatures, limit),
     energies: new Array<number>(modules).fill(0),
     tokens: 0,
     lost: 0,

@@ -217,10 +217,21 @@ export class LeakageLedger implements LeakageGuard {
     const { maxRevealed, maxRevealedTotal } = this.budget;
     if (meter.revealed(module, user).packed > maxRevealed) throw tooMany(OF_USER);
     if (meter.revealed(module).packed > maxRevealedTotal) throw tooMany(OF_ALL);
+    this.requireResolved(module, user);
+  }
+
+  /** Depends on what was asked alone, too. */
+  private requireResolved(module: number, user: string): void {
+    const { meter } = this.counts;
+    const { maxRevealed, maxRevealedTotal } = this.budget;
+    const isMine = maxRevealed < 1 && meter.isUnresolved(module, user);
+    if (isMine || (maxRevealedTotal < 1 && meter.isUnresolved(module))) throw tooClose();
   }
 
   /** Depends on the weights: the key asks nothing more. */
   private requireWithin(module: number, user: string): void {
+    // where another limit let them in, there is nothing to be measured
+    this.requireResolved(module, user);
     const { meter } = this.counts;
     const { maxRevealed, maxRevealedTotal } = this.budget;
     if (meter.revealed(module, user).measured > maxRevealed) throw new OverBudget(spent(OF_USER));
@@ -265,6 +276,15 @@ function tooMany(what: string): ZkLoraError {
     'RESOURCE_EXHAUSTED',
     'LEAKAGE_BUDGET',
     `these rows are more than ${what.replace(' is spent', '')} has left for them; ask fewer, or close the session`,
+  );
+}
+
+/** Says nothing about weights, and nothing about whose rows they are close to. */
+function tooClose(): ZkLoraError {
+  return refusal(
+    'RESOURCE_EXHAUSTED',
+    'LEAKAGE_BUDGET',
+    'these rows lie so close to what was asked before that they cannot be measured; ask others, or close the session',
   );
 }
 

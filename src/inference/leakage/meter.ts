@@ -53,6 +53,16 @@ export class LeakageMeter {
   }
 
   /**
+   * Whether there is a row that counts as everything, because float64 cannot tell the direction that it adds. It depends on the
+   * rows alone.
+   *
+   * @param user everybody without it
+   */
+  isUnresolved(module: number, user?: string): boolean {
+    return this.spaces[module]?.isUnresolved(user) ?? false;
+  }
+
+  /**
    * Adds rows, all of them or, when a check throws, none. One at a time: the caller waits for one before the next.
    *
    * @returns the rows that added something for the user

@@ -1,6 +1,6 @@
 import { powerOfTwo } from '../../adapter/fixedPoint.js';
 import type { QuantizedModule } from '../../adapter/types.js';
-import { dot } from './rowBasis.js';
+import { dot } from './vectors.js';
 
 /**
  * ||Delta W v||^2 for directions v, Delta W = B A in the integers of the commitment: v^T A^T (B^T B) A v, so that the work

@@ -1,5 +1,7 @@
 import { blockRows, takeOff } from './rowBlock.js';
+import { SpanBounds } from './spanBounds.js';
 import type { Turns } from './turns.js';
+import { length, productsWith, scaled, subtractMultiples } from './vectors.js';
 
 /** Where a row lies against a basis. */
 export interface Resolved {
@@ -9,8 +11,12 @@ export interface Resolved {
   readonly distance: number;
   /** That part, normalised; zeros where `distance` is 0. */
   readonly direction: Float64Array;
-  /** How far the part may be from that of exact arithmetic, as a length. */
+  /** How far the part may be from the true span, by its own rounding and by the errors of the rows that it lies along, as a length. */
   readonly error: number;
+  /** The row's part in the span as a combination of the rows that were added, each of length 1. */
+  readonly combination: Float64Array;
+  /** How far the normalised row may be from its place, rounding included, as a length. */
+  readonly rowError: number;
 }
 
 /** A row without its part along the vectors that a basis had; see {@link RowBasis.prepare}. Nothing is scaled. */
@@ -25,7 +31,7 @@ export interface PreparedRow {
 }
 
 /**
- * Error of a part outside the span that rounding makes, for a row of length 1 and exact vectors.
+ * Rounding of a row of length 1 that is taken apart, for few vectors; see {@link rounding}.
  *
  * It holds for a pass over rows in a block as for one row by row. A product there is two sums of half the length, and the
  * part along a panel of vectors is summed up before it is taken off: its rounding is that of its own length, and the row
@@ -33,6 +39,11 @@ export interface PreparedRow {
  * one before left, as in modified Gram-Schmidt.
  */
 const ROUNDING = 2 ** -50;
+
+/** How far a row of length 1 may be from its place once it is taken apart by so many vectors, as a length. */
+export function rounding(vectors: number): number {
+  return ROUNDING * Math.sqrt(1 + vectors / 16);
+}
 
 /** A row of which a tenth is left after a pass is orthogonal to the basis to 10 units of rounding, which is enough. */
 const SECOND_PASS = 0.1;
@@ -53,8 +64,7 @@ const THIRD_PASS = 2 ** -10;
  */
 export class RowBasis {
   private readonly vectors: Float64Array[] = [];
-  /** How far each vector may be from its place. */
-  private readonly errors: number[] = [];
+  private readonly bounds = new SpanBounds();
   private held = 0;
 
   get size(): number {
@@ -63,7 +73,12 @@ export class RowBasis {
 
   /** float64 numbers held. */
   get entries(): number {
-    return this.held;
+    return this.held + this.bounds.entries;
+  }
+
+  /** How far the span may be from that of the rows that were added; see {@link SpanBounds.tilt}. */
+  get tilt(): number {
+    return this.bounds.tilt;
   }
 
   /**
@@ -130,117 +145,40 @@ export class RowBasis {
         if (left > 0) normalise(direction, left);
       }
     }
-    // a row along a vector brings that vector's error with it, and a short part makes the error of its direction large
-    const inherited = this.errors.reduce((sum, error, i) => sum + (coordinates[i]! * error) ** 2, 0);
-    const error = Math.sqrt(ROUNDING ** 2 + rowError ** 2 + inherited);
-    return { coordinates, distance, direction, error };
+    const own = rowError + rounding(this.vectors.length);
+    const combination = this.bounds.combination(coordinates);
+    const error = own + this.bounds.inherited(combination);
+    return { coordinates, distance, direction, error, combination, rowError: own };
   }
 
   /** Adds the direction of a row that was resolved against the vectors so far. */
-  add({ direction, distance, error }: Resolved): void {
-    this.vectors.push(direction);
-    this.errors.push(error / distance);
-    this.held += direction.length;
+  add(resolved: Resolved): void {
+    this.vectors.push(resolved.direction);
+    this.bounds.add(resolved);
+    this.held += resolved.direction.length;
   }
 
   /** Takes the latest vectors off again. */
   truncate(size: number): void {
-    this.errors.length = size;
+    this.bounds.truncate(size);
     for (const { length } of this.vectors.splice(size)) this.held -= length;
   }
 
   copy(): RowBasis {
     const other = new RowBasis();
     other.vectors.push(...this.vectors);
-    other.errors.push(...this.errors);
+    other.bounds.take(this.bounds);
     other.held = this.held;
     return other;
   }
 
-  /** Takes the part along the vectors from one on off a row and adds it to its coordinates; four vectors in each sweep. */
+  /** Takes the part along the vectors from one on off a row and adds it to its coordinates. */
   private project(row: Float64Array, coordinates: Float64Array, from = 0): void {
     const { vectors } = this;
-    const parts = new Float64Array(vectors.length);
-    const whole = vectors.length - ((vectors.length - from) % 4);
-    for (let i = from; i < whole; i += 4) dotFour(vectors, i, row, parts);
-    for (let i = whole; i < vectors.length; i++) parts[i] = dot(vectors[i]!, row);
-    for (let i = from; i < whole; i += 4) subtractFour(vectors, i, row, parts);
-    for (let i = whole; i < vectors.length; i++) subtract(row, vectors[i]!, parts[i]!, 0);
+    const parts = productsWith(vectors, row, from);
+    subtractMultiples(row, vectors, parts, from);
     for (let i = from; i < vectors.length; i++) coordinates[i]! += parts[i]!;
   }
-}
-
-function dotFour(vectors: readonly Float64Array[], at: number, row: Float64Array, parts: Float64Array): void {
-  const [v0, v1, v2, v3] = [vectors[at]!, vectors[at + 1]!, vectors[at + 2]!, vectors[at + 3]!];
-  const common = v0.length;
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  for (let j = 0; j < common; j++) {
-    const value = row[j]!;
-    s0 += v0[j]! * value;
-    s1 += v1[j]! * value;
-    s2 += v2[j]! * value;
-    s3 += v3[j]! * value;
-  }
-  parts[at] = s0;
-  parts[at + 1] = s1 + tail(v1, row, common);
-  parts[at + 2] = s2 + tail(v2, row, common);
-  parts[at + 3] = s3 + tail(v3, row, common);
-}
-
-function tail(vector: Float64Array, row: Float64Array, from: number): number {
-  let sum = 0;
-  for (let j = from; j < vector.length; j++) sum += vector[j]! * row[j]!;
-  return sum;
-}
-
-function subtractFour(
-  vectors: readonly Float64Array[],
-  at: number,
-  row: Float64Array,
-  parts: Float64Array,
-): void {
-  const [v0, v1, v2, v3] = [vectors[at]!, vectors[at + 1]!, vectors[at + 2]!, vectors[at + 3]!];
-  const [f0, f1, f2, f3] = [parts[at]!, parts[at + 1]!, parts[at + 2]!, parts[at + 3]!];
-  const common = v0.length;
-  for (let j = 0; j < common; j++) {
-    row[j] = row[j]! - (f0 * v0[j]! + f1 * v1[j]! + (f2 * v2[j]! + f3 * v3[j]!));
-  }
-  subtract(row, v1, f1, common);
-  subtract(row, v2, f2, common);
-  subtract(row, v3, f3, common);
-}
-
-function subtract(row: Float64Array, vector: Float64Array, factor: number, from: number): void {
-  for (let j = from; j < vector.length; j++) row[j]! -= factor * vector[j]!;
-}
-
-/** Over the length of `a`; four sums, so that additions do not wait for one another. */
-export function dot(a: Float64Array, b: Float64Array): number {
-  const whole = a.length - (a.length % 4);
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  for (let i = 0; i < whole; i += 4) {
-    s0 += a[i]! * b[i]!;
-    s1 += a[i + 1]! * b[i + 1]!;
-    s2 += a[i + 2]! * b[i + 2]!;
-    s3 += a[i + 3]! * b[i + 3]!;
-  }
-  for (let i = whole; i < a.length; i++) s0 += a[i]! * b[i]!;
-  return s0 + s1 + (s2 + s3);
-}
-
-/** Euclidean. */
-export function length(row: Float64Array): number {
-  return Math.sqrt(dot(row, row));
-}
-
-/** A copy, times a factor. */
-export function scaled(row: Float64Array, factor: number): Float64Array {
-  const result = new Float64Array(row.length);
-  for (let i = 0; i < row.length; i++) result[i] = row[i]! * factor;
-  return result;
 }
 
 function beginsWith(row: Float64Array, part: Float64Array): boolean {

@@ -4,16 +4,30 @@ import { type PreparedRow, type Resolved, RowBasis } from './rowBasis.js';
 import { Turns } from './turns.js';
 
 /**
- * What a row adds to the rows before it: nothing; a direction; or, where float64 cannot tell the direction though
- * exact arithmetic can, something that has to be taken for everything.
+ * What a row adds to the rows before it: nothing; a direction; or, where exact arithmetic has a direction that float64 cannot
+ * tell well enough, something that has to be taken for everything.
  */
 export type RowKind = 'known' | 'new' | 'unresolved';
 
+/** Errors of a direction, as angles, up to which it is taken, for a part outside the span of some length. */
+export type ErrorLimit = (distance: number) => number;
+
+/** Rows of one key are chosen by one: those of honest keys lie below 2^-28. */
+export const OF_ONE_KEY: ErrorLimit = () => 2 ** -20;
+
 /**
- * Error of a direction up to which it is taken: rounding alone leaves that to parts longer than 2^-36. A row that
- * differs by 1 in one place from a known one lies above it.
+ * A row makes the errors of those before it larger by one over its part, and another key may have gone as far with them as this allows.
+ * So a short part may have little error (a change by 1 in one place of a row of 4096 has less), and a long one has room beyond
+ * that.
  */
-const MAX_DIRECTION_ERROR = 2 ** -14;
+export const OF_ALL_KEYS: ErrorLimit = (distance) =>
+  Math.max(2 ** -22, Math.min(2 ** -7 * distance, 2 ** -8));
+
+/** All errors of a span together up to which rows are judged by it. */
+const MAX_TILT = 2 ** -4;
+
+/** Shortest part of which a vector is made: orthogonal to the others after three passes. */
+const MIN_PART = 2 ** -40;
 
 /** Part of a row of length 1 outside the span above which a direction without a larger error is new for certain. */
 const CERTAIN = 2 ** -18;
@@ -43,7 +57,7 @@ export interface Position {
 /** A row as it was judged, ready to be added. */
 export interface JudgedRow {
   readonly kind: RowKind;
-  /** For `new`, and for `known` rows that were resolved. */
+  /** For all rows that were resolved, `new` ones among them. */
   readonly resolved?: Resolved;
 }
 
@@ -64,6 +78,7 @@ export class RowSpace {
 
   constructor(
     private readonly inFeatures: number,
+    private readonly limit: ErrorLimit,
     readonly basis = new RowBasis(),
     /** Independent rows. */
     private readonly rows: Int16Array[] = [],
@@ -78,7 +93,7 @@ export class RowSpace {
     return this.rows.length;
   }
 
-  /** Independent rows whose direction is not in the basis. */
+  /** Independent rows whose direction is not known well enough. */
   get unresolved(): number {
     return this.unresolvedRows;
   }
@@ -99,8 +114,10 @@ export class RowSpace {
     const { coordinates, error, prepared } = position();
     if (coordinates.every((value) => value === 0)) return { kind: await this.exactly(row) };
     const resolved = this.basis.resolve(coordinates, error, prepared);
-    const isClear = resolved.error <= MAX_DIRECTION_ERROR * resolved.distance;
-    if (isClear && resolved.distance > CERTAIN) return { kind: 'new', resolved };
+    const isClear = this.isClear(resolved);
+    // without a vector for each row, what a row has in common with the others may seem to be outside
+    const isWhole = this.basis.size === this.directions;
+    if (isClear && isWhole && resolved.distance > CERTAIN) return { kind: 'new', resolved };
     const kind = await this.exactly(row);
     return { kind: kind === 'unresolved' && isClear ? 'new' : kind, resolved };
   }
@@ -110,15 +127,24 @@ export class RowSpace {
     return this.seen.has(asked.digest);
   }
 
-  /** Adds a row that was judged `new` or `unresolved`. */
-  add(asked: AskedRow, { kind, resolved }: JudgedRow): void {
-    if (kind === 'known') return;
+  /**
+   * Adds a row that was judged `new` or `unresolved`.
+   *
+   * An unresolved one has its vector, too: not the direction that it adds, but all rows stay within the basis, up to rounding, and
+   * can be given in its coordinates.
+   *
+   * @returns whether the basis has a vector more
+   */
+  add(asked: AskedRow, { kind, resolved }: JudgedRow): boolean {
+    if (kind === 'known') return false;
     const { row, digest } = asked;
     this.rows.push(row);
     this.digests.push(digest);
     this.seen.add(digest);
-    if (kind === 'new') this.basis.add(resolved!);
-    else this.unresolvedRows += 1;
+    if (kind === 'unresolved') this.unresolvedRows += 1;
+    if (resolved === undefined || resolved.distance < MIN_PART) return false;
+    this.basis.add(resolved);
+    return true;
   }
 
   mark(): RowSpaceMark {
@@ -136,9 +162,20 @@ export class RowSpace {
   }
 
   copy(): RowSpace {
-    const other = new RowSpace(this.inFeatures, this.basis.copy(), [...this.rows], [...this.digests]);
+    const other = new RowSpace(
+      this.inFeatures,
+      this.limit,
+      this.basis.copy(),
+      [...this.rows],
+      [...this.digests],
+    );
     other.unresolvedRows = this.unresolvedRows;
     return other;
+  }
+
+  private isClear({ distance, error }: Resolved): boolean {
+    const angle = error / distance;
+    return angle <= this.limit(distance) && Math.hypot(angle, this.basis.tilt) <= MAX_TILT;
   }
 
   /** Built when it is first needed, for real activations never: their rounding keeps them apart. */

@@ -375,25 +375,63 @@ describe('a budget', () => {
     await raised.stop();
   });
 
-  it('holds where float64 cannot see a direction', async () => {
-    const dir = await temporaryFolder();
-    const modules = [1, 2].map((seed) => randomAdapter(seed, { name: `m.${seed}`, inFeatures: WIDTH * 4 }));
-    const counts = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 1 }, modules);
-    onTestFinished(counts.stop);
-    const id = await counts.open();
+  describe('of rows whose direction float64 cannot see', () => {
+    const wide = 4 * WIDTH;
+    const modules = [1, 2].map((seed) => randomAdapter(seed, { name: `m.${seed}`, inFeatures: wide }));
+    /** Four rows whose combination differs from the first axis by 32767^-4: exact arithmetic has the fifth direction. */
     const chain = [0, 1, 2, 3].map((at) =>
-      Array.from({ length: WIDTH * 4 }, (_, i) => (i === at ? 32767 : i === at + 1 ? 1 : 0)),
+      Array.from({ length: wide }, (_, i) => (i === at ? 32767 : i === at + 1 ? 1 : 0)),
     );
-    const request = (call: number, ...x: number[][]) => ({
+    const hidden = unit(wide, 0, 32767);
+    const request = (...x: number[][]) => ({
       ...asked(0, 0, rows(...x)),
-      call,
       tokens: x.length,
       inputs: [{ input: 0, rows: toBytes(rows(...x)), exponents: new Uint8Array(2 * x.length) }],
     });
-    // Four rows whose combination differs from the first axis by 32767^-4: exact arithmetic has the fifth direction.
-    await expect(counts.sessions.apply(id, request(0, ...chain, unit(WIDTH * 4, 0, 32767)))).rejects.toEqual(
-      overBudget(ONE_USER),
-    );
+    const tooClose = overBudget(/lie so close/);
+
+    it('refuses them as often as they come, counts nothing, and lets the key ask others', async () => {
+      const dir = await temporaryFolder();
+      const counts = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 0.95 }, modules);
+      await counts.sessions.apply(await counts.open(), request(...chain));
+      const id = await counts.open();
+      const before = await readFile(await ledgerFile(dir));
+      for (let i = 0; i < 3; i++) {
+        await expect(counts.sessions.apply(id, request(hidden))).rejects.toEqual(tooClose);
+      }
+      expect(await readFile(await ledgerFile(dir))).toEqual(before);
+      expect([directions(counts), counts.leakage.state.refused.size]).toEqual([[4, 0], 0]);
+      await counts.sessions.apply(id, request(unit(wide, 9)));
+      // of another key, for which it is the first row: all together would know what cannot be measured
+      const theirs = await counts.open(OTHER);
+      await expect(counts.sessions.apply(theirs, request(hidden))).rejects.toEqual(tooClose);
+      await counts.sessions.apply(theirs, request(unit(wide, 10)));
+      await counts.stop();
+    });
+
+    it('counts them as everything where they are answered, of their key and of all, also after a restart', async () => {
+      const dir = await temporaryFolder();
+      const first = await contributor(dir, OFF, modules);
+      await first.sessions.apply(await first.open(), request(...chain, hidden));
+      await first.sessions.apply(await first.open(OTHER), request(unit(wide, 9), hidden));
+      const figures = ({ meter }: Contributor) =>
+        [undefined, USER, OTHER].map((user) => {
+          const key = user && bytesToHex(user.publicKey);
+          return [meter.isUnresolved(0, key), meter.revealed(0, key)] as const;
+        });
+      const before = figures(first);
+      expect(before.map(([isUnresolved]) => isUnresolved)).toEqual([true, true, false]);
+      expect(before.map(([, { measured }]) => measured < 1)).toEqual([false, false, true]);
+      await first.stop();
+      const second = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 1 }, modules);
+      expect(figures(second)).toEqual(before);
+      // refused for the rows, and not for the measure: the key is not refused for good
+      const id = await second.open(USER, 8);
+      await expect(second.sessions.apply(id, request(hidden))).rejects.toEqual(tooClose);
+      expect(second.leakage.state.refused.size).toBe(0);
+      await second.sessions.apply(await second.open(OTHER, 8), request(unit(wide, 10)));
+      await second.stop();
+    });
   });
 });
 

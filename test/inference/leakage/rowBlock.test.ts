@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { LeakageMeter } from '../../../src/inference/leakage/meter.js';
-import { dot, length, RowBasis } from '../../../src/inference/leakage/rowBasis.js';
+import { RowBasis } from '../../../src/inference/leakage/rowBasis.js';
 import { blockRows } from '../../../src/inference/leakage/rowBlock.js';
 import { Turns } from '../../../src/inference/leakage/turns.js';
+import { dot, length } from '../../../src/inference/leakage/vectors.js';
 import { randomNumbers, randomRows } from '../parties.js';
 import { randomAdapter, rowOf } from './adapters.js';
 
