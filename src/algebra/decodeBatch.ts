@@ -1,11 +1,8 @@
 import { ZkLoraError } from '../errors.js';
+import { isBelow, Q_BYTES } from './coordinates.js';
 import type { Engine } from './engine.js';
 import { G1_BYTES } from './points.js';
-import { Q, SCALAR_BYTES } from './scalar.js';
-
-const Q_BYTES = Uint8Array.from({ length: SCALAR_BYTES }, (_, i) =>
-  Number((Q >> BigInt(8 * (31 - i))) & 255n),
-);
+import { SCALAR_BYTES } from './scalar.js';
 
 /** Points in WebAssembly memory at once. */
 const CHUNK = 2 ** 13;
@@ -19,7 +16,7 @@ const CHUNK = 2 ** 13;
 export function decodeG1Batch(engine: Engine, bytes: Uint8Array): Uint8Array {
   if (bytes.length % G1_BYTES !== 0) throw invalid(`${bytes.length} bytes are no list of points`);
   for (let at = 0; at < bytes.length; at += SCALAR_BYTES) {
-    if (!isBelowQ(bytes, at)) throw invalid('coordinate is not below the field order');
+    if (!isBelow(bytes, at, Q_BYTES)) throw invalid('coordinate is not below the field order');
   }
   const points = new Uint8Array(bytes.length);
   for (let from = 0; from < bytes.length; from += CHUNK * G1_BYTES) {
@@ -37,14 +34,6 @@ export function decodeG1Batch(engine: Engine, bytes: Uint8Array): Uint8Array {
     points.set(decoded, from);
   }
   return points;
-}
-
-function isBelowQ(bytes: Uint8Array, at: number): boolean {
-  for (let i = 0; i < SCALAR_BYTES; i++) {
-    const difference = bytes[at + i]! - Q_BYTES[i]!;
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
 }
 
 function invalid(reason: string): ZkLoraError {

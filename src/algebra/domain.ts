@@ -6,7 +6,6 @@ import {
   invertVector,
   mulVectors,
   powersVector,
-  scaleVector,
   subVectors,
 } from './vector.js';
 
@@ -18,12 +17,12 @@ export function rootOfUnity(engine: Engine, size: number): bigint {
   return engine.curve.Fr.toObject(engine.curve.Fr.w[Math.log2(size)]!);
 }
 
-/** `(L_0(z), ..., L_(N-1)(z))`, the Lagrange basis of H at a point outside H. */
+/** `(L_0(z), ..., L_(N-1)(z))`, the Lagrange basis of H at a point outside H; L_i(z) = c / (z w^-i - 1), c = (z^N - 1) / N. */
 export function lagrangeAt(engine: Engine, size: number, z: bigint): FieldVector {
-  const points = powersVector(engine, rootOfUnity(engine, size), size);
-  const differences = subVectors(engine, constantVector(engine, z, size), points);
-  const factor = Fr.div(Fr.sub(Fr.pow(z, BigInt(size)), 1n), BigInt(size));
-  return scaleVector(engine, mulVectors(engine, points, invertVector(engine, differences)), factor);
+  const c = Fr.div(Fr.sub(Fr.pow(z, BigInt(size)), 1n), BigInt(size));
+  const inverse = Fr.inv(c);
+  const ratios = powersVector(engine, Fr.inv(rootOfUnity(engine, size)), size, Fr.mul(z, inverse));
+  return invertVector(engine, subVectors(engine, ratios, constantVector(engine, inverse, size)));
 }
 
 /** Coefficients (lowest first) of the polynomial with the given values on H. */

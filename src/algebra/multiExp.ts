@@ -46,8 +46,9 @@ const FULL_COST = 16;
 
 interface RandomPoint {
   readonly scalar: bigint;
-  readonly x: bigint;
-  readonly y: bigint;
+  /** As `bucketWords` and `pointQuad` have it. */
+  readonly words: Uint8Array;
+  readonly quad: Uint8Array;
 }
 
 interface RandomStart {
@@ -73,11 +74,8 @@ function startOf(engine: Engine): RandomStart {
 function randomPoint(engine: Engine): RandomPoint {
   const scalar = randomScalar();
   const bytes = encodeG1(timesGenerator(engine, scalar) as G1Point);
-  return {
-    scalar,
-    x: bytesToNumberBE(bytes.subarray(0, 32)),
-    y: bytesToNumberBE(bytes.subarray(32)),
-  };
+  const [x, y] = [bytesToNumberBE(bytes.subarray(0, 32)), bytesToNumberBE(bytes.subarray(32))];
+  return { scalar, words: bucketWords(x, y), quad: pointQuad(x, y) };
 }
 
 /** Affine. */
@@ -117,7 +115,7 @@ function prepare(start: RandomStart, points: Uint8Array, buckets: number): TaskS
     call('zg_expandBases', { var: POINTS }, { val: count }, { var: BASES }),
     { cmd: 'ALLOC', var: DIGITS, len: count * 2 * GROUP },
     { cmd: 'ALLOC', var: BUCKETS, len: GROUP * (buckets + 1) * BUCKET_BYTES },
-    { cmd: 'ALLOCSET', var: BUCKET, buff: bucketWords(start.bucket.x, start.bucket.y) },
+    { cmd: 'ALLOCSET', var: BUCKET, buff: start.bucket.words },
     { cmd: 'ALLOC', var: RUNNING, len: POINT_QUAD_BYTES },
     { cmd: 'ALLOC', var: TOTAL, len: POINT_QUAD_BYTES },
     { cmd: 'ALLOC', var: RESULT, len: GROUP * JACOBIAN_BYTES },
@@ -130,8 +128,8 @@ function sumDigits(start: RandomStart, count: number, buckets: number, out: numb
   return [
     call('zg_fill', { var: BUCKETS }, { val: GROUP * (buckets + 1) }, { var: BUCKET }),
     call('zg_accumulate', { var: BASES }, { var: DIGITS }, { val: count }, { var: BUCKETS }, { val: stride }),
-    { cmd: 'SET', var: RUNNING, buff: pointQuad(start.running.x, start.running.y) },
-    { cmd: 'SET', var: TOTAL, buff: pointQuad(start.total.x, start.total.y) },
+    { cmd: 'SET', var: RUNNING, buff: start.running.quad },
+    { cmd: 'SET', var: TOTAL, buff: start.total.quad },
     call(
       'zg_sumBuckets',
       { var: BUCKETS },
@@ -322,7 +320,7 @@ export async function combinePoints(
     const slice = (size + GROUP) * G1_BYTES;
     const steps: TaskStep[] = [
       { cmd: 'ALLOCSET', var: PROGRAM, buff: program },
-      { cmd: 'ALLOCSET', var: START, buff: pointQuad(total.x, total.y) },
+      { cmd: 'ALLOCSET', var: START, buff: total.quad },
       { cmd: 'ALLOC', var: SUM, len: POINT_QUAD_BYTES },
       { cmd: 'ALLOCSET', var: OPERANDS, buff: withTail(new Uint8Array(room), correction) },
       { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * JACOBIAN_BYTES },

@@ -111,7 +111,11 @@ export function powersVector(engine: Engine, base: bigint, length: number, first
 
 /** `length` times the same element. */
 export function constantVector(engine: Engine, scalar: bigint, length: number): FieldVector {
-  return powersVector(engine, 1n, length, scalar);
+  const vector = zeroVector(length);
+  if (length > 0) vector.set(vectorFromScalars(engine, [scalar]));
+  // what is filled, once more behind itself
+  for (let filled = SIZE; filled < vector.byteLength; filled *= 2) vector.copyWithin(filled, 0, filled);
+  return vector;
 }
 
 type Elementwise = 'zk_mul' | 'zk_add' | 'zk_sub';
