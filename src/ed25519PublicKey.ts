@@ -12,10 +12,13 @@ const KEY_BYTES = 32;
 /**
  * Public key of an Ed25519 seed, 32 bytes each (RFC 8032).
  *
- * The platform's implementation where there is one: the portable one makes tables first, some 40 ms.
+ * The platform's implementation where there is one: the portable one makes tables first, some 40 ms. What is no such
+ * seed is refused by the portable one: the platform takes the first 32 bytes of a longer seed.
+ *
+ * @throws RangeError or TypeError for anything but 32 bytes
  */
 export function ed25519PublicKey(seed: Uint8Array): Uint8Array {
-  if (!platform) return ed25519.getPublicKey(seed);
+  if (!platform || !ed25519.utils.isValidSecretKey(seed)) return ed25519.getPublicKey(seed);
   // no copy of the seed but this one, which is erased
   const key = Buffer.alloc(PKCS8_PREFIX.length + seed.length);
   key.set(PKCS8_PREFIX);

@@ -1,7 +1,9 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, it } from 'vitest';
 import { bytesToHex, hexToBytes } from '../src/bytes.js';
+import { signEnvelope } from '../src/checkpoint/dsse.js';
 import { ed25519PublicKey } from '../src/ed25519PublicKey.js';
+import { keyPairFromSeed } from '../src/inference/signatures.js';
 
 describe('ed25519PublicKey', () => {
   it('is that of RFC 8032, test 1', () => {
@@ -18,5 +20,17 @@ describe('ed25519PublicKey', () => {
       expect(ed25519PublicKey(seed)).toEqual(ed25519.getPublicKey(seed));
       expect(seed).toEqual(before);
     }
+  });
+
+  it.each([0, 31, 33, 64])('refuses a seed of %i bytes, as the portable implementation does', (length) => {
+    const seed = new Uint8Array(length).fill(1);
+    expect(() => ed25519PublicKey(seed)).toThrow(RangeError);
+    expect(() => keyPairFromSeed(seed)).toThrow(RangeError);
+    expect(() => signEnvelope(new Uint8Array(1), [seed])).toThrow(RangeError);
+  });
+
+  it('refuses text of 32 characters', () => {
+    const text = 'x'.repeat(32) as unknown as Uint8Array;
+    expect(() => ed25519PublicKey(text)).toThrow(TypeError);
   });
 });

@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
 import { bytesToHex, canonicalJson, concatBytes, hexToBytes, utf8ToBytes } from '../bytes.js';
+import { ed25519PublicKey } from '../ed25519PublicKey.js';
 import { ZkLoraError } from '../errors.js';
 import { parseJsonBytes } from '../jsonText.js';
 import { sha256Of } from '../sha256.js';
@@ -49,7 +50,7 @@ export function preAuthEncoding(type: string, body: Uint8Array): Uint8Array {
 export function signEnvelope(payload: Uint8Array, secretKeys: readonly Uint8Array[]): Envelope {
   const message = preAuthEncoding(PAYLOAD_TYPE, payload);
   const signatures = secretKeys.map((secretKey) => ({
-    keyid: bytesToHex(ed25519.getPublicKey(secretKey)),
+    keyid: bytesToHex(ed25519PublicKey(secretKey)),
     signature: ed25519.sign(message, secretKey),
   }));
   return { payloadType: PAYLOAD_TYPE, payload, signatures };

@@ -1,6 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { z } from 'zod';
 import { bytesToHex, hexToBytes } from '../bytes.js';
+import { ed25519PublicKey } from '../ed25519PublicKey.js';
 import { ZkLoraError } from '../errors.js';
 import { readFileWithMode, writeFileAtomic } from '../files.js';
 import { parseJsonBytes } from '../jsonText.js';
@@ -35,7 +36,7 @@ export async function makeSigningKey(path: string, purpose: KeyPurpose = 'lineag
   const secretKey = ed25519.utils.randomSecretKey();
   const text = `${JSON.stringify({ format: FORMATS[purpose], secretKey: bytesToHex(secretKey) }, null, 2)}\n`;
   await writeFileAtomic(path, text, { mode: OWNER_ONLY });
-  return bytesToHex(ed25519.getPublicKey(secretKey));
+  return bytesToHex(ed25519PublicKey(secretKey));
 }
 
 /** Reads a key file. @throws ZkLoraError `SECRET_MALFORMED`, `FILE_NOT_FOUND`, `FILE_UNREADABLE` */
@@ -48,7 +49,7 @@ export async function readSigningKey(path: string, purpose: KeyPurpose = 'lineag
   const secretKey = hexToBytes(parsed.data.secretKey);
   return {
     secretKey,
-    publicKey: bytesToHex(ed25519.getPublicKey(secretKey)),
+    publicKey: bytesToHex(ed25519PublicKey(secretKey)),
     exposed: (mode & OTHERS) !== 0,
   };
 }

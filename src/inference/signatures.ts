@@ -1,5 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { canonicalJson, concatBytes, hexToBytes, labelledSha256, u32 } from '../bytes.js';
+import { ed25519PublicKey } from '../ed25519PublicKey.js';
 import type { SessionHeader } from '../protocol/session.js';
 import type { SessionClosing } from './sessionHeader.js';
 
@@ -17,7 +18,7 @@ export function generateKeyPair(): KeyPair {
 }
 
 export function keyPairFromSeed(secretKey: Uint8Array): KeyPair {
-  return { secretKey, publicKey: ed25519.getPublicKey(secretKey) };
+  return { secretKey, publicKey: ed25519PublicKey(secretKey) };
 }
 
 /** What the contributor signs at the opening: it holds the commitment's key and knows the user's nonce. */
