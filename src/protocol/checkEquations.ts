@@ -1,4 +1,5 @@
 import { type Engine, Fr, PairingProduct } from '../algebra/index.js';
+import { ZkLoraError } from '../errors.js';
 import { addEquation, type Equation } from './sumVerify.js';
 
 /** A product that holds some of a proof's equations, but for their claims, before everything else is known. */
@@ -6,6 +7,7 @@ export class BegunProduct {
   readonly product: PairingProduct;
   readonly #held = new Set<Equation>();
   readonly #batch: bigint;
+  #complete = false;
 
   /** @param batch challenge drawn after everything else in the proof */
   constructor(engine: Engine, batch: bigint) {
@@ -26,8 +28,14 @@ export class BegunProduct {
     }
   }
 
-  /** Adds the claims of all equations of the proof; once. */
+  /**
+   * Adds the claims of all equations of the proof; a product is checked once.
+   *
+   * @throws ZkLoraError `INTERNAL` the second time: it would be the product of another statement
+   */
   addClaims(equations: readonly Equation[]): void {
+    if (this.#complete) throw new ZkLoraError('INTERNAL', 'a begun product is checked a second time');
+    this.#complete = true;
     equations.forEach((equation, number) => {
       equation.addClaim?.(this.product, Fr.pow(this.#batch, BigInt(number)));
     });

@@ -9,7 +9,7 @@ import {
   type VerifyBatchOptions,
   verifyBatch,
 } from '../../src/protocol/index.js';
-import { type ReadProof, readProof, VerifierCache } from '../../src/protocol/verify.js';
+import { checkProof, type ReadProof, readProof, VerifierCache } from '../../src/protocol/verify.js';
 import { holdTogether } from '../../src/protocol/verifyBatch.js';
 import { countOperations } from '../support/counting.js';
 import {
@@ -167,6 +167,14 @@ describe('a batch', () => {
       'PARAMETERS_MISMATCH',
       /another circuit size/,
     );
+  });
+
+  it('checks a product that was begun while reading once', async () => {
+    const [item] = items;
+    const entry = await readProof({ ...options(), ...item! }, new VerifierCache(), 'begin');
+    if (!('checks' in entry)) throw new Error(entry.message);
+    expect(await checkProof(engine, entry)).toMatchObject({ valid: true });
+    await expectRefused(() => checkProof(engine, entry), 'INTERNAL', /checked a second time/);
   });
 
   it('is neither empty nor beyond its limit', async () => {
