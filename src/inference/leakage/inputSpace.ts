@@ -128,20 +128,29 @@ export class InputSpace {
   /**
    * Adds a row.
    *
+   * @param isCounted whether it is a row of the ledger
    * @returns what it adds for its user; what is known of the user is known of all
    */
-  async addRow(user: string, coming: ComingRow): Promise<RowKind> {
+  async addRow(user: string, coming: ComingRow, isCounted: boolean): Promise<RowKind> {
     const own = this.level(user);
     const before = bytesOf(this.total, own);
     const { asked, whole, overall: prepared } = coming;
-    const overall = await this.total.space.judge(asked, () => ({ coordinates: whole, error: 0, prepared }));
+    const overall = await this.total.space.judge(
+      asked,
+      () => ({ coordinates: whole, error: 0, prepared }),
+      isCounted,
+    );
     const isGrown = this.total.space.add(asked, overall);
     if (isGrown) {
       const { direction } = overall.resolved!;
       this.projections.push(this.energies().map((module) => module.project(direction)));
       this.reveal(this.total, this.projections.at(-1)!);
     }
-    const mine = await own.space.judge(asked, () => this.position(coming, overall.resolved, isGrown));
+    const mine = await own.space.judge(
+      asked,
+      () => this.position(coming, overall.resolved, isGrown),
+      isCounted,
+    );
     if (own.space.add(asked, mine)) this.reveal(own, this.combine(mine.resolved!.direction));
     this.held += bytesOf(this.total, own) - before;
     return mine.kind;

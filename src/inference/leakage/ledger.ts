@@ -61,7 +61,7 @@ class Counts implements LedgerState {
     else if (entry.kind === 'refusal') this.refused.set(entry.user, entry);
     else {
       this.stages.add(placeOf(entry));
-      await this.meter.add(entry.user, entry.asked);
+      await this.meter.add(entry.user, entry.asked, { isCounted: true });
     }
   }
 }

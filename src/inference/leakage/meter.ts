@@ -15,8 +15,10 @@ export interface AskedRows {
   readonly lost?: number;
 }
 
-/** What may stop rows from being added, by throwing. */
+/** What goes with rows: checks that may stop them from being added, by throwing. */
 export interface AddChecks {
+  /** They are of the ledger: what was resolved is not called unresolved now, though it is rounded differently. */
+  readonly isCounted?: boolean;
   /** After each row that adds something to the module. */
   readonly row?: (module: number) => void;
   /** Now and then while rows are added. */
@@ -81,7 +83,7 @@ export class LeakageMeter {
           const block = inFeatures * Math.max(1, blockRows(inFeatures));
           for (let at = 0; at < x.length; at += block) {
             for (const coming of await space.prepare(user, x.subarray(at, at + block))) {
-              if ((await space.addRow(user, coming)) !== 'known') {
+              if ((await space.addRow(user, coming, checks.isCounted ?? false)) !== 'known') {
                 news.push(coming.asked.row);
                 for (const module of space.modules.keys()) checks.row?.(module);
               }

@@ -23,6 +23,12 @@ export const OF_ONE_KEY: ErrorLimit = () => 2 ** -20;
 export const OF_ALL_KEYS: ErrorLimit = (distance) =>
   Math.max(2 ** -22, Math.min(2 ** -7 * distance, 2 ** -8));
 
+/**
+ * Rows that were counted before may have so many times the error: they come back without those between them that added nothing, and
+ * are rounded differently. None becomes unresolved by that.
+ */
+const ROOM_OF_COUNTED = 2;
+
 /** All errors of a span together up to which rows are judged by it. */
 const MAX_TILT = 2 ** -4;
 
@@ -106,15 +112,16 @@ export class RowSpace {
   /**
    * @param asked its row is `[inFeatures]`
    * @param position gives the row in the coordinates of the basis
+   * @param isCounted whether it is a row of the ledger
    */
-  async judge(asked: AskedRow, position: () => Position): Promise<JudgedRow> {
+  async judge(asked: AskedRow, position: () => Position, isCounted: boolean): Promise<JudgedRow> {
     const { row } = asked;
     if (this.directions >= this.inFeatures || row.every((value) => value === 0)) return { kind: 'known' };
     if (this.has(asked)) return { kind: 'known' };
     const { coordinates, error, prepared } = position();
     if (coordinates.every((value) => value === 0)) return { kind: await this.exactly(row) };
     const resolved = this.basis.resolve(coordinates, error, prepared);
-    const isClear = this.isClear(resolved);
+    const isClear = this.isClear(resolved, isCounted ? ROOM_OF_COUNTED : 1);
     // without a vector for each row, what a row has in common with the others may seem to be outside
     const isWhole = this.basis.size === this.directions;
     if (isClear && isWhole && resolved.distance > CERTAIN) return { kind: 'new', resolved };
@@ -173,8 +180,8 @@ export class RowSpace {
     return other;
   }
 
-  private isClear({ distance, error }: Resolved): boolean {
-    const angle = error / distance;
+  private isClear({ distance, error }: Resolved, room: number): boolean {
+    const angle = error / distance / room;
     return angle <= this.limit(distance) && Math.hypot(angle, this.basis.tilt) <= MAX_TILT;
   }
 

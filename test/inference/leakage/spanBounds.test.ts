@@ -123,6 +123,21 @@ describe('rows that lie close together', () => {
     expect(other.measured).toBeCloseTo(one.measured, 6);
   });
 
+  it('have some more room when they come back from the ledger: rounding calls none unresolved that was not', async () => {
+    // the error of the third row is a little above what a key may have
+    const edge = [
+      unit(WIDTH, 0, 32767),
+      link(WIDTH, 0),
+      unit(WIDTH, 1, 32767).map((v, i) => (i === 2 ? 3 : v)),
+    ];
+    const kinds = [false, true].map(async (isCounted) => {
+      const meter = new LeakageMeter([module]);
+      await meter.add('key', [{ modules: [0], tokens: 3, x: rows(...edge) }], { isCounted });
+      return meter.isUnresolved(0, 'key');
+    });
+    expect(await Promise.all(kinds)).toEqual([true, false]);
+  });
+
   it('are refused to their sender, and the rows of others then are measured for all keys, too', async () => {
     const meter = new LeakageMeter([module]);
     const row = () => {
