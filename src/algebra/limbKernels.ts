@@ -293,20 +293,30 @@ export const LONG_DIGITS = 5;
 function cutLong(): WasmFunction {
   const f = new WasmFunction(['a', 'n', 'stride', 'out', 'flag']);
   f.locals('i32', 'at');
-  f.locals('i64', 'rest', 'fifths');
+  f.locals('i64', 'value', 'raised', 'fifths');
   const get = (name: string) => f.get(name);
-  const body: Code[] = [f.set('rest', i64.load(get('a'))), f.set('at', get('out'))];
-  for (let k = 0; k < LONG_DIGITS; k++) {
-    body.push(i64.store16(get('at'), 0, get('rest')));
-    if (k === LONG_DIGITS - 1) break;
-    // a negative digit takes 2^16 from the next one
-    const borrow = i64.and(i64.shrU(get('rest'), i64.const(15)), i64.const(1));
+  // 2^15 in each digit but the fourth: the 16-bit words of the sum are the digits, raised by 2^15
+  const half = 2n ** 15n;
+  const raise = half * (1n + 2n ** 16n + 2n ** 32n);
+  const body: Code[] = [
+    f.set('value', i64.load(get('a'))),
+    f.set('raised', i64.add(get('value'), i64.const(raise))),
+    f.set('at', get('out')),
+  ];
+  for (let k = 0; k < LONG_DIGITS - 1; k++) {
+    const word = k === 0 ? get('raised') : i64.shrU(get('raised'), i64.const(16 * k));
     body.push(
-      f.set('rest', i64.add(i64.shrS(get('rest'), i64.const(16)), borrow)),
+      i64.store16(get('at'), 0, k === LONG_DIGITS - 2 ? word : i64.sub(word, i64.const(half))),
       f.set('at', i32.add(get('at'), get('stride'))),
     );
   }
-  body.push(f.set('fifths', i64.or(get('fifths'), get('rest'))));
+  // the sum overflowed: negative, of a value that is not
+  const fifth = i64.shrU(i64.and(get('raised'), i64.sub(i64.const(-1), get('value'))), i64.const(63));
+  body.push(
+    f.set('value', fifth),
+    i64.store16(get('at'), 0, get('value')),
+    f.set('fifths', i64.or(get('fifths'), get('value'))),
+  );
   f.emit(
     whileLoop(get('n'), ...body, f.bump('a', 8), f.bump('out', 2), f.bump('n', -1)),
     i64.store32(get('flag'), 0, get('fifths')),

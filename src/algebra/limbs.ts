@@ -4,17 +4,19 @@
  * A field element is cut into 20 limbs of 13 bits with sign; a sum of (entry x limb) is exact in the 32-bit lanes of
  * the vector unit, carries and the reduction mod R are done once for each output. docs/protocol.md, "Cost".
  */
+
+import { toBytes } from '../littleEndian.js';
 import type { Engine } from './engine.js';
 import { LONG_DIGITS, MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS } from './limbKernels.js';
 import { Fr } from './scalar.js';
 import {
-  addScaled,
   addVectors,
   constantVector,
   dotVectors,
   type FieldVector,
   scaleVector,
   subVector,
+  vectorFromScalars,
   vectorLength,
   zeroVector,
 } from './vector.js';
@@ -197,11 +199,13 @@ function shorten(engine: Engine, vector: LimbPlanes, cols: number): LimbPlanes {
   return toLimbs(engine, subVector(vector.vector, 0, cols));
 }
 
-/** Entries of int64 matrices that are cut into digits at a time. */
-const LONG_CHUNK = 2 ** 18;
+/** Entries of int64 matrices that are cut into digits at a time: entries and digits stay in a core's cache. */
+const LONG_CHUNK = 2 ** 15;
 
 /**
  * {@link multiplyRows} for a matrix of int64, -2^63 excluded.
+ *
+ * The entries' signed 16-bit digits are multiplied, the fifth only where it is needed; they stay in WebAssembly memory.
  *
  * @param matrix row-major `[rows, cols]`
  * @returns field vector `[rows]`
@@ -215,53 +219,34 @@ export function multiplyLongRows(
 ): FieldVector {
   const { planes } = shorten(engine, vector, cols);
   const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
-  const limbs = planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
+  const quads = Math.max(1, Math.floor(LONG_CHUNK / cols / MULTIPLY_ROWS));
+  const chunk = Math.min(rows, quads * MULTIPLY_ROWS);
+  const stride = 2 * chunk * cols;
+  const sumBytes = Math.ceil(chunk / MULTIPLY_ROWS) * MULTIPLY_ROWS * 32;
+  const base = vectorFromScalars(engine, [65536n]);
   const out = zeroVector(rows);
-  const chunk = Math.max(1, Math.floor(LONG_CHUNK / cols));
-  for (let from = 0; from < rows; from += chunk) {
-    const count = Math.min(chunk, rows - from);
-    const products = multiplyDigits(
-      engine,
-      matrix.subarray(from * cols, (from + count) * cols),
-      count,
-      limbs,
-    );
-    let sum: FieldVector | undefined;
-    for (const product of products.reverse()) {
-      sum = sum ? addScaled(engine, product, sum, 65536n) : product;
-    }
-    out.set(sum!, from * 32);
-  }
-  return scaleVector(engine, out, MONTGOMERY);
-}
-
-/**
- * Products of the signed 16-bit digits of int64 rows with a vector, divided by 2^260: those of the lowest digits
- * first; the fifth only where it is needed. The digits stay in WebAssembly memory.
- */
-function multiplyDigits(
-  engine: Engine,
-  values: BigInt64Array,
-  rows: number,
-  planes: Uint8Array,
-): FieldVector[] {
-  const cols = values.length / rows;
-  const stride = 2 * values.length;
-  const quads = Math.ceil(rows / MULTIPLY_ROWS);
-  const blocks = planes.byteLength / ((MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
-  return engine.sync(({ call, put, alloc, get }) => {
-    const limbs = put(planes);
+  engine.sync(({ call, put, write, alloc, get }) => {
+    const limbs = put(planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES));
+    const shift = put(base);
     const flag = alloc(4);
-    const sums = alloc(quads * MULTIPLY_ROWS * 32);
-    const source = put(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    const sums = alloc(LONG_DIGITS * sumBytes);
+    const source = alloc(8 * chunk * cols);
     const digits = alloc(LONG_DIGITS * stride);
     // the kernel reads whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
-    alloc((quads * MULTIPLY_ROWS - rows) * cols * 2 + 2 * MULTIPLY_COLUMNS);
-    call.zk_cutLong!(source, values.length, stride, digits, flag);
-    const count = get(flag, 4)[0] !== 0 ? LONG_DIGITS : LONG_DIGITS - 1;
-    return Array.from({ length: count }, (_, k) => {
-      call.zk_multiplyRows!(digits + k * stride, 2 * cols, quads, limbs, blocks, sums);
-      return get(sums, rows * 32);
-    });
+    alloc(MULTIPLY_ROWS * cols * 2 + 2 * MULTIPLY_COLUMNS);
+    for (let from = 0; from < rows; from += chunk) {
+      const count = Math.min(chunk, rows - from);
+      write(source, toBytes(matrix.subarray(from * cols, (from + count) * cols)));
+      call.zk_cutLong!(source, count * cols, stride, digits, flag);
+      const highest = (get(flag, 4)[0] !== 0 ? LONG_DIGITS : LONG_DIGITS - 1) - 1;
+      for (let k = highest; k >= 0; k--) {
+        const sum = sums + k * sumBytes;
+        const used = Math.ceil(count / MULTIPLY_ROWS);
+        call.zk_multiplyRows!(digits + k * stride, 2 * cols, used, limbs, blocks, sum);
+        if (k < highest) call.zk_addScaled!(sum + sumBytes, shift, count, sum);
+      }
+      out.set(get(sums, count * 32), from * 32);
+    }
   });
+  return scaleVector(engine, out, MONTGOMERY);
 }

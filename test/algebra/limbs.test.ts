@@ -122,6 +122,26 @@ describe('small-integer by field products', () => {
     );
   });
 
+  it.each([1, 4, 7, 9])(
+    'multiplies %i wide int64 rows, across chunks, with a fifth digit in one of them',
+    (rows) => {
+      const cols = 9001;
+      const matrix = BigInt64Array.from(
+        { length: rows * cols },
+        (_, i) => BigInt((i * 7919) % 99991) ** 3n - 2n ** 48n,
+      );
+      // in the first quad of rows alone
+      matrix[cols - 1] = 2n ** 63n - 1n;
+      const right = al.powersVector(engine, R - 3n, cols, 5n);
+      const scalars = al.vectorToScalars(engine, right);
+      const want = Array.from({ length: rows }, (_, r) =>
+        Fr.create(scalars.reduce((sum, scalar, c) => sum + scalar * matrix[r * cols + c]!, 0n)),
+      );
+      const got = al.multiplyLongRows(engine, matrix, rows, cols, al.toLimbs(engine, right));
+      expect(al.vectorToScalars(engine, got)).toEqual(want);
+    },
+  );
+
   it('combines several matrices as one, across chunks', () => {
     const cols = 1000;
     const ranks = [3, 700, 8, 2500];
