@@ -13,6 +13,7 @@ import { LedgerFile, ledgerPath, readLedger } from './ledgerFile.js';
 import { MAX_BUDGET_REFUSALS, MAX_LEDGER_OPENINGS, MAX_METER_BYTES } from './limits.js';
 import { LeakageMeter } from './meter.js';
 import { unledgeredStages } from './records.js';
+import { UserQueue } from './userQueue.js';
 
 /** What may be given away of each module, as a share of 0 to 1; 1 is no limit. See {@link Revealed.counted}. */
 export interface LeakageBudget {
@@ -96,7 +97,7 @@ export async function readLeakage(
  * process at a time may have a ledger open.
  */
 export class LeakageLedger implements LeakageGuard {
-  private turn: Promise<unknown> = Promise.resolve();
+  private readonly queue = new UserQueue();
 
   private constructor(
     private readonly counts: Counts,
@@ -160,7 +161,7 @@ export class LeakageLedger implements LeakageGuard {
   ): Promise<Charge> {
     const user = header.userKey;
     const session = bytesToHex(headerDigest(header));
-    return this.inTurn(async () => {
+    return this.queue.run(user, async () => {
       this.requireUnspent(user);
       const { meter } = this.counts;
       this.requireMemory();
@@ -187,11 +188,10 @@ export class LeakageLedger implements LeakageGuard {
   }
 
   /** Waits for what is being written, and lets another process have the folder. */
-  close(): Promise<void> {
-    return this.inTurn(async () => {
-      await this.file.close();
-      await this.lock.release();
-    });
+  async close(): Promise<void> {
+    await this.queue.idle();
+    await this.file.close();
+    await this.lock.release();
   }
 
   /** @throws ZkLoraError `LEAKAGE_BUDGET` for a key that was refused under limits as high as these */
@@ -242,13 +242,6 @@ export class LeakageLedger implements LeakageGuard {
     const entry: BudgetRefusal = { kind: 'refusal', user, ...this.budget };
     this.counts.refused.set(user, entry);
     await this.file.append(entry);
-  }
-
-  /** One at a time, in the order of the calls. */
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(work);
-    this.turn = result.catch(() => undefined);
-    return result;
   }
 }
 
