@@ -10,6 +10,7 @@ import { type Clock, systemClock } from './clock.js';
 import { DiskFloor } from './diskFloor.js';
 import type { LeakageGuard } from './leakage/guard.js';
 import {
+  CALL_QUIET_MS,
   IDLE_CHECK_MS,
   MAX_OPEN_SESSIONS,
   MAX_PENDING_BYTES,
@@ -18,7 +19,7 @@ import {
   SESSION_QUIET_MS,
 } from './limits.js';
 import { MemoryBudget } from './memoryBudget.js';
-import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
+import { crowded, type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
 import { LocalProofJobs, type ProofJobs, type ProofProgress, type ProveSession } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
 import { createSessionRecord, openSessionRecord, type SessionRecord } from './record.js';
@@ -93,6 +94,8 @@ export class ContributorSessions {
   private readonly opening: string[] = [];
   /** Requests that may write. */
   private readonly underWay = new Set<Promise<unknown>>();
+  /** Whether a session is being read whose key is not on the list of users any more. */
+  private hasGuest = false;
   private hasEnded = false;
   private readonly tools: SessionTools;
   private readonly jobs: ProofJobs;
@@ -118,21 +121,17 @@ export class ContributorSessions {
     if (bytesToHex(keyPairFromSeed(secretKey).publicKey) !== commitment.contributorKey) {
       throw new ZkLoraError('SECRET_MISMATCH', 'the secret file does not belong to this adapter commitment');
     }
+    this.clock = state.clock ?? systemClock;
     this.tools = {
       modules,
       disk: new DiskFloor(state.sessionsDir, state.minFreeBytes),
-      memory: new MemoryBudget(MAX_PENDING_BYTES, () =>
-        refusal(
-          'RESOURCE_EXHAUSTED',
-          'SESSION_MISMATCH',
-          'too many calls are under way; try again later or send fewer tokens in a call',
-        ),
-      ),
+      memory: new MemoryBudget(MAX_PENDING_BYTES, () => crowded('RESOURCE_EXHAUSTED')),
+      makeRoom: (bytes) => this.makeRoom(bytes),
+      clock: this.clock,
       ...(state.leakage && { leakage: state.leakage }),
     };
     const { prove } = state;
     this.jobs = typeof prove === 'function' ? new LocalProofJobs(prove) : prove;
-    this.clock = state.clock ?? systemClock;
     this.stopIdleCheck = this.clock.every(IDLE_CHECK_MS, () => this.dropIdle());
   }
 
@@ -188,22 +187,27 @@ export class ContributorSessions {
     }
   }
 
+  private isAllowed(userKey: string): boolean {
+    return this.state.allowedUsers?.has(userKey) ?? true;
+  }
+
   private requireAllowed(userKey: string): void {
-    const { allowedUsers } = this.state;
-    if (allowedUsers === undefined || allowedUsers.has(userKey)) return;
+    if (this.isAllowed(userKey)) return;
     throw refusal('PERMISSION_DENIED', 'SESSION_MISMATCH', 'this user key is not on the list of users');
   }
 
   /** Answers one stage, see {@link OpenSession.apply}. */
   apply(sessionId: string, request: StageRequest): Promise<ModuleOutput[]> {
-    return this.exclusive(sessionId, async ({ open }) => {
-      if (open !== undefined) {
-        // the list may have changed since the session was opened
-        this.requireAllowed(open.record.header.userKey);
-        return open.apply(request);
-      }
-      throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
-    });
+    // the list may have changed since the session was opened
+    const allowed = (userKey: string): void => this.requireAllowed(userKey);
+    return this.exclusive(
+      sessionId,
+      async ({ open }) => {
+        if (open !== undefined) return open.apply(request);
+        throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
+      },
+      allowed,
+    );
   }
 
   /** Compares the user's digest with the own record and countersigns. Repeating a close gives the same answer. */
@@ -349,12 +353,32 @@ export class ContributorSessions {
     }
   }
 
-  /** Frees the place of one session between two calls, of which nothing was heard for {@link SESSION_QUIET_MS}. */
+  /**
+   * Calls without a new stage for {@link CALL_QUIET_MS} give way to one that is to begin, the stalest first; none does
+   * when all of them are not enough. Their sessions stay.
+   */
+  private makeRoom(bytes: number): void {
+    const { memory } = this.tools;
+    if (memory.has(bytes)) return;
+    const latest = this.clock.now() - CALL_QUIET_MS;
+    const lying = [...this.sessions]
+      .filter(([id]) => !this.busy.has(id))
+      .flatMap(([, session]) => (session.lying === undefined ? [] : [{ session, ...session.lying }]))
+      .filter(({ since }) => since <= latest)
+      .sort((a, b) => a.since - b.since);
+    if (!memory.has(bytes - lying.reduce((sum, call) => sum + call.bytes, 0))) return;
+    for (const { session } of lying) {
+      session.giveWay();
+      if (memory.has(bytes)) return;
+    }
+  }
+
+  /** Frees the place of one session of which nothing was heard for {@link SESSION_QUIET_MS}; one within a call last. */
   private dropLongestUnused(): boolean {
     const latest = this.clock.now() - SESSION_QUIET_MS;
     const [longest] = [...this.sessions]
-      .filter(([id, { used, hasCall }]) => used <= latest && !hasCall && !this.busy.has(id))
-      .sort(([, a], [, b]) => a.used - b.used);
+      .filter(([id, { used }]) => used <= latest && !this.busy.has(id))
+      .sort(([, a], [, b]) => Number(a.hasCall) - Number(b.hasCall) || a.used - b.used);
     if (longest !== undefined) this.forget(...longest);
     return longest !== undefined;
   }
@@ -370,7 +394,12 @@ export class ContributorSessions {
     return join(this.state.sessionsDir, bytesToHex(name.subarray(0, SESSION_ID_BYTES)));
   }
 
-  private async exclusive<T>(sessionId: string, work: (found: Found) => Promise<T>): Promise<T> {
+  /** @param admit sees the user key of a session that is not in memory before its record is read, and may throw */
+  private async exclusive<T>(
+    sessionId: string,
+    work: (found: Found) => Promise<T>,
+    admit: (userKey: string) => void = () => undefined,
+  ): Promise<T> {
     this.dropIdle();
     if (sessionId.length !== 2 * SESSION_ID_BYTES) throw noSession();
     if (this.busy.has(sessionId)) {
@@ -380,7 +409,7 @@ export class ContributorSessions {
       this.busy.add(sessionId);
       try {
         const session = this.sessions.get(sessionId);
-        const found = session === undefined ? await this.openStored(sessionId) : { open: session };
+        const found = session === undefined ? await this.openStored(sessionId, admit) : { open: session };
         try {
           return await work(found);
         } finally {
@@ -410,16 +439,31 @@ export class ContributorSessions {
   }
 
   /** A session that is not in memory: closed, given up, or of an earlier process. */
-  private async openStored(sessionId: string): Promise<Found> {
+  private async openStored(sessionId: string, admit: (userKey: string) => void): Promise<Found> {
     const record = await this.readStored(sessionId);
     const { dir } = record;
     if (record.closing !== null) return { record, closing: record.closing };
-    const open = await this.takePlace(sessionId, record.header.userKey, () =>
+    const { userKey } = record.header;
+    admit(userKey);
+    const reopen = (): Promise<OpenSession> =>
       OpenSession.reopen(dir, record, this.tools, this.clock.now()).catch((error: unknown) => {
         throw unusable(error);
-      }),
-    );
-    return { open };
+      });
+    const isGuest = !this.isAllowed(userKey);
+    return { open: await (isGuest ? this.readForGuest(reopen) : this.takePlace(sessionId, userKey, reopen)) };
+  }
+
+  /** Opens the session of a key that may not ask any more, for one request and without a place; one at a time. */
+  private async readForGuest(open: () => Promise<OpenSession>): Promise<OpenSession> {
+    if (this.hasGuest) {
+      throw refusal('UNAVAILABLE', 'SESSION_MISMATCH', 'another session is being read; try again');
+    }
+    this.hasGuest = true;
+    try {
+      return await open();
+    } finally {
+      this.hasGuest = false;
+    }
   }
 
   private async readStored(sessionId: string): Promise<SessionRecord> {

@@ -42,8 +42,14 @@ export const MAX_OPEN_SESSIONS = 64;
 /** A session without a request for so long is given up, in milliseconds: an hour, far above one forward pass. */
 export const SESSION_IDLE_MS = 3_600_000;
 
-/** When all places are taken, a session between two calls gives way after so long without a request, in milliseconds. */
+/** When all places are taken, a session gives way after so long without a request, in milliseconds; one within a call last. */
 export const SESSION_QUIET_MS = 60_000;
+
+/**
+ * A call under way gives way to others after so long without a new stage, in milliseconds: far above what a user's model
+ * takes between two stages, and its stages can be sent again.
+ */
+export const CALL_QUIET_MS = 60_000;
 
 /** Bytes of the disk that recorded calls leave free: room for the ledger, proofs, and what else is on the disk. */
 export const MIN_FREE_BYTES = 2 ** 30;

@@ -13,8 +13,13 @@ export class MemoryBudget {
 
   /** @throws what the constructor was given */
   take(bytes: number): void {
-    if (this.bytes + bytes > this.most) throw this.refused();
+    if (!this.has(bytes)) throw this.refused();
     this.bytes += bytes;
+  }
+
+  /** Whether there is room for so many more. */
+  has(bytes: number): boolean {
+    return this.bytes + bytes <= this.most;
   }
 
   give(bytes: number): void {

@@ -6,6 +6,7 @@ import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
+import type { Clock } from './clock.js';
 import type { DiskFloor } from './diskFloor.js';
 import type { Charge, LeakageGuard } from './leakage/guard.js';
 import type { MemoryBudget } from './memoryBudget.js';
@@ -25,6 +26,13 @@ export interface SessionTools {
   readonly disk: DiskFloor;
   /** Of the calls under way in all sessions. */
   readonly memory: MemoryBudget;
+  /**
+   * Makes room in it, if calls that lie can give way.
+   *
+   * @param bytes of a call that is about to begin
+   */
+  readonly makeRoom: (bytes: number) => void;
+  readonly clock: Clock;
   readonly leakage?: LeakageGuard;
 }
 
@@ -37,8 +45,16 @@ interface Answered {
   readonly pending: readonly string[];
 }
 
+/** A call that was begun and is not in memory any more: of an earlier process, or one that gave way. */
+interface BegunCall {
+  readonly call: number;
+  /** Digests of the requests that were answered, by stage. */
+  readonly requests: readonly string[];
+}
+
 /** An open session of a contributor: answers stages, and puts each on disk before it is answered. */
 export class OpenSession {
+  private readonly journal: AnsweredJournal;
   private pending: PendingCall | undefined;
   /** Digests of the requests of the last whole call, by stage. */
   private lastRequests: readonly string[];
@@ -46,8 +62,9 @@ export class OpenSession {
   private unhashed: SessionCall | undefined;
   private isBrokenOff = false;
   private hasFailed = false;
-  /** Number of the call that was under way when the session was opened. */
-  private readonly firstCall: number;
+  private begun: BegunCall;
+  /** When a stage was last answered that had not been before. */
+  private progressed: number;
 
   /**
    * @param tree of the whole calls, so that a close reads none again
@@ -56,12 +73,14 @@ export class OpenSession {
   private constructor(
     readonly record: SessionWriter,
     private readonly tools: SessionTools,
-    private readonly answered: Answered,
+    answered: Answered,
     private readonly tree: SessionTree,
     public used: number,
   ) {
+    this.journal = answered.journal;
     this.lastRequests = answered.last;
-    this.firstCall = record.callCount;
+    this.begun = { call: record.callCount, requests: answered.pending };
+    this.progressed = used;
   }
 
   /** @param record a new one */
@@ -117,8 +136,8 @@ export class OpenSession {
   /**
    * Answers one stage; one at a time. It is in the journal before it is answered, and a call whose last input came
    * in is recorded before. The stages of the last call are answered again when the request is the same; an
-   * answered stage of the call under way with other content breaks the session off. After a restart the stages of the
-   * call under way come again from the first on.
+   * answered stage of the call under way with other content breaks the session off. After a restart, and after the call
+   * gave way to others, its stages come again from the first on.
    *
    * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `LEAKAGE_BUDGET`, `FILE_UNWRITABLE`
    */
@@ -129,10 +148,11 @@ export class OpenSession {
       // The weights are the same, so the integers are.
       return this.compute(request, this.decode(request));
     }
+    this.requireInMemory(request);
     const pending = checkStage(this.record, this.pending, this.tools.modules, request);
     const rows = this.decode(request);
     const isFirst = this.pending === undefined;
-    if (isFirst) this.tools.memory.take(pending.bytes);
+    if (isFirst) this.reserve(pending.bytes);
     let charge: Charge | undefined;
     try {
       // every call under way may be written, not this one alone
@@ -150,10 +170,8 @@ export class OpenSession {
     try {
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
-      const noted =
-        this.earlierAnswer(request) === undefined
-          ? this.answered.journal.append({ call, stage, tokens, inputs, request: digest })
-          : undefined;
+      const isNew = this.earlierAnswer(request) === undefined;
+      const noted = isNew ? this.journal.append({ call, stage, tokens, inputs, request: digest }) : undefined;
       // The disk works while the product is made; the answer waits for both.
       const work = [this.compute(request, rows), noted, charge?.written] as const;
       // When one fails, the session is opened again from its files: nothing may be on its way to them.
@@ -162,6 +180,7 @@ export class OpenSession {
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
+      if (isNew) this.progressed = this.tools.clock.now();
       const whole = wholeCall(this.record.header, pending);
       if (whole !== undefined) {
         await this.record.append(whole);
@@ -209,6 +228,48 @@ export class OpenSession {
     this.unhashed = undefined;
   }
 
+  /** A call under way that can give way: its bytes, and since when nothing new was asked of it. */
+  get lying(): { readonly bytes: number; readonly since: number } | undefined {
+    return this.pending && { bytes: this.pending.bytes, since: this.progressed };
+  }
+
+  /** Lets go of the call under way; what was answered of it is answered again. */
+  giveWay(): void {
+    const { requests = [] } = this.pending ?? {};
+    const { callCount } = this.record;
+    if (this.begun.call !== callCount || this.begun.requests.length < requests.length) {
+      this.begun = { call: callCount, requests };
+    }
+    this.dropCall();
+  }
+
+  /**
+   * @throws ZkLoraError `SESSION_MISMATCH` when the calls under way leave no room for so many bytes; to be asked again for a
+   * call that was begun
+   */
+  private reserve(bytes: number): void {
+    const { memory, makeRoom } = this.tools;
+    makeRoom(bytes);
+    if (this.isBegun && !memory.has(bytes)) throw crowded('UNAVAILABLE');
+    memory.take(bytes);
+  }
+
+  /** Whether stages of the next call were answered before it left memory. */
+  private get isBegun(): boolean {
+    return this.begun.call === this.record.callCount && this.begun.requests.length > 0;
+  }
+
+  /** @throws ZkLoraError `SESSION_MISMATCH` for a stage of a call whose stages before it have to come again */
+  private requireInMemory({ call, stage }: StageRequest): void {
+    const isNext = call === this.record.callCount && stage > 0 && stage <= this.begun.requests.length;
+    if (this.pending !== undefined || !this.isBegun || !isNext) return;
+    throw refusal(
+      'UNAVAILABLE',
+      'SESSION_MISMATCH',
+      'the call gave way to others, or the contributor was started again; send its stages again from the first on',
+    );
+  }
+
   /** Lets go of the call under way. */
   dropCall(): void {
     if (this.pending !== undefined) this.tools.memory.give(this.pending.bytes);
@@ -234,9 +295,9 @@ export class OpenSession {
     return held !== undefined;
   }
 
-  /** Digest of what an earlier process answered at this stage of the call that was under way. */
+  /** Digest of what was answered at this stage of a call that left memory. */
   private earlierAnswer({ call, stage }: StageRequest): string | undefined {
-    return call === this.firstCall ? this.answered.pending[stage] : undefined;
+    return call === this.begun.call ? this.begun.requests[stage] : undefined;
   }
 
   private decode({ tokens, inputs }: StageRequest): ActivationRows[] {
@@ -266,6 +327,15 @@ function wholeCall(header: SessionHeader, pending: PendingCall): SessionCall | u
   if (inputs.length < pending.inputs.length) return undefined;
   const outputs = sessionModules(header).map((module) => pending.outputs.get(module)!);
   return { tokens: pending.tokens, inputs, outputs };
+}
+
+/** What is said when calls under way leave no room for another. */
+export function crowded(status: 'UNAVAILABLE' | 'RESOURCE_EXHAUSTED'): ZkLoraError {
+  return refusal(
+    status,
+    'SESSION_MISMATCH',
+    'too many calls are under way; try again later or send fewer tokens in a call',
+  );
 }
 
 function brokenOff(): ZkLoraError {

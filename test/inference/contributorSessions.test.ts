@@ -1,4 +1,4 @@
-import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { applyExact } from '../../src/adapter/forward.js';
@@ -7,6 +7,7 @@ import { ZkLoraError } from '../../src/errors.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
 import { callBytes } from '../../src/inference/callSizes.js';
 import {
+  CALL_QUIET_MS,
   MAX_CALL_FILE_BYTES,
   MAX_OPEN_SESSIONS,
   MAX_PENDING_BYTES,
@@ -48,11 +49,11 @@ const WIDE = [
   ...Array.from({ length: 16 }, (_, i) => randomModule(`wide.${i}`, 1, 2 ** 14, 1)),
 ];
 const WIDE_INPUTS = WIDE.map((_, i) => [i]);
-const wideStage = (tokens: number): StageRequest => ({
+const wideStage = (tokens: number, stage = 0): StageRequest => ({
   call: 0,
-  stage: 0,
+  stage,
   tokens,
-  inputs: [{ input: 0, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
+  inputs: [{ input: stage, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
 });
 
 describe('the user of a session', () => {
@@ -90,6 +91,13 @@ describe('the user of a session', () => {
   });
 });
 
+/** What the client's library takes for a lost connection, so that it sends the call's stages again. */
+const AGAIN = expect.objectContaining({
+  code: 'SESSION_MISMATCH',
+  message: expect.stringMatching(/send its stages again from the first on/),
+  details: { grpcStatus: 'UNAVAILABLE' },
+});
+
 describe('memory of unfinished calls', () => {
   it('is bounded for one call at its first stage', async () => {
     const { sessions } = await contributor({ modules: WIDE });
@@ -124,6 +132,52 @@ describe('memory of unfinished calls', () => {
     clock.advance(SESSION_IDLE_MS);
     const fresh = await opened(sessions, WIDE_INPUTS);
     expect(await sessions.apply(fresh, wideStage(500))).toHaveLength(1);
+  });
+
+  it('goes from a call that lies to one that is to begin, and nothing that was answered is lost', async () => {
+    const clock = new TestClock();
+    const { sessions, dir } = await contributor({ modules: WIDE, clock });
+    const ids = [await opened(sessions, WIDE_INPUTS), await opened(sessions, WIDE_INPUTS)] as const;
+    const [first, second] = ids;
+    const answer = await sessions.apply(first, wideStage(500));
+    clock.advance(1);
+    await sessions.apply(second, wideStage(500));
+    const third = await opened(sessions, WIDE_INPUTS);
+    const crowded = refusal(/too many calls are under way/);
+    clock.advance(CALL_QUIET_MS - 2);
+    // asking the same again keeps nothing fresh
+    await sessions.apply(first, wideStage(500));
+    await expect(sessions.apply(third, wideStage(500))).rejects.toEqual(crowded);
+    clock.advance(1);
+    await sessions.apply(third, wideStage(500));
+    // the first gave way, and is told to come again; meanwhile there is no room
+    await expect(sessions.apply(first, wideStage(500, 1))).rejects.toEqual(AGAIN);
+    await expect(sessions.apply(first, wideStage(500))).rejects.toMatchObject({
+      details: { grpcStatus: 'UNAVAILABLE' },
+    });
+    clock.advance(1);
+    expect(await sessions.apply(first, wideStage(500))).toEqual(answer);
+    await expect(sessions.apply(second, wideStage(500, 1))).rejects.toEqual(AGAIN);
+    // came back, and gives way at once: nothing new was asked of it
+    await sessions.apply(second, wideStage(500));
+    await expect(sessions.apply(first, wideStage(500, 1))).rejects.toEqual(AGAIN);
+    for (const folder of await sessionFolders(dir)) {
+      const journal = await readFile(join(folder, 'answered.jsonl'), 'utf8');
+      expect(journal.trimEnd().split('\n')).toHaveLength(1);
+    }
+  });
+
+  it('is not taken from calls that lie when all of them are too small', async () => {
+    const clock = new TestClock();
+    const { sessions } = await contributor({ modules: WIDE, clock });
+    const small = await opened(sessions, WIDE_INPUTS);
+    await sessions.apply(small, wideStage(20));
+    clock.advance(CALL_QUIET_MS);
+    for (const tokens of [490, 490])
+      await sessions.apply(await opened(sessions, WIDE_INPUTS), wideStage(tokens));
+    const more = await opened(sessions, WIDE_INPUTS);
+    await expect(sessions.apply(more, wideStage(500))).rejects.toEqual(refusal(/too many calls/));
+    expect(await sessions.apply(small, wideStage(20, 1))).toHaveLength(1);
   });
 
   it('is given back by whole calls and closes', async () => {
@@ -414,7 +468,7 @@ describe('places for open sessions', () => {
     await expect(sessions.apply(kept, stageOf(1, 0, 1))).rejects.toEqual(refusal(/too many/));
   });
 
-  it('go from the session that was quiet for longest to a new one, but not within a call', async () => {
+  it('go from the session that was quiet for longest to a new one, those within a call last', async () => {
     const clock = new TestClock();
     const { sessions } = await contributor({ clock });
     const asking = await opened(sessions);
@@ -426,13 +480,31 @@ describe('places for open sessions', () => {
     clock.advance(SESSION_QUIET_MS - 2);
     await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
     clock.advance(1);
+    // `quiet` makes room, then `asking`, and the others are too fresh
     const latest = await opened(sessions);
+    await opened(sessions);
     await expect(opened(sessions)).rejects.toEqual(refusal(/too many/));
-    // it goes on from its folder, in the place of another
+    // they go on from their folders, in the places of others
     clock.advance(1);
     await wholeCall(sessions, quiet, 1);
-    await sessions.apply(asking, stageOf(0, 1, 1));
+    await expect(sessions.apply(asking, stageOf(0, 1, 1))).rejects.toEqual(AGAIN);
+    for (const stage of [0, 1]) await sessions.apply(asking, stageOf(0, stage, 1));
     await sessions.apply(latest, stageOf(0, 0, 1));
+  });
+
+  it('are not for keys that are off the list: those close what they have without one', async () => {
+    const { sessions, dir } = await contributor();
+    const id = await opened(sessions);
+    await wholeCall(sessions, id);
+    const kept = keyPairFromSeed(new Uint8Array(32).fill(79));
+    const allowedUsers = new Set([bytesToHex(kept.publicKey)]);
+    const later = await contributor({ dir, allowedUsers });
+    const challenge = new Uint8Array(32);
+    expect(await later.sessions.standing(id, challenge)).toMatchObject({ calls: 1, closed: false });
+    const ask = () => later.sessions.open(openRequest(later.commitment, { user: kept }));
+    await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS }, ask));
+    await expect(ask()).rejects.toEqual(refusal(/too many open sessions/));
+    expect(await later.sessions.standing(id, challenge)).toMatchObject({ calls: 1, closed: false });
   });
 
   it('are not made free for a user who has none left', async () => {

@@ -33,7 +33,7 @@ describe('a session after a restart', () => {
     const { dir, id, folder, answer } = await interrupted();
     const { sessions } = await contributor({ dir });
     await expect(sessions.apply(id, stageOf(1, 1, 1))).rejects.toEqual(
-      refusal(/stages of a call come in order/),
+      refusal(/send its stages again from the first on/),
     );
     expect(await sessions.apply(id, stageOf(1, 0, 1))).toEqual(answer);
     expect(await sessions.apply(id, stageOf(1, 0, 1))).toEqual(answer);

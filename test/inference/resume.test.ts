@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { bytesToHex, equalBytes } from '../../src/bytes.js';
 import { connectContributor } from '../../src/inference/client.js';
+import { SESSION_IDLE_MS } from '../../src/inference/limits.js';
 import { checkClosing, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession, type RecordedSession } from '../../src/inference/recordedSession.js';
 import { serveContributor } from '../../src/inference/service.js';
 import { keyPairFromSeed, resumingMessage, sign } from '../../src/inference/signatures.js';
+import { TestClock } from './contributor.js';
 import { fakeModel } from './fakeModel.js';
 import { temporaryFolder } from './fixtures.js';
 import {
@@ -245,6 +247,25 @@ async function restarting() {
 }
 
 describe('a connection that is lost', () => {
+  it('sends a call again that left the memory of the contributor between two stages', async () => {
+    const dir = await temporaryFolder();
+    const clock = new TestClock();
+    const retry = { attempts: 1, firstPause: 1, longestPause: 1, pause: async () => undefined };
+    const { client, commitment } = await serve({ dir, serving: { clock }, connecting: { retry } });
+    const model = fakeModel();
+    const { forward } = model;
+    model.forward = (rows, batch, sequence, applyStage) =>
+      forward(rows, batch, sequence, async (stage, inputs) => {
+        // no timer runs, so that the stream is still there
+        if (stage === 1) clock.time += SESSION_IDLE_MS;
+        return applyStage(stage, inputs);
+      });
+    const session = await openRecordedSession({ model, client, commitment, dir: join(dir, 'user') });
+    await passes(session, 2);
+    await session.close();
+    await expectSame(dir, 2);
+  });
+
   it('is made again in the middle of a call, whose stages are asked again', async () => {
     const { dir, served, pauses } = await restarting();
     const model = fakeModel();
