@@ -37,9 +37,24 @@ export function needles(
   return [...keys, ...perModule];
 }
 
-/** Which needles a text or file holds. */
+/** Which needles, of four bytes or more, a text or file holds. One pass for all of them: there are thousands. */
 export function found(haystack: Buffer, sought: readonly Needle[]): string[] {
-  return sought.filter(({ bytes }) => haystack.includes(bytes)).map(({ what }) => what);
+  const byStart = new Map<number, Needle[]>();
+  for (const needle of sought) {
+    const key = needle.bytes.readUInt32BE(0);
+    byStart.set(key, [...(byStart.get(key) ?? []), needle]);
+  }
+  const there = new Set<Needle>();
+  let start = 0;
+  for (let end = 1; end <= haystack.length; end++) {
+    // the four bytes before `end`
+    start = ((start << 8) | haystack[end - 1]!) >>> 0;
+    for (const needle of byStart.get(start) ?? []) {
+      const { bytes } = needle;
+      if (end >= 4 && bytes.equals(haystack.subarray(end - 4, end - 4 + bytes.length))) there.add(needle);
+    }
+  }
+  return sought.filter((needle) => there.has(needle)).map(({ what }) => what);
 }
 
 /** A 32-byte number: raw in both byte orders, hex, base64, decimal. */

@@ -37,6 +37,8 @@ let registered: JsonObject;
 let evaluated: JsonObject;
 /** An evaluation with a contributor that has ended; it waits ten seconds for one to answer. */
 let unreachable: Promise<string>;
+/** An evaluation whose contributor is killed; it asks for half a minute whether one is back. */
+let killed: Promise<Ran>;
 
 const serveArgs = (name: string) => [
   ...['--adapter', GPT2_ADAPTER, '--parameters', PARAMETERS],
@@ -105,6 +107,19 @@ function attestAdapter(): Promise<JsonObject> {
   );
 }
 
+/** An evaluation of which at least one call and not all are on disk when its contributor is killed. */
+async function evaluatingWithKilled(): Promise<Running> {
+  const contributor = await serving([...serveArgs('registered'), '--sessions', at('killed-sessions')]);
+  const evaluating = new Running([
+    ...evaluateArgs(contributor.address, 'killed'),
+    ...['--sequences', '300', '--json'],
+  ]);
+  // printed when the first call is on disk; 299 are to come
+  await evaluating.line('stderr', 'base model with adapter');
+  contributor.process.kill('SIGKILL');
+  return evaluating;
+}
+
 beforeAll(async () => {
   ({ dir: root, remove } = await temporaryFolder());
   await attestExport();
@@ -116,6 +131,7 @@ beforeAll(async () => {
   printed.push(await contributor.ended);
   unreachable = refused('CONTRIBUTOR_UNREACHABLE', 3, evaluateArgs(contributor.address, 'unreachable'));
   unreachable.catch(() => undefined); // awaited below
+  killed = (await evaluatingWithKilled()).ended;
   await told(...proveArgs('proof.zkl'));
   await told(...proveArgs('proof-per-module.zkl'), '--per-module');
 }, 300_000);
@@ -422,15 +438,7 @@ describe('a contributor that does not answer', () => {
   });
 
   it('is killed while the user evaluates: the record stops at its last whole call, unsigned', async () => {
-    const contributor = await serving(serveArgs('registered'));
-    const evaluating = new Running([
-      ...evaluateArgs(contributor.address, 'killed'),
-      ...['--sequences', '300', '--json'],
-    ]);
-    // printed when the first call is on disk; 299 are to come
-    await evaluating.line('stderr', 'base model with adapter');
-    contributor.process.kill('SIGKILL');
-    const ran = await evaluating.ended;
+    const ran = await killed;
     expect(ran.code).toBe(3);
     expect(lastObject(ran)).toMatchObject({ error: { code: 'CONTRIBUTOR_UNREACHABLE' } });
 
