@@ -17,9 +17,14 @@ export function rootOfUnity(engine: Engine, size: number): bigint {
   return engine.curve.Fr.toObject(engine.curve.Fr.w[Math.log2(size)]!);
 }
 
-/** `(L_0(z), ..., L_(N-1)(z))`, the Lagrange basis of H at a point outside H; L_i(z) = c / (z w^-i - 1), c = (z^N - 1) / N. */
+/**
+ * `(L_0(z), ..., L_(N-1)(z))`, the Lagrange basis of H at a point outside H; zeros for a point of H.
+ *
+ * L_i(z) = c / (z w^-i - 1), c = (z^N - 1) / N.
+ */
 export function lagrangeAt(engine: Engine, size: number, z: bigint): FieldVector {
   const c = Fr.div(Fr.sub(Fr.pow(z, BigInt(size)), 1n), BigInt(size));
+  if (c === 0n) return constantVector(engine, 0n, size);
   const inverse = Fr.inv(c);
   const ratios = powersVector(engine, Fr.inv(rootOfUnity(engine, size)), size, Fr.mul(z, inverse));
   return invertVector(engine, subVectors(engine, ratios, constantVector(engine, inverse, size)));

@@ -32,6 +32,11 @@ describe('the Lagrange basis', () => {
       expect(vectorToScalars(engine, lagrangeAt(engine, size, z))).toEqual(expected);
     },
   );
+
+  it.each([1n, 8n])('is zero at the points of H of order %s', (order) => {
+    const z = rootOfUnity(engine, Number(order));
+    expect(vectorToScalars(engine, lagrangeAt(engine, 8, z))).toEqual(new Array(8).fill(0n));
+  });
 });
 
 describe('constant vectors', () => {
