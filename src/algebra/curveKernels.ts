@@ -10,6 +10,7 @@
  * Bounds in multiples of q: X < 15, Y < 13, Z < 2 before and after each operation; a product of values below A q and
  * B q is below (A B / 84 + 1) q.
  */
+import { CUBE_ROOT } from './endomorphism.js';
 import {
   LIMB_BITS,
   LIMB_MASK,
@@ -42,6 +43,9 @@ export const BUCKET_BYTES = 128;
 
 /** Bytes of a base: multipliers of x and y. */
 export const BASE_BYTES = 2 * MULTIPLIER_BYTES;
+
+/** Bytes of an operand of `zg_combine`: quads of x, W x, W^2 x (endomorphism.ts) and y. */
+export const OPERAND_BYTES = 4 * QUAD_BYTES;
 
 /** Bytes of a recoded scalar. */
 export const RECODED_BYTES = 40;
@@ -83,6 +87,8 @@ class Machine {
   readonly enter: number;
   /** Multiplier back. */
   readonly leave: number;
+  /** Multipliers by the cube roots of unity. */
+  readonly roots: readonly number[];
   readonly #slots = new Map<string, number>();
 
   constructor(
@@ -93,6 +99,9 @@ class Machine {
     this.point = module.alloc(POINT_QUAD_BYTES);
     this.enter = module.alloc(multiplierBytes(2n ** 264n % field.modulus));
     this.leave = module.alloc(multiplierBytes(2n ** 256n % field.modulus));
+    this.roots = [CUBE_ROOT, CUBE_ROOT ** 2n].map((root) =>
+      module.alloc(multiplierBytes((root << 260n) % field.modulus)),
+    );
     twoOperands(field, (f) => [field.columnsByQuad(f, 'a', 'b'), field.reduce(f, 'a')], 'a').addTo(
       module,
       'zg_mul',
@@ -494,7 +503,7 @@ function sumBuckets(module: ModuleBuilder, m: Machine): WasmFunction {
   return f;
 }
 
-/** Quads of x 2^260 and y 2^260 (320 bytes) from four affine points, `stride` bytes apart. */
+/** An operand of {@link combine} from four affine points, `stride` bytes apart. */
 function loadAffine(module: ModuleBuilder, m: Machine): WasmFunction {
   const f = new WasmFunction(['points', 'stride', 'out']);
   f.locals('i32', 'p1', 'p2', 'p3');
@@ -502,33 +511,34 @@ function loadAffine(module: ModuleBuilder, m: Machine): WasmFunction {
   const pointers = ['points', 'p1', 'p2', 'p3'];
   f.emit(...([1, 2, 3] as const).map((l) => f.set(`p${l}`, i32.add(get(pointers[l - 1]!), get('stride')))));
   for (const [coordinate, offset] of [
-    [0, X],
-    [1, Y],
+    [0, 0],
+    [1, 3 * QUAD_BYTES],
   ] as const) {
     const out = at(get('out'), offset);
     const sources = pointers.map((pointer) => at(get(pointer), coordinate * ELEMENT_BYTES));
     f.emit(call(module, 'zq_load', ...sources, i32.const(1), out), m.mulWords(out, i32.const(m.enter), out));
   }
+  m.roots.forEach((root, i) => {
+    f.emit(m.mulWords(get('out'), i32.const(root), at(get('out'), (i + 1) * QUAD_BYTES)));
+  });
   return f;
 }
 
 /**
  * p = start 2^k + sum of points with common scalars, by double-and-add: the program has a byte for each step: 0 doubles,
- * 2j+1 adds point j, 2j+2 subtracts it; `points` are pairs of quads of {@link loadAffine}.
+ * 1 + 8j + 2u adds W^u times point j, one more subtracts it; `points` are operands of {@link loadAffine}.
  */
 function combine(module: ModuleBuilder, m: Machine): WasmFunction {
   const f = new WasmFunction(['p', 'start', 'points', 'program', 'length']);
-  f.locals('i32', 'step', 'point');
+  f.locals('i32', 'step', 'quad');
   const get = (name: string) => f.get(name);
+  const quad = (index: Code) => i32.add(get('points'), i32.mul(index, i32.const(QUAD_BYTES)));
   const add: Code[] = [
     f.set('step', i32.sub(get('step'), i32.const(1))),
-    f.set(
-      'point',
-      i32.add(get('points'), i32.mul(i32.shrU(get('step'), i32.const(1)), i32.const(2 * QUAD_BYTES))),
-    ),
+    f.set('quad', i32.shrU(get('step'), i32.const(1))),
     f.set('step', i32.sub(i32.const(0), i32.and(get('step'), i32.const(1)))),
     ...LANES.map((l) => i32.store(i32.const(m.signs), 4 * l, get('step'))),
-    call(module, 'zg_addQuads', get('p'), get('point'), i32.add(get('point'), i32.const(QUAD_BYTES))),
+    call(module, 'zg_addQuads', get('p'), quad(get('quad')), quad(i32.or(get('quad'), i32.const(3)))),
   ];
   f.emit(
     ...Array.from({ length: 3 * PAIRS }, (_, i) =>

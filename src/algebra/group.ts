@@ -1,5 +1,6 @@
 import { concatBytes } from '../bytes.js';
 import { ahead } from './ahead.js';
+import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
 import { bucketSumRows, combinePoints } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point } from './points.js';
@@ -94,7 +95,7 @@ export async function foldPoints(
   scalars: readonly bigint[],
 ): Promise<Uint8Array> {
   const { G1 } = engine.curve;
-  const folded = await ahead(engine, () => combinePoints(engine, points, scalars));
+  const folded = await ahead(engine, () => combinePoints(engine, points, scalars.map(shortForm)));
   if (folded) return ahead(engine, () => G1.batchToAffine(folded));
   const count = points.byteLength / G1_BYTES / scalars.length;
   const factors = vectorFromScalars(engine, scalars);

@@ -13,10 +13,12 @@ import {
   BASE_BYTES,
   BUCKET_BYTES,
   bucketWords,
+  OPERAND_BYTES,
   POINT_QUAD_BYTES,
   pointQuad,
   RECODED_BYTES,
 } from './curveKernels.js';
+import { type Eisenstein, unitDigits } from './endomorphism.js';
 import type { Engine } from './engine.js';
 import { encodeG1, G1_BYTES, type G1Point } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
@@ -290,7 +292,7 @@ export async function bucketSumRows(
 }
 
 /**
- * `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, Jacobian, 96 bytes each; undefined if
+ * `out[i] = sum_j factors[j] * points[j * m + i]` for i < m = points / factors, Jacobian, 96 bytes each; undefined if
  * a sum met a random start.
  *
  * @param points affine, 64 bytes each, none the identity
@@ -298,20 +300,20 @@ export async function bucketSumRows(
 export async function combinePoints(
   engine: Engine,
   points: Uint8Array,
-  scalars: readonly bigint[],
+  factors: readonly Eisenstein[],
 ): Promise<Uint8Array | undefined> {
-  const parts = scalars.length;
+  const parts = factors.length;
   const count = points.byteLength / G1_BYTES / parts;
   const { total } = startOf(engine);
-  const { program, doublings } = programFor(scalars);
+  const { program, doublings } = programFor(factors);
   const surplus = encodeG1(
     timesGenerator(engine, Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))) as G1Point,
   );
-  const correction = pointQuad(
-    bytesToNumberBE(surplus.subarray(0, 32)),
-    bytesToNumberBE(surplus.subarray(32)),
-  ).subarray(0, 2 * QUAD_BYTES);
-  const room = (parts + 1) * 2 * QUAD_BYTES;
+  const quad = pointQuad(bytesToNumberBE(surplus.subarray(0, 32)), bytesToNumberBE(surplus.subarray(32)));
+  // x and y of an operand; nothing is added to its other multiples
+  const operands = new Uint8Array((parts + 1) * OPERAND_BYTES);
+  operands.set(quad.subarray(0, QUAD_BYTES), parts * OPERAND_BYTES);
+  operands.set(quad.subarray(QUAD_BYTES, 2 * QUAD_BYTES), operands.byteLength - QUAD_BYTES);
   const chunk = GROUP * Math.ceil(count / GROUP / (4 * engine.threads));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < count; from += chunk) {
@@ -322,23 +324,23 @@ export async function combinePoints(
       { cmd: 'ALLOCSET', var: PROGRAM, buff: program },
       { cmd: 'ALLOCSET', var: START, buff: total.quad },
       { cmd: 'ALLOC', var: SUM, len: POINT_QUAD_BYTES },
-      { cmd: 'ALLOCSET', var: OPERANDS, buff: withTail(new Uint8Array(room), correction) },
+      { cmd: 'ALLOCSET', var: OPERANDS, buff: operands },
       { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * JACOBIAN_BYTES },
     ];
-    scalars.forEach((_, j) => {
+    factors.forEach((_, j) => {
       const begin = (j * count + from) * G1_BYTES;
       const part = new Uint8Array(slice);
       part.set(points.subarray(begin, begin + size * G1_BYTES));
       steps.push({ cmd: 'ALLOCSET', var: PARTS + j, buff: part });
     });
     for (let i = 0; i < size; i += GROUP) {
-      scalars.forEach((_, j) => {
+      factors.forEach((_, j) => {
         steps.push(
           call(
             'zg_loadAffine',
             { var: PARTS + j, offset: i * G1_BYTES },
             { val: G1_BYTES },
-            { var: OPERANDS, offset: j * 2 * QUAD_BYTES },
+            { var: OPERANDS, offset: j * OPERAND_BYTES },
           ),
         );
       });
@@ -373,36 +375,20 @@ const OPERANDS = 3;
 const SUMS = 4;
 const PARTS = 5;
 
-/** Double-and-add steps for all scalars at once, non-adjacent form; the last step takes the start off again. */
-function programFor(scalars: readonly bigint[]): { program: Uint8Array; doublings: number } {
-  const digits = scalars.map(nonAdjacentForm);
+/** Double-and-add steps for all factors at once; the last step takes the start off again. */
+function programFor(factors: readonly Eisenstein[]): { program: Uint8Array; doublings: number } {
+  const digits = factors.map(unitDigits);
   const length = Math.max(1, ...digits.map((d) => d.length));
   const steps: number[] = [];
   for (let bit = length - 1; bit >= 0; bit--) {
     if (bit < length - 1) steps.push(0);
     digits.forEach((d, j) => {
       const digit = d[bit] ?? 0;
-      if (digit !== 0) steps.push(digit > 0 ? 2 * j + 1 : 2 * j + 2);
+      if (digit !== 0) steps.push(8 * j + digit);
     });
   }
-  steps.push(2 * scalars.length + 2);
+  steps.push(8 * factors.length + 2);
   return { program: Uint8Array.from(steps), doublings: length - 1 };
-}
-
-/** Digits -1, 0, 1, lowest first, no two neighbours non-zero. */
-function nonAdjacentForm(scalar: bigint): number[] {
-  const digits: number[] = [];
-  for (let rest = scalar; rest > 0n; rest >>= 1n) {
-    const digit = rest & 1n ? 2 - Number(rest & 3n) : 0;
-    rest -= BigInt(digit);
-    digits.push(digit);
-  }
-  return digits;
-}
-
-function withTail(buffer: Uint8Array, tail: Uint8Array): Uint8Array {
-  buffer.set(tail, buffer.byteLength - tail.byteLength);
-  return buffer;
 }
 
 function bytesOf(row: Int16Array): Uint8Array {

@@ -3,6 +3,7 @@
  * for idle threads while the main thread reads a session.
  */
 import type { Curve } from './curve.js';
+import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
 import { bucketSum, combinePoints } from './multiExp.js';
 import { G1_BYTES } from './points.js';
@@ -38,6 +39,6 @@ async function run(engine: Engine): Promise<void> {
   await Promise.all([
     bucketSum(engine, points, scalars),
     sumOfProducts(engine, DOMAIN, [product, product]),
-    combinePoints(engine, points, [FACTOR, FACTOR]),
+    combinePoints(engine, points, [shortForm(FACTOR), shortForm(FACTOR)]),
   ]);
 }
