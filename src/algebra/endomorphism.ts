@@ -32,22 +32,7 @@ export function toScalar([a, b]: Eisenstein): bigint {
 
 /** A scalar as a + b W with |a|, |b| below 2^128. */
 export function shortForm(scalar: bigint): Eisenstein {
-  return remainder([scalar, 0n], PRIME).rest;
-}
-
-/** Numbers of about a quarter of the scalar's bits, `low = scalar high` in F and high not zero. */
-export function shortRatio(scalar: bigint): { low: Eisenstein; high: Eisenstein } {
-  let [before, low] = [PRIME, shortForm(scalar)];
-  let [highBefore, high]: [Eisenstein, Eisenstein] = [
-    [0n, 0n],
-    [1n, 0n],
-  ];
-  while (norm(low) ** 2n > R) {
-    const { quotient, rest } = remainder(before, low);
-    [before, low] = [low, rest];
-    [highBefore, high] = [high, subtract(highBefore, multiply(quotient, high))];
-  }
-  return { low, high };
+  return remainder([scalar, 0n], PRIME);
 }
 
 /** Digits, lowest first: number = sum_i digit_i 2^i with digits 0 and +-W^u, about half of them 0. */
@@ -107,11 +92,11 @@ function norm([a, b]: Eisenstein): bigint {
   return a * a - a * b + b * b;
 }
 
-function remainder(x: Eisenstein, y: Eisenstein): { quotient: Eisenstein; rest: Eisenstein } {
+/** x less a multiple of y, with a norm below that of y. */
+function remainder(x: Eisenstein, y: Eisenstein): Eisenstein {
   const size = norm(y);
   const [a, b] = multiply(x, [y[0] - y[1], -y[1]]);
-  const quotient: Eisenstein = [nearest(a, size), nearest(b, size)];
-  return { quotient, rest: subtract(x, multiply(quotient, y)) };
+  return subtract(x, multiply([nearest(a, size), nearest(b, size)], y));
 }
 
 /** n / d to the nearest integer, d positive. */
@@ -123,6 +108,6 @@ function nearest(n: bigint, d: bigint): bigint {
 
 function divisor(x: Eisenstein, y: Eisenstein): Eisenstein {
   let [a, b] = [x, y];
-  while (norm(b) !== 0n) [a, b] = [b, remainder(a, b).rest];
+  while (norm(b) !== 0n) [a, b] = [b, remainder(a, b)];
   return a;
 }

@@ -5,7 +5,6 @@ import {
   CUBE_ROOT,
   type Eisenstein,
   shortForm,
-  shortRatio,
   toScalar,
   unitDigits,
 } from '../../src/algebra/endomorphism.js';
@@ -33,17 +32,6 @@ describe('the endomorphism', () => {
       fc.property(scalar, (k) => {
         expect(toScalar(shortForm(k))).toBe(k);
         expect(bits(shortForm(k))).toBeLessThanOrEqual(128);
-      }),
-    );
-  });
-
-  it('writes every scalar as a ratio of numbers of a quarter of its bits', () => {
-    fc.assert(
-      fc.property(scalar, (k) => {
-        const { low, high } = shortRatio(k);
-        expect(toScalar(high)).not.toBe(0n);
-        expect(Fr.mul(k, toScalar(high))).toBe(toScalar(low));
-        expect(Math.max(bits(low), bits(high))).toBeLessThanOrEqual(66);
       }),
     );
   });
