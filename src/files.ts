@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { concatBytes } from './bytes.js';
 import { ZkLoraError } from './errors.js';
 
 /** How {@link writeFileAtomic} writes. */
@@ -19,6 +20,8 @@ export interface FileContent {
 }
 
 const READ_CHUNK = 2 ** 24;
+/** Below this a copy costs less than a write. */
+const SMALL_PART_BYTES = 2 ** 16;
 const PERMISSION_BITS = 0o777;
 
 /**
@@ -80,7 +83,7 @@ export async function openRegularFile(
  */
 export async function writeFileAtomic(
   path: string,
-  data: Uint8Array | string | AsyncIterable<Uint8Array>,
+  data: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>,
   options: WriteOptions = {},
 ): Promise<void> {
   const temporary = join(
@@ -94,7 +97,7 @@ export async function writeFileAtomic(
       if (options.mode !== undefined) await handle.chmod(options.mode);
       // each call goes on where the one before ended
       if (typeof data === 'string' || data instanceof Uint8Array) await handle.writeFile(data);
-      else for await (const part of data) await handle.writeFile(part);
+      else for await (const part of isList(data) ? gathered(data) : data) await handle.writeFile(part);
       await handle.sync();
     } finally {
       await handle.close();
@@ -107,6 +110,25 @@ export async function writeFileAtomic(
   } finally {
     await rm(temporary, { force: true }).catch(() => undefined);
   }
+}
+
+function isList(data: readonly Uint8Array[] | AsyncIterable<Uint8Array>): data is readonly Uint8Array[] {
+  return Array.isArray(data);
+}
+
+/** Large parts as they are, small ones next to each other joined: each is a write of its own. */
+function* gathered(parts: readonly Uint8Array[]): Generator<Uint8Array> {
+  let small: Uint8Array[] = [];
+  for (const part of parts) {
+    if (part.length < SMALL_PART_BYTES) {
+      small.push(part);
+      continue;
+    }
+    if (small.length > 0) yield concatBytes(...small);
+    small = [];
+    yield part;
+  }
+  if (small.length > 0) yield concatBytes(...small);
 }
 
 /**

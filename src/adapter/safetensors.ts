@@ -85,6 +85,14 @@ export function serializeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
+  return concatBytes(...safetensorsParts(tensors, metadata));
+}
+
+/** The same file in parts, one after the other; those of the tensors are their data and no copies. */
+export function safetensorsParts(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
   const sorted = [...tensors].sort(
     ([nameA, a], [nameB, b]) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (nameA < nameB ? -1 : 1),
   );
@@ -106,7 +114,7 @@ export function serializeSafetensors(
   header.set(json);
   const length = new Uint8Array(LENGTH_BYTES);
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
-  return concatBytes(length, header, ...sorted.map(([, tensor]) => tensor.data));
+  return [length, header, ...sorted.map(([, tensor]) => tensor.data)];
 }
 
 function canonicalText(value: unknown): string {

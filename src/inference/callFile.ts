@@ -1,7 +1,7 @@
 import {
   parseSafetensors,
   type SafetensorsFile,
-  serializeSafetensors,
+  safetensorsParts,
   type Tensor,
 } from '../adapter/safetensors.js';
 import { bytesToHex, u32, utf8ToBytes } from '../bytes.js';
@@ -21,9 +21,10 @@ const CHECKSUM = 'sha256';
  * checksum.
  *
  * @param index of the call in its session
+ * @returns the file's parts, one after the other; those of the call's rows are no copies
  * @throws ZkLoraError `SESSION_MALFORMED` for a call larger than {@link MAX_CALL_FILE_BYTES}.
  */
-export function encodeCall(header: SessionHeader, index: number, call: SessionCall): Uint8Array {
+export function encodeCall(header: SessionHeader, index: number, call: SessionCall): Uint8Array[] {
   const { tokens } = call;
   const tensors = new Map<string, Tensor>();
   for (const [i, { x, exponents }] of call.inputs.entries()) {
@@ -34,11 +35,11 @@ export function encodeCall(header: SessionHeader, index: number, call: SessionCa
     const y = call.outputs[i]!;
     tensors.set(`module.${module}.y`, { dtype: 'I64', shape: [tokens, y.length / tokens], data: toBytes(y) });
   }
-  const bytes = serializeSafetensors(tensors, { [CHECKSUM]: callChecksum(header, index, call) });
-  if (bytes.length > MAX_CALL_FILE_BYTES) {
+  const parts = safetensorsParts(tensors, { [CHECKSUM]: callChecksum(header, index, call) });
+  if (parts.reduce((sum, { length }) => sum + length, 0) > MAX_CALL_FILE_BYTES) {
     throw new ZkLoraError('SESSION_MALFORMED', 'one call is too large to be recorded; use a smaller batch');
   }
-  return bytes;
+  return parts;
 }
 
 /**

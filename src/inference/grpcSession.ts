@@ -4,7 +4,7 @@ import type { MethodDefinition } from '@grpc/grpc-js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex, hexToBytes, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { int64FromBytes, toBytes } from '../littleEndian.js';
+import { holdsInt64Min, int64FromBytes, toBytes } from '../littleEndian.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { createSha256 } from '../sha256.js';
 import { requireCallFits } from './callSizes.js';
@@ -29,8 +29,6 @@ import { fromWireState, type ProofState, type ProofStatus } from './proofStates.
 import { type RetryOptions, retrying } from './retry.js';
 import type { Exchange, RpcChannel } from './rpc.js';
 import { closingMessage, isSignedBy, type KeyPair, resumingMessage, sign } from './signatures.js';
-
-const INT64_MIN = -(2n ** 63n);
 
 /** What the sessions of a client share. */
 export interface Connection {
@@ -241,7 +239,7 @@ export class GrpcSession implements RemoteSession {
   private readDelta(module: number, bytes: Uint8Array, tokens: number): BigInt64Array {
     const { outFeatures } = this.commitment.modules[module]!;
     const values = int64FromBytes(bytes, tokens * outFeatures, `the delta of module ${module}`);
-    if (values.includes(INT64_MIN)) {
+    if (holdsInt64Min(values)) {
       throw new ZkLoraError(
         'SESSION_MALFORMED',
         `the delta of module ${module} holds -2^63, which is not allowed`,

@@ -16,8 +16,8 @@ export const MESSAGE_OVERHEAD_BYTES = 64;
 export const MAX_CALL_FILE_BYTES = 2 ** 30;
 
 /**
- * Calls under way in all sessions of a contributor, activations and deltas together: two of the largest. Writing a
- * call takes as much again while it lasts.
+ * Calls under way in all sessions of a contributor, activations and deltas together: two of the largest. Writing
+ * one takes no more.
  */
 export const MAX_PENDING_BYTES = 2 * MAX_CALL_FILE_BYTES;
 

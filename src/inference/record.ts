@@ -55,7 +55,7 @@ export interface SessionRecord extends Session {
 /** A record that grows: append-only, one whole call at a time. */
 export interface SessionWriter extends SessionRecord {
   /**
-   * Records the next call; on disk when the promise resolves.
+   * Records the next call; on disk when the promise resolves. Its rows stay as they are until then.
    *
    * @throws ZkLoraError `SESSION_MALFORMED` for a call that does not fit, `FILE_UNWRITABLE`.
    */
@@ -266,8 +266,8 @@ class SessionFolder implements SessionWriter {
       );
     }
     checkCall(this.header, this.modules, call);
-    const bytes = encodeCall(this.header, this.calls, call);
-    await writeFileAtomic(this.pathOf(this.calls), bytes, { mode: FILE_MODE });
+    const parts = encodeCall(this.header, this.calls, call);
+    await writeFileAtomic(this.pathOf(this.calls), parts, { mode: FILE_MODE });
     this.calls += 1;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
-import { bytesToHex, labelledSha256, u32 } from '../../src/bytes.js';
+import { bytesToHex, concatBytes, labelledSha256, u32 } from '../../src/bytes.js';
 import { decodeCall, decodeOwnCall, encodeCall } from '../../src/inference/callFile.js';
 import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
 import { toBytes } from '../../src/littleEndian.js';
@@ -27,11 +27,12 @@ function call(tokens: number): SessionCall {
 }
 
 const NAME = 'call file 000000.safetensors';
+const encoded = (index: number, tokens: number) => concatBytes(...encodeCall(header, index, call(tokens)));
 const decode = (bytes: Uint8Array) => decodeCall(header, bytes, NAME);
 
 /** The file of a call with its tensors edited. */
 function edited(edit: (tensors: Map<string, Tensor>) => void, tokens = 2): Uint8Array {
-  const { tensors } = parseSafetensors(encodeCall(header, 0, call(tokens)));
+  const { tensors } = parseSafetensors(encoded(0, tokens));
   const copy = new Map(
     [...tensors].map(([name, tensor]) => [name, { ...tensor, data: new Uint8Array(tensor.data) }]),
   );
@@ -41,7 +42,7 @@ function edited(edit: (tensors: Map<string, Tensor>) => void, tokens = 2): Uint8
 
 describe('a call file', () => {
   it('comes back as it was, from any place in memory', () => {
-    const bytes = encodeCall(header, 0, call(2));
+    const bytes = encoded(0, 2);
     expect(decode(bytes)).toEqual(call(2));
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
@@ -49,7 +50,7 @@ describe('a call file', () => {
   });
 
   it('has the checksum that docs/formats.md describes, which holds at its own place only', async () => {
-    const bytes = encodeCall(header, 3, call(2));
+    const bytes = encoded(3, 2);
     const { inputs, outputs } = call(2);
     const parts = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs].flatMap((values) => [
       u32(values.byteLength),
@@ -63,7 +64,7 @@ describe('a call file', () => {
   });
 
   it('has the tensors of its session, named by input and module', () => {
-    const { tensors } = parseSafetensors(encodeCall(header, 0, call(2)));
+    const { tensors } = parseSafetensors(encoded(0, 2));
     const shapes = [...tensors].map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape}`).sort();
     expect(shapes).toEqual([
       'input.0.exponents I16 2',
@@ -92,8 +93,8 @@ describe('a call file', () => {
   });
 
   it('takes 1 to 2^15 tokens', async () => {
-    expect(decode(encodeCall(header, 0, call(32_768))).tokens).toBe(32_768);
-    await expectRefused(() => decode(encodeCall(header, 0, call(32_769))), 'SESSION_MALFORMED', whole);
+    expect(decode(encoded(0, 32_768)).tokens).toBe(32_768);
+    await expectRefused(() => decode(encoded(0, 32_769)), 'SESSION_MALFORMED', whole);
     const none = edited((tensors) => {
       for (const [name, { dtype, shape }] of tensors) {
         tensors.set(name, { dtype, shape: [0, ...shape.slice(1)], data: new Uint8Array() });

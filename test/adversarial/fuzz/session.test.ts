@@ -65,7 +65,7 @@ beforeAll(async () => {
   const keys = [9, 8].map((fill) => new Uint8Array(32).fill(fill)) as [Uint8Array, Uint8Array];
   header = { ...subject.session.header, contributorKey: bytesToHex(ed25519.getPublicKey(keys[1])) };
   call = subject.session.calls[1]!;
-  ownBytes = encodeCall(header, 1, call);
+  ownBytes = concatBytes(...encodeCall(header, 1, call));
   // What a digest covers needs no checksum.
   callBytes = serializeSafetensors(parseSafetensors(ownBytes).tensors);
   const session = new MemorySession(header, subject.session.calls);
