@@ -30,8 +30,8 @@ export interface ReadSession {
 export async function readSession(session: Session, modules: readonly ModuleShape[]): Promise<ReadSession> {
   const { header, seed, callCount } = session;
   const tree = new SessionTree(session, modules);
-  if (callCount > MAX_SESSION_CALLS) {
-    throw new ZkLoraError('SESSION_MALFORMED', `session has more than ${MAX_SESSION_CALLS} calls`);
+  if (!Number.isInteger(callCount) || callCount > MAX_SESSION_CALLS) {
+    throw new ZkLoraError('SESSION_MALFORMED', `a session has 0 to ${MAX_SESSION_CALLS} calls`);
   }
   const prints: CallFingerprint[] = [];
   const kept = new Map<number, SessionCall>();

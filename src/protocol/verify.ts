@@ -279,7 +279,7 @@ async function equationsOf(
     const { u, v, z } = challenges[i]!;
     return { statement, u, v, basis: lagrangeAt(engine, statement.domainSize, z) };
   });
-  let equations: Equation[][] = [];
+  let equations: Equation[][] | undefined;
   folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules, (inputs) => {
     const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
     equations = statements.map((statement, i) => {
@@ -294,6 +294,8 @@ async function equationsOf(
     begun?.add(equations[0]!.entries());
     begun?.product.startPairings(statements[0]!.groups.map(({ circuit }) => cache.keys.get(circuit)!.gamma));
   });
+  // a proof without equations would hold
+  if (!equations) throw new ZkLoraError('INTERNAL', 'the session was folded without a last call');
   return equations.map((own, i) => ({
     equations: own,
     batch: challenges[i]!.batch,

@@ -334,11 +334,13 @@ describe('reading a session', () => {
     await expectRefused(() => readSession(wrong, modules), 'SESSION_MALFORMED', /module 9/);
     const readCall = () => Promise.reject(new Error('read'));
     const long = { header, seed: SESSION_SEED, callCount: MAX_SESSION_CALLS + 1, readCall };
-    await expectRefused(
-      () => readSession(long, modules),
-      'SESSION_MALFORMED',
-      /^session has more than 1048576 calls$/,
-    );
+    for (const callCount of [MAX_SESSION_CALLS + 1, 1.5, Number.NaN]) {
+      await expectRefused(
+        () => readSession({ ...long, callCount }, modules),
+        'SESSION_MALFORMED',
+        /^a session has 0 to 1048576 calls$/,
+      );
+    }
     await expect(readSession({ ...long, callCount: MAX_SESSION_CALLS }, modules)).rejects.toThrow('read');
   });
 
