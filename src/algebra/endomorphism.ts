@@ -2,7 +2,7 @@
  * The endomorphism of BN254's G1, (x, y) to (CUBE_ROOT x, y), which multiplies a point by a cube root of unity W in F:
  * scalars as a + b W with short a and b, which are Eisenstein integers (W^2 = -1 - W).
  */
-import { Fr, Q, R } from './scalar.js';
+import { Fr, R } from './scalar.js';
 
 /** a + b W */
 export type Eisenstein = readonly [a: bigint, b: bigint];
@@ -11,10 +11,7 @@ export type Eisenstein = readonly [a: bigint, b: bigint];
 const EIGENVALUE = 4407920970296243842393367215006156084916469457145843978461n;
 
 /** Cube root of unity mod Q that belongs to W. */
-export const CUBE_ROOT = 2203960485148121921418603742825762020974279258880205651966n % Q;
-
-/** A step of double-and-add: 0, or 1 + 2 u + (0 for +, 1 for -) for the unit W^u. */
-export type UnitDigit = number;
+export const CUBE_ROOT = 2203960485148121921418603742825762020974279258880205651966n;
 
 const UNITS: readonly Eisenstein[] = [
   [1n, 0n],
@@ -35,9 +32,12 @@ export function shortForm(scalar: bigint): Eisenstein {
   return remainder([scalar, 0n], PRIME);
 }
 
-/** Digits, lowest first: number = sum_i digit_i 2^i with digits 0 and +-W^u, about half of them 0. */
-export function unitDigits(number: Eisenstein): UnitDigit[] {
-  const digits: UnitDigit[] = [];
+/**
+ * Digits, lowest first: number = sum_i digit_i 2^i with digits 0 and +-W^u, about half of them 0. The digit W^u is given
+ * as 1 + 2 u, and -W^u as 2 + 2 u.
+ */
+export function unitDigits(number: Eisenstein): number[] {
+  const digits: number[] = [];
   let rest = number;
   while (rest[0] !== 0n || rest[1] !== 0n) {
     if (isEven(rest)) {

@@ -288,7 +288,7 @@ export const LONG_DIGITS = 5;
 /**
  * Signed 16-bit digits of n int64: value = sum_k digit_k 2^(16 k), k < 5, digit k of entry i at out + k stride + 2i.
  *
- * The fifth digit is 0 but for values within 2^47 of 2^63, where it is 1; the word at `flag` gets all of them, ored.
+ * The fifth digit is 0 but for values from 2^63 - 2^47 - 2^31 - 2^15 on, where it is 1; the word at `flag` gets all of them, ored.
  */
 function cutLong(): WasmFunction {
   const f = new WasmFunction(['a', 'n', 'stride', 'out', 'flag']);

@@ -8,6 +8,7 @@
  */
 import { bytesToNumberBE } from '@noble/curves/utils.js';
 import { concatBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import {
   BASE_BYTES,
@@ -375,6 +376,9 @@ const OPERANDS = 3;
 const SUMS = 4;
 const PARTS = 5;
 
+/** Steps are bytes: eight for each factor. */
+const MAX_FACTORS = 31;
+
 /** Double-and-add steps for all factors at once; the last step takes the start off again. */
 function programFor(factors: readonly Eisenstein[]): { program: Uint8Array; doublings: number } {
   const digits = factors.map(unitDigits);
@@ -388,6 +392,8 @@ function programFor(factors: readonly Eisenstein[]): { program: Uint8Array; doub
     });
   }
   steps.push(8 * factors.length + 2);
+  if (factors.length > MAX_FACTORS)
+    throw new ZkLoraError('INTERNAL', 'too many factors for a step of one byte');
   return { program: Uint8Array.from(steps), doublings: length - 1 };
 }
 

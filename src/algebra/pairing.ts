@@ -107,7 +107,8 @@ export class PairingProduct {
   ): Promise<Uint8Array | undefined> {
     const { curve } = this.#engine;
     const integers = vectorToBytes(this.#engine, scalars);
-    const points = await Promise.all(sums);
+    // the library's mixed addition of two identities is a point with Z = 1
+    const points = (await Promise.all(sums)).filter((point) => !curve.G1.isZero(point));
     const [sum, loop] = await curve.tm.queueAction(pairSum(curve, points, bases, integers, g2));
     return curve.G1.isZero(sum!) ? undefined : loop!;
   }

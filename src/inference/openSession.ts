@@ -1,6 +1,7 @@
 import { applyExact } from '../adapter/forward.js';
 import type { QuantizedModule } from '../adapter/types.js';
 import type { ZkLoraError } from '../errors.js';
+import { nextTurn } from '../nextTurn.js';
 import type { ActivationRows, Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
@@ -314,7 +315,7 @@ export class OpenSession {
       for (const module of this.record.header.inputs[input]!) {
         outputs.push({ module, values: applyExact(this.tools.modules[module]!, rows[i]!.x, tokens) });
         // Other sessions get their turn between the products.
-        await new Promise(setImmediate);
+        await nextTurn();
       }
     }
     return outputs.sort((a, b) => a.module - b.module);

@@ -5,6 +5,7 @@ import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex, canonicalJson, equalBytes, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type FolderLock, lockFolder } from '../folderLock.js';
+import { nextTurn } from '../nextTurn.js';
 import { type ActivationRows, sessionModules } from '../protocol/session.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
 import type { BaseModel, Logits } from './baseModel.js';
@@ -278,7 +279,7 @@ class UserSession implements AdapterSession {
       const deltas = await ofContributor(() => this.ask(call, stage, tokens, rows));
       if (stage === this.model.stages.length - 1) {
         // Later, so that the model's thread has the deltas first.
-        recording = new Promise(setImmediate).then(() => this.append(call, tokens));
+        recording = nextTurn().then(() => this.append(call, tokens));
         // whoever asks for the pass hears of a failure
         this.lastRecording = recording.catch(() => undefined);
       }

@@ -9,7 +9,7 @@ export class BegunProduct {
   readonly #batch: bigint;
   #complete = false;
 
-  /** @param batch challenge drawn after everything else in the proof */
+  /** @param batch challenge drawn after everything else in the proof: equation i counts batch^i times */
   constructor(engine: Engine, batch: bigint) {
     this.product = new PairingProduct(engine);
     this.#batch = batch;
@@ -43,17 +43,15 @@ export class BegunProduct {
 }
 
 /**
- * Checks equations together, the i-th weighted by batch^i; looks for the false one only when they do not hold.
+ * Checks equations together; looks for the false one only when they do not hold.
  *
- * @param batch challenge drawn after everything else in the proof
- * @param begun product that already holds some of the equations
+ * @param begun product of the proof, which may hold some of the equations
  * @returns undefined when all hold
  */
 export async function falseEquation(
   engine: Engine,
   equations: readonly Equation[],
-  batch: bigint,
-  begun = new BegunProduct(engine, batch),
+  begun: BegunProduct,
 ): Promise<Pick<Equation, 'reason' | 'message'> | undefined> {
   begun.add(equations.entries());
   begun.addClaims(equations);

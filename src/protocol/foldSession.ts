@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   addVectors,
   combineRows,
@@ -14,6 +13,7 @@ import {
   toLimbs,
   zeroVector,
 } from '../algebra/index.js';
+import { nextTurn } from '../nextTurn.js';
 import { placeOf } from './lanes.js';
 import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
 import { checkCall, type ModuleShape } from './sessionDigest.js';
@@ -164,7 +164,7 @@ class RowWeights {
   }
 }
 
-/** Entries of outputs after which other work gets its turn: about a millisecond's. */
+/** Entries of outputs after which other work gets its turn, between two modules. */
 const TURN_ENTRIES = 2 ** 16;
 
 /** sum_t u^t sum_o v^o Y[t, o] of each module of a statement, over the calls so far. */

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { adapterId } from '../adapter/commitment.js';
 import {
   type AdapterSecret,
@@ -19,6 +18,7 @@ import {
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
+import { nextTurn } from '../nextTurn.js';
 import { drawForm, drawGroupWeight, startTranscript } from './challenges.js';
 import { hasCommittedShapes } from './committedShapes.js';
 import { foldInputsAt, foldSession } from './foldSession.js';
@@ -166,7 +166,7 @@ function checkBelongTogether(options: ProveOptions, id: string): void {
  */
 const MAX_TOKENS_AT_POINT = 32;
 
-/** What the lanes need that no challenge has to be known for; other work gets its turn after each piece. */
+/** What the lanes need that no challenge has to be known for: tables of the transforms, and the blinders. */
 async function prepareLanes(
   context: ProverContext,
   witness: StatementWitness,
@@ -176,7 +176,7 @@ async function prepareLanes(
   return blinders;
 }
 
-/** Blinders of the statement's rows, by adapter index. */
+/** Blinders of the statement's rows, by adapter index; other work gets its turn after each module. */
 async function deriveBlinders(
   { statement, modules }: ProverContext,
   { adapter, secret }: StatementWitness,
@@ -196,7 +196,7 @@ interface StatementWitness {
   readonly secret: AdapterSecret;
   readonly formMasks: Promise<FormMask[]>;
   readonly session: Session;
-  /** Whether the whole session is. */
+  /** Whether the whole session is in memory. */
   readonly inMemory: boolean;
 }
 
@@ -221,17 +221,17 @@ async function proveStatement(
   const space = rankSpace(context, folded.inputs, vPowers, t);
 
   report('groth16');
+  // the workers multiply for the first group while this thread looks at the deltas
+  const checked = folded.outputs().then((outputs) => assertDeltas(space, outputs, t));
   const commitGroups = async () => {
     const committed: CommittedGroup[] = [];
-    for (const group of statement.groups) committed.push(await commitGroup(context, group, space));
+    for (const group of statement.groups) {
+      committed.push(await commitGroup(context, group, space));
+      await checked;
+    }
     return committed;
   };
-  // the workers multiply while this thread looks at the deltas
-  const [committed, blinders] = await Promise.all([
-    commitGroups(),
-    prepareLanes(context, witness),
-    folded.outputs().then((outputs) => assertDeltas(space, outputs, t)),
-  ]);
+  const [committed, blinders] = await Promise.all([commitGroups(), prepareLanes(context, witness), checked]);
   const rho = drawForm(
     transcript,
     committed.map(({ points }) => points),

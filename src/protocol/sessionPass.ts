@@ -30,7 +30,7 @@ export interface ReadSession {
 export async function readSession(session: Session, modules: readonly ModuleShape[]): Promise<ReadSession> {
   const { header, seed, callCount } = session;
   const tree = new SessionTree(session, modules);
-  if (!Number.isInteger(callCount) || callCount > MAX_SESSION_CALLS) {
+  if (!Number.isInteger(callCount) || callCount < 0 || callCount > MAX_SESSION_CALLS) {
     throw new ZkLoraError('SESSION_MALFORMED', `a session has 0 to ${MAX_SESSION_CALLS} calls`);
   }
   const prints: CallFingerprint[] = [];

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   addScaled,
   addVectors,
@@ -29,6 +28,7 @@ import { concatBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { commitPolynomial, commitValues } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
+import { nextTurn } from '../nextTurn.js';
 import { drawBatch, drawPoint } from './challenges.js';
 import type { SumProof } from './proof.js';
 import type { Transcript } from './transcript.js';
@@ -129,6 +129,8 @@ export async function prepareSum(
   const blinds = [randomScalar(), randomScalar(), randomScalar()];
   // the workers multiply while this thread goes on
   const committing = commitValues(engine, srs, sums, blinds);
+  // reported below; the turns between must not see a rejection that nobody waits for
+  committing.catch(() => undefined);
   const low = interpolate(engine, sums);
   const runningPoly = concatBytes(
     subVectors(engine, low, padVector(vectorFromScalars(engine, blinds), 0, size)),

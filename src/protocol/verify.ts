@@ -125,7 +125,7 @@ export async function checkProof(
   { verdict, checks }: ReadProof,
 ): Promise<VerificationResult> {
   for (const { equations, batch, begun } of checks) {
-    const failed = await falseEquation(engine, equations, batch, begun);
+    const failed = await falseEquation(engine, equations, begun ?? new BegunProduct(engine, batch));
     if (failed) return { valid: false, reason: failed.reason, message: failed.message };
   }
   return verdict;

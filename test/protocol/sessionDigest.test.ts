@@ -334,7 +334,7 @@ describe('reading a session', () => {
     await expectRefused(() => readSession(wrong, modules), 'SESSION_MALFORMED', /module 9/);
     const readCall = () => Promise.reject(new Error('read'));
     const long = { header, seed: SESSION_SEED, callCount: MAX_SESSION_CALLS + 1, readCall };
-    for (const callCount of [MAX_SESSION_CALLS + 1, 1.5, Number.NaN]) {
+    for (const callCount of [MAX_SESSION_CALLS + 1, -1, 1.5, Number.NaN]) {
       await expectRefused(
         () => readSession({ ...long, callCount }, modules),
         'SESSION_MALFORMED',

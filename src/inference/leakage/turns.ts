@@ -1,3 +1,5 @@
+import { nextTurn } from '../../nextTurn.js';
+
 /** Work, in multiplications, after which other requests get their turn. */
 const TURN = 2 ** 22;
 
@@ -10,7 +12,7 @@ export class Turns {
     this.work += multiplications;
     if (this.work <= TURN) return false;
     this.work = 0;
-    await new Promise(setImmediate);
+    await nextTurn();
     return true;
   }
 }

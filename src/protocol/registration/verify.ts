@@ -7,7 +7,7 @@ import { decodeG2, type Engine, type G2Point, lagrangeAt, vectorFromScalars } fr
 import { concatBytes, hexToBytes } from '../../bytes.js';
 import { type ParameterSet, parameterSetId } from '../../circuit/parameters.js';
 import { drawBatch, drawPoint } from '../challenges.js';
-import { falseEquation } from '../checkEquations.js';
+import { BegunProduct, falseEquation } from '../checkEquations.js';
 import { decodeRows } from '../rows.js';
 import { type InvalidReason, sumEquations } from '../sumVerify.js';
 import { expandBits } from './bits.js';
@@ -132,7 +132,7 @@ export async function refuseProof(
   const total = sketchTotal(engine, proof.sketches, challenges.lambda);
   const falseSum = 'the sketches were not computed with the committed rows, or a row leaves its range';
   const equations = sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2, falseSum);
-  const failed = await falseEquation(engine, equations, batch);
+  const failed = await falseEquation(engine, equations, new BegunProduct(engine, batch));
   return failed && refusal('OPENING_INVALID', failed.message);
 }
 
