@@ -35,6 +35,7 @@ import {
   userOpeningMessage,
 } from './signatures.js';
 import type { StageRequest } from './stageRequest.js';
+import { UserQueue } from './userQueue.js';
 
 const SESSION_ID_BYTES = 16;
 
@@ -94,8 +95,8 @@ export class ContributorSessions {
   private readonly opening: string[] = [];
   /** Requests that may write. */
   private readonly underWay = new Set<Promise<unknown>>();
-  /** Whether a session is being read whose key is not on the list of users any more. */
-  private hasGuest = false;
+  /** Reads sessions of keys that are not on the list of users any more: one at a time, the keys taking turns. */
+  private readonly guests = new UserQueue();
   private hasEnded = false;
   private readonly tools: SessionTools;
   private readonly jobs: ProofJobs;
@@ -449,21 +450,11 @@ export class ContributorSessions {
       OpenSession.reopen(dir, record, this.tools, this.clock.now()).catch((error: unknown) => {
         throw unusable(error);
       });
-    const isGuest = !this.isAllowed(userKey);
-    return { open: await (isGuest ? this.readForGuest(reopen) : this.takePlace(sessionId, userKey, reopen)) };
-  }
-
-  /** Opens the session of a key that may not ask any more, for one request and without a place; one at a time. */
-  private async readForGuest(open: () => Promise<OpenSession>): Promise<OpenSession> {
-    if (this.hasGuest) {
-      throw refusal('UNAVAILABLE', 'SESSION_MISMATCH', 'another session is being read; try again');
-    }
-    this.hasGuest = true;
-    try {
-      return await open();
-    } finally {
-      this.hasGuest = false;
-    }
+    // who may not ask any more takes no place
+    const open = this.isAllowed(userKey)
+      ? this.takePlace(sessionId, userKey, reopen, 'UNAVAILABLE')
+      : this.guests.run(userKey, reopen);
+    return { open: await open };
   }
 
   private async readStored(sessionId: string): Promise<SessionRecord> {
@@ -477,11 +468,15 @@ export class ContributorSessions {
     return record;
   }
 
-  /** @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws */
+  /**
+   * @param whenFull status where all places are taken: `UNAVAILABLE` has a client ask again
+   * @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws
+   */
   private async takePlace(
     sessionId: string,
     userKey: string,
     open: () => Promise<OpenSession>,
+    whenFull: 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE' = 'RESOURCE_EXHAUSTED',
   ): Promise<OpenSession> {
     const users = [
       ...this.opening,
@@ -497,7 +492,7 @@ export class ContributorSessions {
     }
     // last, so that nobody makes room for a user who gets no place
     if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many open sessions; try again later');
+      throw refusal(whenFull, 'SESSION_MISMATCH', 'too many open sessions; try again later');
     }
     this.opening.push(userKey);
     try {

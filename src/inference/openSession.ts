@@ -64,7 +64,7 @@ export class OpenSession {
   private isBrokenOff = false;
   private hasFailed = false;
   private begun: BegunCall;
-  /** When a stage was last answered that had not been before. */
+  /** When a stage was last answered that was not held already. */
   private progressed: number;
 
   /**
@@ -181,7 +181,7 @@ export class OpenSession {
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
-      if (isNew) this.progressed = this.tools.clock.now();
+      this.progressed = this.tools.clock.now();
       const whole = wholeCall(this.record.header, pending);
       if (whole !== undefined) {
         await this.record.append(whole);
@@ -229,7 +229,7 @@ export class OpenSession {
     this.unhashed = undefined;
   }
 
-  /** A call under way that can give way: its bytes, and since when nothing new was asked of it. */
+  /** A call under way that can give way: its bytes, and since when no further stage was asked of it. */
   get lying(): { readonly bytes: number; readonly since: number } | undefined {
     return this.pending && { bytes: this.pending.bytes, since: this.progressed };
   }

@@ -158,9 +158,12 @@ describe('memory of unfinished calls', () => {
     clock.advance(1);
     expect(await sessions.apply(first, wideStage(500))).toEqual(answer);
     await expect(sessions.apply(second, wideStage(500, 1))).rejects.toEqual(AGAIN);
-    // came back, and gives way at once: nothing new was asked of it
+    // who came back has a minute as others have
+    await expect(sessions.apply(second, wideStage(500))).rejects.toMatchObject({
+      details: { grpcStatus: 'UNAVAILABLE' },
+    });
+    clock.advance(CALL_QUIET_MS);
     await sessions.apply(second, wideStage(500));
-    await expect(sessions.apply(first, wideStage(500, 1))).rejects.toEqual(AGAIN);
     for (const folder of await sessionFolders(dir)) {
       const journal = await readFile(join(folder, 'answered.jsonl'), 'utf8');
       expect(journal.trimEnd().split('\n')).toHaveLength(1);
@@ -505,6 +508,16 @@ describe('places for open sessions', () => {
     await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS }, ask));
     await expect(ask()).rejects.toEqual(refusal(/too many open sessions/));
     expect(await later.sessions.standing(id, challenge)).toMatchObject({ calls: 1, closed: false });
+  });
+
+  it('are read in turn for keys that are off the list', async () => {
+    const { sessions, dir } = await contributor();
+    const ids = [await opened(sessions), await opened(sessions), await opened(sessions)];
+    for (const id of ids) await wholeCall(sessions, id);
+    const later = await contributor({ dir, allowedUsers: new Set() });
+    const challenge = new Uint8Array(32);
+    const standings = await Promise.all(ids.map((id) => later.sessions.standing(id, challenge)));
+    expect(standings.map(({ calls }) => calls)).toEqual([1, 1, 1]);
   });
 
   it('are not made free for a user who has none left', async () => {

@@ -146,7 +146,12 @@ describe('a session after a restart', () => {
     const { dir, id } = await interrupted();
     const { sessions } = await contributor({ dir });
     await Promise.all(Array.from({ length: MAX_OPEN_SESSIONS }, () => opened(sessions)));
-    await expect(sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(refusal(/too many open sessions/));
+    // a client asks again
+    const full = {
+      details: { grpcStatus: 'UNAVAILABLE' },
+      message: expect.stringMatching(/too many open sessions/),
+    };
+    await expect(sessions.apply(id, stageOf(1, 0, 1))).rejects.toMatchObject(full);
     const other = await contributor({ dir, modules: MODULES.slice(0, 2) });
     await expect(other.sessions.apply(id, stageOf(1, 0, 1))).rejects.toEqual(refusal(/no such session/));
   });

@@ -7,13 +7,19 @@ import { type FolderLock, lockFolder } from '../../folderLock.js';
 import type { SessionHeader } from '../../protocol/session.js';
 import { headerDigest } from '../../protocol/sessionDigest.js';
 import { refusal } from '../refusal.js';
+import { UserQueue } from '../userQueue.js';
 import type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './guard.js';
-import { type BudgetRefusal, type LedgerEntry, placeOf } from './ledgerEntry.js';
+import {
+  type BudgetRefusal,
+  type CountedStage,
+  type LedgerEntry,
+  placeOf,
+  REFUSED_PLACE,
+} from './ledgerEntry.js';
 import { LedgerFile, ledgerPath, readLedger } from './ledgerFile.js';
 import { MAX_BUDGET_REFUSALS, MAX_LEDGER_OPENINGS, MAX_METER_BYTES } from './limits.js';
-import { LeakageMeter } from './meter.js';
+import { type AskedRows, LeakageMeter } from './meter.js';
 import { unledgeredStages } from './records.js';
-import { UserQueue } from './userQueue.js';
 
 /** What may be given away of each module, as a share of 0 to 1; 1 is no limit. See {@link Revealed.counted}. */
 export interface LeakageBudget {
@@ -182,7 +188,8 @@ export class LeakageLedger implements LeakageGuard {
         return { written };
       } catch (error) {
         if (error instanceof OverBudget) await this.refuse(user);
-        throw error instanceof OverBudget ? error.refusal : error;
+        if (error instanceof Unresolved) await this.countRefused(user, session, asked, error.module);
+        throw error instanceof OverBudget || error instanceof Unresolved ? error.refusal : error;
       }
     });
   }
@@ -211,21 +218,23 @@ export class LeakageLedger implements LeakageGuard {
       throw spent('this contributor cannot count more questions');
   }
 
-  /** Depends on what was asked alone, so that it may be said as often as it is asked. */
+  /** Depends on the number of directions alone, so that it may be said as often as it is asked. */
   private requireFew(module: number, user: string): void {
     const { meter } = this.counts;
     const { maxRevealed, maxRevealedTotal } = this.budget;
     if (meter.revealed(module, user).packed > maxRevealed) throw tooMany(OF_USER);
     if (meter.revealed(module).packed > maxRevealedTotal) throw tooMany(OF_ALL);
-    this.requireResolved(module, user);
   }
 
-  /** Depends on what was asked alone, too. */
+  /**
+   * Depends on rows alone, but on those of other users, too: what a message with few enough rows learns by it costs as much as a
+   * row does.
+   */
   private requireResolved(module: number, user: string): void {
     const { meter } = this.counts;
     const { maxRevealed, maxRevealedTotal } = this.budget;
     const isMine = maxRevealed < 1 && meter.isUnresolved(module, user);
-    if (isMine || (maxRevealedTotal < 1 && meter.isUnresolved(module))) throw tooClose();
+    if (isMine || (maxRevealedTotal < 1 && meter.isUnresolved(module))) throw new Unresolved(module);
   }
 
   /** Depends on the weights: the key asks nothing more. */
@@ -238,10 +247,33 @@ export class LeakageLedger implements LeakageGuard {
     if (meter.revealed(module).measured > maxRevealedTotal) throw new OverBudget(spent(OF_ALL));
   }
 
+  /** Counts a refused message as one direction, for the modules that share the rows. */
+  private async countRefused(
+    user: string,
+    session: string,
+    asked: readonly AskedRows[],
+    module: number,
+  ): Promise<void> {
+    const { modules } = asked.find((part) => part.modules.includes(module))!;
+    const direction: AskedRows = { modules, tokens: 0, lost: 1, x: new Int16Array() };
+    const entry: CountedStage = { kind: 'stage', user, session, ...REFUSED_PLACE, asked: [direction] };
+    await this.counts.meter.add(user, entry.asked);
+    await this.file.append(entry);
+  }
+
   private async refuse(user: string): Promise<void> {
     const entry: BudgetRefusal = { kind: 'refusal', user, ...this.budget };
     this.counts.refused.set(user, entry);
     await this.file.append(entry);
+  }
+}
+
+/** Thrown once rows are added, so that they are taken back. */
+class Unresolved extends Error {
+  readonly refusal = tooClose();
+
+  constructor(readonly module: number) {
+    super('a row is not resolved');
   }
 }
 
@@ -272,7 +304,7 @@ function tooMany(what: string): ZkLoraError {
   );
 }
 
-/** Says nothing about weights, and nothing about whose rows they are close to. */
+/** Says nothing about weights. */
 function tooClose(): ZkLoraError {
   return refusal(
     'RESOURCE_EXHAUSTED',

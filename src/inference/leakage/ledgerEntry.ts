@@ -34,6 +34,9 @@ export interface BudgetRefusal {
 
 export type LedgerEntry = Opening | CountedStage | BudgetRefusal;
 
+/** Call and stage of a record about rows that were refused, as a direction that nobody can read: no stage has these. */
+export const REFUSED_PLACE = { call: 2 ** 32 - 1, stage: 2 ** 32 - 1 } as const;
+
 /** Names a stage among all sessions of an adapter. */
 export function placeOf({ session, call, stage }: Pick<CountedStage, 'session' | 'call' | 'stage'>): string {
   return `${session}/${call}/${stage}`;

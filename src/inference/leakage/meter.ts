@@ -23,7 +23,7 @@ export interface AddChecks {
   readonly row?: (module: number) => void;
   /** Now and then while rows are added. */
   readonly turn?: () => void;
-  /** Once all rows are in. */
+  /** Once all rows are in, for modules to which they added something. */
   readonly end?: (module: number) => void;
 }
 
@@ -98,7 +98,9 @@ export class LeakageMeter {
           });
         }
       }
-      for (const { modules } of added) for (const module of modules) checks.end?.(module);
+      for (const { modules, x } of added) {
+        if (x.length > 0) for (const module of modules) checks.end?.(module);
+      }
       return added;
     } catch (error) {
       for (const step of undo.reverse()) step();

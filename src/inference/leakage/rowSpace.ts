@@ -18,10 +18,10 @@ export const OF_ONE_KEY: ErrorLimit = () => 2 ** -20;
 /**
  * A row makes the errors of those before it larger by one over its part, and another key may have gone as far with them as this allows.
  * So a short part may have little error (a change by 1 in one place of a row of 4096 has less), and a long one has room beyond
- * that.
+ * that. The squares of all errors add up, so that 2^12 rows at the most of a long part come to {@link MAX_TILT}.
  */
 export const OF_ALL_KEYS: ErrorLimit = (distance) =>
-  Math.max(2 ** -22, Math.min(2 ** -7 * distance, 2 ** -8));
+  Math.max(2 ** -22, Math.min(2 ** -7 * distance, 2 ** -10));
 
 /**
  * Rows that were counted before may have so many times the error: they come back without those between them that added nothing, and
@@ -121,7 +121,7 @@ export class RowSpace {
     const { coordinates, error, prepared } = position();
     if (coordinates.every((value) => value === 0)) return { kind: await this.exactly(row) };
     const resolved = this.basis.resolve(coordinates, error, prepared);
-    const isClear = this.isClear(resolved, isCounted ? ROOM_OF_COUNTED : 1);
+    const isClear = this.isClear(resolved, isCounted);
     // without a vector for each row, what a row has in common with the others may seem to be outside
     const isWhole = this.basis.size === this.directions;
     if (isClear && isWhole && resolved.distance > CERTAIN) return { kind: 'new', resolved };
@@ -180,8 +180,9 @@ export class RowSpace {
     return other;
   }
 
-  private isClear({ distance, error }: Resolved, room: number): boolean {
-    const angle = error / distance / room;
+  private isClear({ distance, error }: Resolved, isCounted: boolean): boolean {
+    const angle = error / distance;
+    if (isCounted) return angle <= ROOM_OF_COUNTED * this.limit(distance);
     return angle <= this.limit(distance) && Math.hypot(angle, this.basis.tilt) <= MAX_TILT;
   }
 

@@ -390,22 +390,44 @@ describe('a budget', () => {
     });
     const tooClose = overBudget(/lie so close/);
 
-    it('refuses them as often as they come, counts nothing, and lets the key ask others', async () => {
+    it('refuses them, counts each message as a direction, and lets the key ask others', async () => {
       const dir = await temporaryFolder();
       const counts = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 0.95 }, modules);
       await counts.sessions.apply(await counts.open(), request(...chain));
       const id = await counts.open();
-      const before = await readFile(await ledgerFile(dir));
       for (let i = 0; i < 3; i++) {
         await expect(counts.sessions.apply(id, request(hidden))).rejects.toEqual(tooClose);
       }
-      expect(await readFile(await ledgerFile(dir))).toEqual(before);
-      expect([directions(counts), counts.leakage.state.refused.size]).toEqual([[4, 0], 0]);
+      expect([directions(counts), counts.leakage.state.refused.size]).toEqual([[7, 0], 0]);
       await counts.sessions.apply(id, request(unit(wide, 9)));
       // of another key, for which it is the first row: all together would know what cannot be measured
       const theirs = await counts.open(OTHER);
       await expect(counts.sessions.apply(theirs, request(hidden))).rejects.toEqual(tooClose);
       await counts.sessions.apply(theirs, request(unit(wide, 10)));
+      const figures = ({ meter }: Contributor) =>
+        [undefined, USER, OTHER].map((user) => meter.revealed(0, user && bytesToHex(user.publicKey)));
+      const before = figures(counts);
+      expect(before.map((one) => one.directions)).toEqual([10, 8, 2]);
+      await counts.stop();
+      // also after a restart
+      const later = await contributor(dir, { maxRevealed: 0.9, maxRevealedTotal: 0.95 }, modules);
+      expect(figures(later)).toEqual(before);
+      await later.stop();
+    });
+
+    it('says nothing about them in a message with more rows than are left', async () => {
+      const dir = await temporaryFolder();
+      const counts = await contributor(dir, { maxRevealed: 0.5, maxRevealedTotal: 0.95 }, modules);
+      const left = Math.floor((0.5 * wide) / 3) - 4;
+      const filler = Array.from({ length: left }, (_, i) => unit(wide, 10 + i));
+      await counts.sessions.apply(await counts.open(), request(...chain));
+      const id = await counts.open();
+      for (const probe of [hidden, unit(wide, 9)]) {
+        await expect(counts.sessions.apply(id, request(probe, ...filler))).rejects.toEqual(
+          overBudget(/more than/),
+        );
+      }
+      expect(directions(counts)).toEqual([4, 0]);
       await counts.stop();
     });
 
@@ -427,8 +449,10 @@ describe('a budget', () => {
       expect(figures(second)).toEqual(before);
       // refused for the rows, and not for the measure: the key is not refused for good
       const id = await second.open(USER, 8);
-      await expect(second.sessions.apply(id, request(hidden))).rejects.toEqual(tooClose);
+      await expect(second.sessions.apply(id, request(unit(wide, 11)))).rejects.toEqual(tooClose);
       expect(second.leakage.state.refused.size).toBe(0);
+      // what adds nothing is answered
+      await second.sessions.apply(id, request(hidden));
       await second.sessions.apply(await second.open(OTHER, 8), request(unit(wide, 10)));
       await second.stop();
     });

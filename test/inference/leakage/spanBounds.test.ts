@@ -157,6 +157,45 @@ describe('rows that lie close together', () => {
   });
 });
 
+it('a few hundred chosen rows of two keys, each as uncertain as it may be, leave honest rows resolved', async () => {
+  const width = 512;
+  const wide = randomAdapter(5, { name: 'wide', inFeatures: width });
+  const meter = new LeakageMeter([wide]);
+  const row = () => {
+    if (meter.isUnresolved(0)) throw new Error('too close');
+  };
+  const dense = random(1, width, 21)[0]!;
+  const asked = async (key: string, one: number[]) => {
+    const rest = [{ modules: [0], tokens: 1, x: rows(one) }];
+    await meter.add(key, rest, { row }).catch(() => undefined);
+  };
+  await asked('one', dense);
+  await asked(
+    'one',
+    dense.map((value, i) => (i === 0 ? value + 1 : value)),
+  );
+  // links that make the error of the next axis larger and larger, as far as it is taken
+  for (let at = 0; at < 4; at++) {
+    for (let weight = 1; weight < 32767; weight *= 2) {
+      const before = meter.revealed(0).directions;
+      await asked(
+        'two',
+        unit(width, at, 32767).map((value, i) => (i === at + 1 ? weight : value)),
+      );
+      if (meter.revealed(0).directions > before) break;
+    }
+  }
+  for (let i = 8; i < 400; i++) {
+    await asked(
+      'two',
+      unit(width, 4, 28000).map((value, j) => (j === i ? 16384 : value)),
+    );
+  }
+  const before = meter.revealed(0).directions;
+  await meter.add('honest', [{ modules: [0], tokens: 20, x: rows(...random(20, width, 22)) }], { row });
+  expect(meter.revealed(0).directions).toBe(before + 20);
+});
+
 describe('chosen integers', () => {
   const WIDTH = 12;
   const module = randomAdapter(2, { inFeatures: WIDTH, outFeatures: 5, rank: 3 });

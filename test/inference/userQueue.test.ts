@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { UserQueue } from '../../../src/inference/leakage/userQueue.js';
+import { UserQueue } from '../../src/inference/userQueue.js';
 
 /** A queue whose pieces end when they are told to; `begun` are those that came to their turn. */
 function manual() {
