@@ -14,7 +14,7 @@ import { measurePeers } from './peers.js';
 import type { Primitives, PrimitivesRequest } from './primitives.js';
 import { detailsMarkdown, machine, type PaperTable, paperMarkdown, type TableRow } from './report.js';
 import { CACHE, writeResult } from './results.js';
-import { floorOf, measureRow, primitiveSizes, sizesOf } from './rows.js';
+import { floorOf, measureRow, middlePrimitives, primitiveSizes, sizesOf } from './rows.js';
 import type { Startup } from './startup.js';
 import { writeTables } from './tables.js';
 
@@ -37,13 +37,11 @@ async function main(): Promise<void> {
     values.only ? name.includes(values.only) : !values.quick || QUICK.includes(name),
   );
   const rows: TableRow[] = [];
-  let primitives: Primitives | undefined;
+  let threads = 0;
   for (const adapter of adapters) {
     const sizes = sizesOf(adapter);
-    // beside each row, so that a machine whose speed drifts is measured in the same state
     const request: PrimitivesRequest = { parameters, ...primitiveSizes(sizes) };
-    primitives = await runChild<Primitives>('primitives.js', [JSON.stringify(request)]);
-    const floor = floorOf(sizes, primitives);
+    const primitives: Primitives[] = [];
     const measured = await measureRow(adapter, {
       parameters,
       scratch: join(CACHE, 'rows'),
@@ -51,8 +49,13 @@ async function main(): Promise<void> {
       processes: values.quick ? 1 : PROCESSES,
       perModule: !values.quick,
       plain: true,
+      beforeProve: async () => {
+        primitives.push(await runChild<Primitives>('primitives.js', [JSON.stringify(request)]));
+      },
     });
     const { register, prove, verify } = measured;
+    const floor = floorOf(sizes, middlePrimitives(primitives));
+    threads = primitives[0]!.threads;
     const row: TableRow = {
       name: adapter.name,
       modules: adapter.modules,
@@ -76,7 +79,7 @@ async function main(): Promise<void> {
   }
   const table: PaperTable = {
     machine: machine(),
-    threads: primitives?.threads ?? 0,
+    threads,
     source: await paperSource(),
     startup: await runChild<Startup>('startup.js', [parameters]),
     rows,

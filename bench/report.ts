@@ -131,7 +131,7 @@ export function paperMarkdown({ machine: where, threads, rows, source }: PaperTa
   return [
     table,
     '',
-    `Measured on ${machineText(where)}, ${threads} threads; ${rows[0]?.tokens ?? 0} token rows, synthetic weights in the adapters' shapes, one proof for the whole adapter. Each figure is the first run of a fresh process with curve, parameters and data loaded (the median of three such processes); peak memory is that of the proving process, weights and session included. The floor is what the primitives alone take in the same run with the same threads; efficiency = floor / prove. Published: ${source}`,
+    `Measured on ${machineText(where)}, ${threads} threads; ${rows[0]?.tokens ?? 0} token rows, synthetic weights in the adapters' shapes, one proof for the whole adapter. Each figure is the first run of a fresh process with curve, parameters and data loaded (the median of three such processes); peak memory is that of the proving process, weights and session included. The floor is what the primitives alone take with the same threads, measured before each proving process (the median of three, each the shortest of several warm runs); efficiency = floor / prove. Published: ${source}`,
   ].join('\n');
 }
 

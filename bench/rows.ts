@@ -25,6 +25,8 @@ export interface RowSettings {
   readonly perModule: boolean;
   /** Also the deltas alone in float32. */
   readonly plain: boolean;
+  /** Done before each process that proves: what is compared with it belongs beside it, for a machine's speed drifts. */
+  readonly beforeProve?: () => Promise<void>;
 }
 
 /** Measurements of one row. */
@@ -81,6 +83,28 @@ export function sizesOf({ layers, perLayer, inputs }: RowAdapter): RowSizes {
   return { domainSize, lanes, pairs, circuits, parameters };
 }
 
+/** Medians of several measurements, primitive by primitive. */
+export function middlePrimitives(runs: readonly Primitives[]): Primitives {
+  const bySize = (kind: 'msm' | 'fft' | 'groth16') =>
+    Object.fromEntries(
+      Object.keys(runs[0]![kind]).map((size) => [
+        size,
+        median(
+          runs.map((run) => run[kind][Number(size)]!),
+          (seconds) => seconds,
+        ),
+      ]),
+    );
+  return {
+    threads: runs[0]!.threads,
+    msm: bySize('msm'),
+    fft: bySize('fft'),
+    groth16: bySize('groth16'),
+    weightPass: median(runs, ({ weightPass }) => weightPass).weightPass,
+    startSeconds: median(runs, ({ startSeconds }) => startSeconds).startSeconds,
+  };
+}
+
 /** Sizes at which the primitives of a row are measured. */
 export function primitiveSizes(sizes: RowSizes): { msm: number[]; fft: number[]; groth16: number[] } {
   return {
@@ -125,7 +149,10 @@ export async function measureRow(adapter: RowAdapter, settings: RowSettings): Pr
     runChild<StepResult>('work.js', [which, dir, JSON.stringify({ ...base, ...options })]);
   const middle = async (which: string, options: Partial<StepOptions> = {}) => {
     const runs: StepResult[] = [];
-    for (let i = 0; i < settings.processes; i++) runs.push(await step(which, options));
+    for (let i = 0; i < settings.processes; i++) {
+      if (which === 'prove') await settings.beforeProve?.();
+      runs.push(await step(which, options));
+    }
     return median(runs, ({ seconds }) => seconds);
   };
   await step('weights');
