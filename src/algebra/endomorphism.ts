@@ -2,13 +2,13 @@
  * The endomorphism of BN254's G1, (x, y) to (CUBE_ROOT x, y), which multiplies a point by a cube root of unity W in F:
  * scalars as a + b W with short a and b, which are Eisenstein integers (W^2 = -1 - W).
  */
-import { Fr, R } from './scalar.js';
+import { R } from './scalar.js';
 
 /** a + b W */
 export type Eisenstein = readonly [a: bigint, b: bigint];
 
 /** W */
-const EIGENVALUE = 4407920970296243842393367215006156084916469457145843978461n;
+export const EIGENVALUE = 4407920970296243842393367215006156084916469457145843978461n;
 
 /** Cube root of unity mod Q that belongs to W. */
 export const CUBE_ROOT = 2203960485148121921418603742825762020974279258880205651966n;
@@ -21,11 +21,6 @@ const UNITS: readonly Eisenstein[] = [
 
 /** A number of norm R that W is a zero of. */
 const PRIME = divisor([R, 0n], [-EIGENVALUE, 1n]);
-
-/** a + b W in F. */
-export function toScalar([a, b]: Eisenstein): bigint {
-  return Fr.create(a + b * EIGENVALUE);
-}
 
 /** A scalar as a + b W with |a|, |b| below 2^128. */
 export function shortForm(scalar: bigint): Eisenstein {

@@ -21,15 +21,13 @@ import {
 } from './curveKernels.js';
 import { type Eisenstein, unitDigits } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { encodeG1, G1_BYTES, type G1Point } from './points.js';
+import { encodeG1, G1_BYTES, G1_JACOBIAN_BYTES, type G1Point } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { Fr, randomScalar, SCALAR_BYTES } from './scalar.js';
 import { vectorFromScalars } from './vector.js';
 
 /** Jacobian point in ffjavascript's form. */
 export type JacobianPoint = Uint8Array;
-
-const JACOBIAN_BYTES = 96;
 
 /** Windows that one pass of the kernel fills. */
 const GROUP = 4;
@@ -121,7 +119,7 @@ function prepare(start: RandomStart, points: Uint8Array, buckets: number): TaskS
     { cmd: 'ALLOCSET', var: BUCKET, buff: start.bucket.words },
     { cmd: 'ALLOC', var: RUNNING, len: POINT_QUAD_BYTES },
     { cmd: 'ALLOC', var: TOTAL, len: POINT_QUAD_BYTES },
-    { cmd: 'ALLOC', var: RESULT, len: GROUP * JACOBIAN_BYTES },
+    { cmd: 'ALLOC', var: RESULT, len: GROUP * G1_JACOBIAN_BYTES },
   ];
 }
 
@@ -142,7 +140,7 @@ function sumDigits(start: RandomStart, count: number, buckets: number, out: numb
       { var: TOTAL },
     ),
     call('zg_storePoints', { var: TOTAL }, { var: RESULT }),
-    { cmd: 'GET', out, var: RESULT, len: GROUP * JACOBIAN_BYTES },
+    { cmd: 'GET', out, var: RESULT, len: GROUP * G1_JACOBIAN_BYTES },
   ];
 }
 
@@ -227,12 +225,12 @@ export async function bucketSum(
 function joinWindows(engine: Engine, windows: Uint8Array, width: number): JacobianPoint {
   return engine.sync(({ call, put, get }) => {
     const lowest = put(windows);
-    const sum = lowest + windows.byteLength - JACOBIAN_BYTES;
-    for (let window = sum - JACOBIAN_BYTES; window >= lowest; window -= JACOBIAN_BYTES) {
+    const sum = lowest + windows.byteLength - G1_JACOBIAN_BYTES;
+    for (let window = sum - G1_JACOBIAN_BYTES; window >= lowest; window -= G1_JACOBIAN_BYTES) {
       for (let bit = 0; bit < width; bit++) call.g1m_double!(sum, sum);
       call.g1m_add!(sum, window, sum);
     }
-    return get(sum, JACOBIAN_BYTES);
+    return get(sum, G1_JACOBIAN_BYTES);
   });
 }
 
@@ -326,7 +324,7 @@ export async function combinePoints(
       { cmd: 'ALLOCSET', var: START, buff: total.quad },
       { cmd: 'ALLOC', var: SUM, len: POINT_QUAD_BYTES },
       { cmd: 'ALLOCSET', var: OPERANDS, buff: operands },
-      { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * JACOBIAN_BYTES },
+      { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * G1_JACOBIAN_BYTES },
     ];
     factors.forEach((_, j) => {
       const begin = (j * count + from) * G1_BYTES;
@@ -354,13 +352,13 @@ export async function combinePoints(
           { var: PROGRAM },
           { val: program.length },
         ),
-        call('zg_storePoints', { var: SUM }, { var: SUMS, offset: i * JACOBIAN_BYTES }),
+        call('zg_storePoints', { var: SUM }, { var: SUMS, offset: i * G1_JACOBIAN_BYTES }),
       );
     }
-    steps.push({ cmd: 'GET', out: 0, var: SUMS, len: size * JACOBIAN_BYTES });
+    steps.push({ cmd: 'GET', out: 0, var: SUMS, len: size * G1_JACOBIAN_BYTES });
     tasks.push(engine.curve.tm.queueAction(steps));
   }
-  const out = new Uint8Array(count * JACOBIAN_BYTES);
+  const out = new Uint8Array(count * G1_JACOBIAN_BYTES);
   let at = 0;
   for (const [sums] of await Promise.all(tasks)) {
     out.set(sums!, at);
@@ -402,15 +400,15 @@ function bytesOf(row: Int16Array): Uint8Array {
 }
 
 function splitPoints(points: Uint8Array): JacobianPoint[] {
-  return Array.from({ length: points.byteLength / JACOBIAN_BYTES }, (_, i) =>
-    points.slice(i * JACOBIAN_BYTES, (i + 1) * JACOBIAN_BYTES),
+  return Array.from({ length: points.byteLength / G1_JACOBIAN_BYTES }, (_, i) =>
+    points.slice(i * G1_JACOBIAN_BYTES, (i + 1) * G1_JACOBIAN_BYTES),
   );
 }
 
 /** Whether one of several Jacobian points, 96 bytes each, has a zero Z. */
 function anyZeroZ(points: Uint8Array): boolean {
-  for (let at = 0; at < points.byteLength; at += JACOBIAN_BYTES) {
-    if (hasZeroZ(points.subarray(at, at + JACOBIAN_BYTES))) return true;
+  for (let at = 0; at < points.byteLength; at += G1_JACOBIAN_BYTES) {
+    if (hasZeroZ(points.subarray(at, at + G1_JACOBIAN_BYTES))) return true;
   }
   return false;
 }

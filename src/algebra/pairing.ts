@@ -2,11 +2,9 @@ import { concatBytes } from '../bytes.js';
 import { type Curve, callStep as call, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
 import { type G1Sum, joinPoints, multiScalarMultiply, SMALL_MSM } from './group.js';
-import { G1_BYTES, type G2Point } from './points.js';
+import { G1_BYTES, G1_JACOBIAN_BYTES, type G2Point } from './points.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
-
-const JACOBIAN_BYTES = 96;
 
 /** The pairing with one point of G2. */
 interface PairingTerm {
@@ -170,7 +168,7 @@ function pairSum(
 ): TaskStep[] {
   const steps: TaskStep[] = [
     { cmd: 'ALLOCSET', var: SUM, buff: G1.zero },
-    { cmd: 'ALLOC', var: MULTIPLE, len: JACOBIAN_BYTES },
+    { cmd: 'ALLOC', var: MULTIPLE, len: G1_JACOBIAN_BYTES },
   ];
   for (const point of points) {
     steps.push(
@@ -201,7 +199,7 @@ function pairSum(
     call('bn128_prepareG1', { var: SUM }, { var: PREPARED_1 }),
     call('bn128_prepareG2', { var: G2_POINT }, { var: PREPARED_2 }),
     call('bn128_millerLoop', { var: PREPARED_1 }, { var: PREPARED_2 }, { var: LOOP }),
-    { cmd: 'GET', out: 0, var: SUM, len: JACOBIAN_BYTES },
+    { cmd: 'GET', out: 0, var: SUM, len: G1_JACOBIAN_BYTES },
     { cmd: 'GET', out: 1, var: LOOP, len: Gt.n8 },
   ];
 }

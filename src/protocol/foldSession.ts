@@ -107,22 +107,16 @@ export async function foldSessionAtPoint(
 /**
  * a(z) for each module of a statement, as in {@link FoldedAtPoint}, without the outputs.
  *
- * @param basis Lagrange basis of the domain at z
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export async function foldInputsAt(
   engine: Engine,
   session: Session,
-  { statement, u }: Pick<Folding, 'statement' | 'u'>,
-  basis: FieldVector,
+  folding: Omit<PointFolding, 'v'>,
 ): Promise<readonly bigint[]> {
-  const inputs = new InputsAtPoint(engine, statement.modules, basis);
-  const weights = new RowWeights(engine, u);
-  for (let index = 0; index < session.callCount; index++) {
-    const call = await session.readCall(index);
-    inputs.add(call, weights.take(call.tokens));
-  }
-  return inputs.values;
+  const folder = new PointFolder(engine, folding);
+  for (let index = 0; index < session.callCount; index++) folder.add(await session.readCall(index));
+  return folder.inputsAtPoint;
 }
 
 /** Sums over calls, which come one after the other; a call's inputs come before its outputs. */
@@ -233,40 +227,25 @@ class VectorFolder {
   }
 }
 
-/** {@link InputsAtPoint} of a folding. */
+/** a(z) for each module of a statement, over the calls so far. */
 class PointFolder implements InputsFolded {
-  readonly #inputs: InputsAtPoint;
-  readonly #weights: RowWeights;
-
-  constructor(engine: Engine, { statement, u, basis }: PointFolding) {
-    this.#inputs = new InputsAtPoint(engine, statement.modules, basis);
-    this.#weights = new RowWeights(engine, u);
-  }
-
-  get inputsAtPoint(): readonly bigint[] {
-    return this.#inputs.values;
-  }
-
-  add(call: SessionCall): void {
-    this.#inputs.add(call, this.#weights.take(call.tokens));
-  }
-}
-
-/** Values of the input polynomials at one point, over the calls so far. */
-class InputsAtPoint {
   /** Limbs of the basis from a column offset on. */
   readonly #limbs = new Map<number, LimbPlanes>();
   /** By input and column offset. */
   readonly #values = new Map<string, bigint>();
 
+  readonly #modules: readonly StatementModule[];
+  readonly #weights: RowWeights;
+
   constructor(
     private readonly engine: Engine,
-    private readonly modules: readonly StatementModule[],
-    basis: FieldVector,
+    { statement, u, basis }: Omit<PointFolding, 'v'>,
   ) {
+    this.#modules = statement.modules;
+    this.#weights = new RowWeights(engine, u);
     // no longer than the widest input at an offset: otherwise many offsets would take as many whole domains of memory
     const widths = new Map<number, number>();
-    for (const { columnOffset, inFeatures } of modules) {
+    for (const { columnOffset, inFeatures } of this.#modules) {
       widths.set(columnOffset, Math.max(inFeatures, widths.get(columnOffset) ?? 0));
     }
     for (const [offset, width] of widths) {
@@ -275,12 +254,13 @@ class InputsAtPoint {
   }
 
   /** By position of the module. */
-  get values(): readonly bigint[] {
-    return this.modules.map((module) => this.#values.get(placeOf(module))!);
+  get inputsAtPoint(): readonly bigint[] {
+    return this.#modules.map((module) => this.#values.get(placeOf(module))!);
   }
 
-  add({ inputs, tokens }: SessionCall, weights: FieldVector): void {
-    const places = new Map(this.modules.map((module) => [placeOf(module), module]));
+  add({ inputs, tokens }: SessionCall): void {
+    const weights = this.#weights.take(tokens);
+    const places = new Map(this.#modules.map((module) => [placeOf(module), module]));
     for (const [place, { input, inFeatures, columnOffset }] of places) {
       const limbs = this.#limbs.get(columnOffset)!;
       const rows = multiplyRows(this.engine, inputs[input]!.x, tokens, inFeatures, limbs);

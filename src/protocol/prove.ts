@@ -113,9 +113,10 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
       subset.map((index) => adapter.modules[index]!.rank),
     );
   // the workers have nothing else to do while this thread reads and folds
-  const reading = Promise.all([startMasks(subsets[0]!), readSession(session, adapter.modules)]);
+  const firstMasks = startMasks(subsets[0]!);
+  const reading = Promise.all([readSession(session, adapter.modules), firstMasks]);
   void warmProver(engine);
-  const [firstMasks, { digest, tokens, stable, inMemory }] = await reading;
+  const [{ digest, tokens, stable, inMemory }] = await reading;
   const srs = await parameters.srs(adapter.domainSize);
   const proofs: Proof[] = [];
   for (const [proofIndex, moduleIndices] of subsets.entries()) {
@@ -132,7 +133,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
     const report = (stage: ProveStage) =>
       options.onProgress?.({ stage, proof: proofIndex, proofs: subsets.length });
     const context = { engine, parameters, srs, statement, modules: options.modules };
-    const formMasks = proofIndex === 0 ? Promise.resolve(firstMasks) : startMasks(moduleIndices);
+    const formMasks = proofIndex === 0 ? firstMasks : startMasks(moduleIndices);
     const witness = { adapter, secret, formMasks, session: stable, inMemory };
     proofs.push(await proveStatement(context, witness, report));
   }
@@ -251,7 +252,7 @@ async function proveStatement(
     ];
     weight = Fr.mul(weight, kappa);
   });
-  const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u }, basis);
+  const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u, basis });
   const short = statement.tokens <= MAX_TOKENS_AT_POINT;
   const lanes = inferenceLanes(
     context,

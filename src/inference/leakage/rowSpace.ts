@@ -12,7 +12,7 @@ export type RowKind = 'known' | 'new' | 'unresolved';
 /** Errors of a direction, as angles, up to which it is taken, for a part outside the span of some length. */
 export type ErrorLimit = (distance: number) => number;
 
-/** Rows of one key are chosen by one: those of honest keys lie below 2^-28. */
+/** Rows of one key are chosen by one. Running means, the closest rows of honest keys, lie below. */
 export const OF_ONE_KEY: ErrorLimit = () => 2 ** -20;
 
 /**
