@@ -19,8 +19,8 @@ export {
 } from './client.js';
 export type { ClientTls } from './clientTls.js';
 export type { Clock } from './clock.js';
-export type { ContributorState } from './contributorSessions.js';
 export { MAX_CONTRIBUTORS } from './contributorSet.js';
+export type { ContributorState } from './contributorState.js';
 export { type ContributorEntry, MAX_CONTRIBUTORS_BYTES, parseContributors } from './contributorsFile.js';
 export { unionModules } from './contributorView.js';
 export {

@@ -17,7 +17,8 @@ import { type Address, requireProtected } from './address.js';
 import { Admission, DEFAULT_LIMITS, type ServiceLimits } from './admission.js';
 import { CallGuard, guarded } from './callGuard.js';
 import { systemClock } from './clock.js';
-import { ContributorSessions, type ContributorState, type OpenRequest } from './contributorSessions.js';
+import { ContributorSessions, type OpenRequest } from './contributorSessions.js';
+import type { ContributorState } from './contributorState.js';
 import {
   type ApplyRequest,
   type ApplyResponse,
