@@ -1,7 +1,7 @@
 import { buildBn128 } from 'ffjavascript';
 import type { Curve } from './curve.js';
 import { addFieldKernels } from './kernels.js';
-import { bucketSum } from './multiExp.js';
+import { bucketSum, MIN_BUCKET_TERMS } from './multiExp.js';
 import { guardPool, type WorkerPool } from './poolGuard.js';
 import { runningEngine, setRunningEngine } from './running.js';
 
@@ -132,9 +132,6 @@ async function build(): Promise<Engine> {
   return engine;
 }
 
-/** Fewer terms than this the library multiplies as fast. */
-const MIN_BUCKET_SUM = 8;
-
 const AFFINE_BYTES = 64;
 const AFFINE_G2_BYTES = 128;
 const SCALAR_BYTES = 32;
@@ -153,11 +150,11 @@ function speedUpLibrary(engine: Engine): void {
     const count = bases.byteLength / AFFINE_BYTES;
     // snarkjs also passes ffjavascript's BigBuffer, whose bytes have no indices
     const plain = bases instanceof Uint8Array && scalars instanceof Uint8Array;
-    if (plain && count >= MIN_BUCKET_SUM && areShort(scalars, count)) {
+    if (plain && count >= MIN_BUCKET_TERMS && areShort(scalars, count)) {
       const terms = effectiveTerms(bases, scalars, AFFINE_BYTES);
       const left = terms.bases.byteLength / AFFINE_BYTES;
       if (left === 0) return G1.zero;
-      if (left < MIN_BUCKET_SUM) return library(terms.bases, terms.scalars, ...rest);
+      if (left < MIN_BUCKET_TERMS) return library(terms.bases, terms.scalars, ...rest);
       const sum = await bucketSum(engine, terms.bases, terms.scalars);
       if (sum) return sum;
     }

@@ -2,13 +2,10 @@ import { concatBytes } from '../bytes.js';
 import { ahead } from './ahead.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { bucketSumRows, combinePoints } from './multiExp.js';
+import { bucketSumRows, combinePoints, MIN_BUCKET_TERMS } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point } from './points.js';
 import { Fr } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
-
-/** Below this size a sum of single multiplications beats the bucket method with its task overhead. */
-export const SMALL_MSM = 8;
 
 /** Affine point that may be the identity (all zero bytes), 64 bytes in ffjavascript's form. */
 export type G1Sum = Uint8Array;
@@ -45,7 +42,7 @@ export async function multiScalarMultiply(
 ): Promise<G1Sum> {
   const { G1 } = engine.curve;
   const count = vectorLength(scalars);
-  if (count >= SMALL_MSM) {
+  if (count >= MIN_BUCKET_TERMS) {
     // the engine's own, see speedUpLibrary
     return G1.toAffine(await G1.multiExpAffine(bases, vectorToBytes(engine, scalars)));
   }

@@ -29,6 +29,9 @@ import { vectorFromScalars } from './vector.js';
 /** Jacobian point in ffjavascript's form. */
 export type JacobianPoint = Uint8Array;
 
+/** Fewer terms than this are multiplied as fast one by one, or by the library: a bucket sum has its tasks to set up. */
+export const MIN_BUCKET_TERMS = 8;
+
 /** Windows that one pass of the kernel fills. */
 const GROUP = 4;
 

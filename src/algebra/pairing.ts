@@ -1,7 +1,8 @@
 import { concatBytes } from '../bytes.js';
 import { type Curve, callStep as call, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
-import { type G1Sum, joinPoints, multiScalarMultiply, SMALL_MSM } from './group.js';
+import { type G1Sum, joinPoints, multiScalarMultiply } from './group.js';
+import { MIN_BUCKET_TERMS } from './multiExp.js';
 import { G1_BYTES, G1_JACOBIAN_BYTES, type G2Point } from './points.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
@@ -59,7 +60,7 @@ export class PairingProduct {
   start(): void {
     for (const term of this.#terms.values()) {
       // fewer are multiplied by the thread that pairs their sum
-      if (termLength(term) < SMALL_MSM) continue;
+      if (termLength(term) < MIN_BUCKET_TERMS) continue;
       const { bases, scalars } = this.#takeTerms(term);
       const sum = multiScalarMultiply(this.#engine, bases, scalars);
       // reported to whoever asks for the product; nobody may, when a check before it fails
