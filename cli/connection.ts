@@ -44,7 +44,7 @@ export function withConnection(command: Command): Command {
     .option('--allow-insecure', 'speak plain text to another machine')
     .option(
       '--timeout <seconds>',
-      `longest wait for one answer, such as for a stage of a forward pass (default: ${DEFAULT_TIMEOUTS.answer / 1000})`,
+      `longest wait for one answer, such as for a stage of a forward pass, and again for room (default: ${DEFAULT_TIMEOUTS.answer / 1000})`,
       positiveInteger(MAX_TIMEOUT_S),
     );
 }
@@ -68,6 +68,10 @@ export async function connectionOf(
     ...(token !== undefined && { token }),
     allowInsecure: flags.allowInsecure === true,
     ...(flags.timeout !== undefined && { timeouts: { answer: 1000 * flags.timeout } }),
+    retry: {
+      onWait: (ms) =>
+        terminal.progress(`${address} has no room; asking again for ${Math.ceil(ms / 1000)} s at most`),
+    },
   };
 }
 

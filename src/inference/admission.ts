@@ -7,6 +7,7 @@ import {
   MAX_OPEN_CALLS,
   REQUESTS_BURST,
   REQUESTS_PER_SECOND,
+  STREAM_IDLE_MS,
 } from './limits.js';
 import { LOCAL_PEER, type Peer } from './peers.js';
 import { refusal } from './refusal.js';
@@ -98,11 +99,21 @@ export class Admission {
   call(peer: Peer): () => void {
     if (this.isEnding) throw shuttingDown();
     if (this.isLimited(peer) && !this.requests.tryTake(peer)) {
-      throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', 'too many requests a second; try again later');
+      throw refusal(
+        'RESOURCE_EXHAUSTED',
+        'LIMIT_REACHED',
+        'too many requests a second; try again later',
+        1000,
+      );
     }
     const end = this.calls.take(peer, this.isLimited(peer));
     if (end === undefined) {
-      throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', 'too many calls are under way; try again later');
+      throw refusal(
+        'RESOURCE_EXHAUSTED',
+        'LIMIT_REACHED',
+        'too many calls are under way; try again later',
+        STREAM_IDLE_MS,
+      );
     }
     return end;
   }

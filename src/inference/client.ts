@@ -22,7 +22,7 @@ import { isSignedBy, type KeyPair, openingMessage, sign, userOpeningMessage } fr
 /** How long to wait for a contributor, in milliseconds. */
 export interface Timeouts {
   readonly connect: number;
-  /** Describe, open, close, and each stage of a forward pass. */
+  /** Describe, open, close, and each stage of a forward pass; as long again at most where the contributor lacks room. */
   readonly answer: number;
   readonly proof: number;
 }
@@ -145,7 +145,8 @@ export async function connectContributor(options: ConnectOptions): Promise<Contr
   const { address, tls, token, allowInsecure = false } = options;
   requireProtected(address, { tls: tls !== undefined, allowInsecure, tokens: token !== undefined });
   const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-  const retry = { ...DEFAULT_RETRY, ...options.retry };
+  const longestWait = Math.min(DEFAULT_RETRY.longestWait, timeouts.answer);
+  const retry = { ...DEFAULT_RETRY, longestWait, ...options.retry };
   const secure = tls && (await ofContributor(() => secureChannel(address, tls, timeouts.connect)));
   const channel = new RpcChannel(address, {
     ...(secure && { secure }),
@@ -171,9 +172,9 @@ export async function connectContributor(options: ConnectOptions): Promise<Contr
   };
 }
 
-/** Not repeated by itself: a header opens one session, and whether the first request arrived is not known. */
+/** Not repeated unless it was refused for lack of room: a header opens one session, and whether a lost request arrived is not known. */
 async function openSession(connection: Connection, request: OpenSession): Promise<RemoteSession> {
-  const { channel, timeouts } = connection;
+  const { channel, timeouts, retry } = connection;
   const { commitment, user, inputs } = request;
   const nonce = request.nonce ?? randomBytes(32);
   const seed = new Uint8Array(randomBytes(SALT_BYTES));
@@ -186,17 +187,16 @@ async function openSession(connection: Connection, request: OpenSession): Promis
     inputs: inputs.map((users) => [...users]),
   };
   checkHeader(header, commitment.modules);
-  const response = await channel.unary(
-    contributorMethods.openSession,
-    create(OpenSessionRequestSchema, {
-      adapterId: hexToBytes(header.adapterId),
-      userKey: user.publicKey,
-      nonce,
-      seed,
-      userSignature: sign(userOpeningMessage(header, seed), user.secretKey),
-      inputs: inputs.map((users) => ({ modules: [...users] })),
-    }),
-    timeouts.answer,
+  const opening = create(OpenSessionRequestSchema, {
+    adapterId: hexToBytes(header.adapterId),
+    userKey: user.publicKey,
+    nonce,
+    seed,
+    userSignature: sign(userOpeningMessage(header, seed), user.secretKey),
+    inputs: inputs.map((users) => ({ modules: [...users] })),
+  });
+  const response = await retrying({ ...retry, attempts: 0 }, () =>
+    channel.unary(contributorMethods.openSession, opening, timeouts.answer),
   );
   const key = hexToBytes(commitment.contributorKey);
   if (!isSignedBy(response.contributorSignature, openingMessage(header), key)) {

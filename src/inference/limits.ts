@@ -51,6 +51,12 @@ export const SESSION_QUIET_MS = 60_000;
  */
 export const CALL_QUIET_MS = 60_000;
 
+/**
+ * A client asks again for so long at most when it is refused for lack of room, in milliseconds: what is quiet has given way
+ * by then. No service can make it wait longer.
+ */
+export const MAX_ROOM_WAIT_MS = 2 * CALL_QUIET_MS;
+
 /** Bytes of the disk that recorded calls leave free: room for the ledger, proofs, and what else is on the disk. */
 export const MIN_FREE_BYTES = 2 ** 30;
 

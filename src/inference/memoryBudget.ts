@@ -1,4 +1,5 @@
 import type { ZkLoraError } from '../errors.js';
+import { MESSAGE_MS } from './limits.js';
 import { refusal } from './refusal.js';
 
 /** Bytes that all streams or sessions together may hold for one purpose. */
@@ -32,9 +33,9 @@ export class MemoryBudget {
   }
 }
 
-/** A budget of one of the limits.ts for what is under way on streams. @param what in the plural */
+/** A budget of one of the limits.ts for messages that are under way on streams. @param what in the plural */
 export function streamBudget(most: number, what: string): MemoryBudget {
   return new MemoryBudget(most, () =>
-    refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', `too many large ${what}; try again later`),
+    refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', `too many large ${what}; try again later`, MESSAGE_MS),
   );
 }

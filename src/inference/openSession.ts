@@ -10,6 +10,7 @@ import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
 import type { Clock } from './clock.js';
 import type { DiskFloor } from './diskFloor.js';
 import type { Charge, LeakageGuard } from './leakage/guard.js';
+import { CALL_QUIET_MS } from './limits.js';
 import type { MemoryBudget } from './memoryBudget.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
@@ -336,6 +337,7 @@ export function crowded(status: 'UNAVAILABLE' | 'RESOURCE_EXHAUSTED'): ZkLoraErr
     status,
     'SESSION_MISMATCH',
     'too many calls are under way; try again later or send fewer tokens in a call',
+    CALL_QUIET_MS,
   );
 }
 

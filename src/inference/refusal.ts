@@ -4,6 +4,9 @@ import { type ErrorCode, ZkLoraError } from '../errors.js';
 /** Trailing metadata key that carries our error code. */
 export const CODE_METADATA = 'zklora-code';
 
+/** Trailing metadata key of a refusal for lack of room: milliseconds, decimal. See {@link refusal}. */
+export const RETRY_METADATA = 'zklora-retry-ms';
+
 /** gRPC statuses that a contributor refuses with. */
 export type RefusalStatus =
   | 'INVALID_ARGUMENT'
@@ -14,9 +17,21 @@ export type RefusalStatus =
   | 'UNAUTHENTICATED'
   | 'UNAVAILABLE';
 
-/** A refusal whose message is written for the other side of the wire. */
-export function refusal(grpcStatus: RefusalStatus, code: ErrorCode, message: string): ZkLoraError {
-  return new ZkLoraError(code, message, { details: { grpcStatus } });
+/**
+ * A refusal whose message is written for the other side of the wire.
+ *
+ * @param retryMs for lack of room: in so many milliseconds there is room unless others go on to use it; fixed for what is
+ * lacking, so that it tells nothing of the others
+ */
+export function refusal(
+  grpcStatus: RefusalStatus,
+  code: ErrorCode,
+  message: string,
+  retryMs?: number,
+): ZkLoraError {
+  return new ZkLoraError(code, message, {
+    details: { grpcStatus, ...(retryMs !== undefined && { retryMs }) },
+  });
 }
 
 /** Codes whose messages hold nothing but what the caller sent; all others stay inside. */
@@ -45,6 +60,8 @@ export function toWireError(error: unknown): WireError {
     return { code: status.INTERNAL, details: 'the contributor cannot answer', metadata };
   }
   metadata.set(CODE_METADATA, error.code);
-  const chosen = (error.details.grpcStatus as RefusalStatus | undefined) ?? name;
+  const { grpcStatus, retryMs } = error.details;
+  if (typeof retryMs === 'number') metadata.set(RETRY_METADATA, String(retryMs));
+  const chosen = (grpcStatus as RefusalStatus | undefined) ?? name;
   return { code: status[chosen], details: error.message, metadata };
 }

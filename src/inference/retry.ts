@@ -1,15 +1,23 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ZkLoraError } from '../errors.js';
+import { systemClock } from './clock.js';
+import { MAX_ROOM_WAIT_MS } from './limits.js';
 
-/** How a lost connection is made again. */
+/** How a lost connection is made again, and how room is waited for. */
 export interface RetryOptions {
-  /** Tries after the first; 0 for none. */
+  /** Tries after the first, for a contributor that is not there; 0 for none. */
   readonly attempts: number;
   /** Before the first of them, in milliseconds; doubled before each further one. */
   readonly firstPause: number;
   readonly longestPause: number;
+  /** For room, where the contributor lacks it and says when there may be some; in milliseconds. */
+  readonly longestWait: number;
+  /** Told once for each question that waits for room: how long at most, in milliseconds. */
+  readonly onWait: (ms: number) => void;
   readonly pause: (ms: number) => Promise<void>;
+  /** Milliseconds, never going back. */
+  readonly now: () => number;
 }
 
 /** About half a minute altogether: a restart of the contributor takes a few seconds. */
@@ -17,21 +25,49 @@ export const DEFAULT_RETRY: RetryOptions = {
   attempts: 9,
   firstPause: 250,
   longestPause: 5000,
+  longestWait: MAX_ROOM_WAIT_MS,
+  onWait: () => undefined,
   pause: (ms) => sleep(ms),
+  now: systemClock.now,
 };
 
-/** Does `work` again, with growing pauses, while it fails with {@link isLost}. */
+/**
+ * Does `work` again, with growing pauses, while the contributor is not there or has no room. Room is waited for as long as
+ * the contributor says, and not beyond `longestWait`, whatever it says and how often.
+ */
 export async function retrying<T>(options: RetryOptions, work: () => Promise<T>): Promise<T> {
+  let lost = 0;
+  let wait: { until: number } | undefined;
   for (let attempt = 0; ; attempt += 1) {
+    let longest = options.longestPause;
     try {
       return await work();
     } catch (error) {
-      if (attempt >= options.attempts || !isLost(error)) throw error;
+      const room = lackOfRoom(error);
+      if (room !== undefined) {
+        if (wait === undefined) {
+          const ms = Math.min(room, options.longestWait);
+          wait = { until: options.now() + ms };
+          if (ms > 0) options.onWait(ms);
+        }
+        longest = Math.min(longest, wait.until - options.now());
+        if (longest <= 0) throw error;
+      } else if (isLost(error) && lost < options.attempts) lost += 1;
+      else throw error;
     }
     const pause = Math.min(options.firstPause * 2 ** attempt, options.longestPause);
     // Users that lost the same contributor do not come back at the same moment.
-    await options.pause(Math.ceil(pause / 2) + randomInt(Math.floor(pause / 2) + 1));
+    const spread = Math.ceil(pause / 2) + randomInt(Math.floor(pause / 2) + 1);
+    // the last of those for room comes when the wait is over
+    await options.pause(Math.min(spread, Math.ceil(longest)));
   }
+}
+
+/** Milliseconds after which a contributor may have room, if it refused for the lack of it. */
+function lackOfRoom(error: unknown): number | undefined {
+  if (!(error instanceof ZkLoraError)) return undefined;
+  const { retryMs } = error.details;
+  return typeof retryMs === 'number' ? retryMs : undefined;
 }
 
 /** Whether the contributor is not there for the moment, so that the same question may be answered later. */

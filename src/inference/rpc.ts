@@ -13,7 +13,7 @@ import { TOKEN_METADATA } from './access.js';
 import { type Address, formatAddress } from './address.js';
 import type { SecureChannel } from './clientTls.js';
 import { channelOptions } from './grpcMethods.js';
-import { CODE_METADATA } from './refusal.js';
+import { CODE_METADATA, RETRY_METADATA } from './refusal.js';
 
 /** Longest text of the other side that an error message repeats. */
 const MAX_SHOWN = 200;
@@ -129,6 +129,7 @@ export class RpcChannel {
     const details = {
       status: status[error.code] ?? 'UNKNOWN',
       ...(typeof code === 'string' && { contributorCode: oneLine(code) as ErrorCode }),
+      ...retryOf(error),
     };
     return new ZkLoraError('CONTRIBUTOR_REFUSED', `the contributor refused: ${oneLine(error.details)}`, {
       details,
@@ -211,6 +212,13 @@ function deadline(timeoutMs: number): number {
 
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'details' in error;
+}
+
+/** When to ask again, where the contributor lacks room and says so. */
+function retryOf({ code, metadata }: ServiceError): { retryMs?: number } {
+  if (code !== status.UNAVAILABLE && code !== status.RESOURCE_EXHAUSTED) return {};
+  const text = metadata?.get(RETRY_METADATA)[0];
+  return typeof text === 'string' && /^[0-9]{1,9}$/.test(text) ? { retryMs: Number(text) } : {};
 }
 
 /** Foreign text, fit for one line. */

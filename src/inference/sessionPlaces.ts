@@ -52,7 +52,12 @@ export class SessionPlaces {
     }
     // last, so that nobody makes room for a user who gets no place
     if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
-      throw refusal(whenFull, 'SESSION_MISMATCH', 'too many open sessions; try again later');
+      throw refusal(
+        whenFull,
+        'SESSION_MISMATCH',
+        'too many open sessions; try again later',
+        SESSION_QUIET_MS,
+      );
     }
     this.opening.push(userKey);
     try {

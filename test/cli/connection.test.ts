@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ConnectionFlags, connectionOf, withConnection } from '../../cli/connection.js';
 import { loadContributors } from '../../cli/contributors.js';
 import { Terminal } from '../../cli/terminal.js';
@@ -21,6 +21,15 @@ describe('--timeout', () => {
     const connection = await connectionOf(ADDRESS, flags('--timeout', '5'), terminal);
     expect(connection.timeouts).toEqual({ answer: 5000 });
     expect((await connectionOf(ADDRESS, flags(), terminal)).timeouts).toBeUndefined();
+  });
+
+  it('of room is told on stderr', async () => {
+    const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    onTestFinished(() => stderr.mockRestore());
+    const { retry } = await connectionOf(ADDRESS, flags(), new Terminal(true));
+    retry!.onWait!(59_500);
+    const written = stderr.mock.calls.map(([text]) => String(text)).join('');
+    expect(written).toContain('127.0.0.1:7321 has no room; asking again for 60 s at most');
   });
 
   it('holds for all contributors of a set', async () => {

@@ -17,6 +17,7 @@ import {
   INPUTS,
   MODULES,
   openRequest,
+  randomModule,
   randomRows,
   sessionFolders,
   USER,
@@ -85,6 +86,19 @@ export function stageOf(call: number, stage: number, seed: number, tokens = 2): 
   const { x, exponents } = randomRows(tokens, stage === 0 ? 4 : 5, seed);
   return { call, stage, tokens, inputs: [{ input: stage, rows: toBytes(x), exponents: toBytes(exponents) }] };
 }
+
+/** Sixteen modules of 2^14 outputs and a narrow one: 500 tokens come to just below the limit of a call. */
+export const WIDE = [
+  randomModule('narrow', 1, 1, 1),
+  ...Array.from({ length: 16 }, (_, i) => randomModule(`wide.${i}`, 1, 2 ** 14, 1)),
+];
+export const WIDE_INPUTS = WIDE.map((_, i) => [i]);
+export const wideStage = (tokens: number, stage = 0): StageRequest => ({
+  call: 0,
+  stage,
+  tokens,
+  inputs: [{ input: stage, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
+});
 
 export async function onlyFolder(dir: string): Promise<string> {
   const folders = await sessionFolders(dir);

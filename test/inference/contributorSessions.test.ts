@@ -29,7 +29,10 @@ import {
   refusal,
   stageOf,
   TestClock,
+  WIDE,
+  WIDE_INPUTS,
   wholeCall,
+  wideStage,
 } from './contributor.js';
 import { temporaryFolder } from './fixtures.js';
 import {
@@ -42,19 +45,6 @@ import {
   sessionFolders,
   USER,
 } from './parties.js';
-
-/** Sixteen modules of 2^14 outputs and a narrow one: 500 tokens come to just below the limit of a call. */
-const WIDE = [
-  randomModule('narrow', 1, 1, 1),
-  ...Array.from({ length: 16 }, (_, i) => randomModule(`wide.${i}`, 1, 2 ** 14, 1)),
-];
-const WIDE_INPUTS = WIDE.map((_, i) => [i]);
-const wideStage = (tokens: number, stage = 0): StageRequest => ({
-  call: 0,
-  stage,
-  tokens,
-  inputs: [{ input: stage, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
-});
 
 describe('the user of a session', () => {
   it('has to hold the key that budgets belong to', async () => {

@@ -195,8 +195,8 @@ export async function serve(options: ServedOptions): Promise<Served> {
   const client = await connectContributor({
     address: server.address,
     ...(options.timeouts && { timeouts: options.timeouts }),
-    // A lost connection is what most of these tests look at.
-    retry: { attempts: 0 },
+    // A lost connection, or a limit, is what most of these tests look at.
+    retry: { attempts: 0, longestWait: 0 },
     ...options.connecting,
   });
   onTestFinished(() => client.close());
