@@ -17,7 +17,7 @@ import {
   MAX_RECEIVING_BYTES,
   SWEEP_MS,
 } from './limits.js';
-import { streamBudget } from './memoryBudget.js';
+import { MemoryBudget } from './memoryBudget.js';
 import { limitsOf } from './methodLimits.js';
 import { peerOf } from './peers.js';
 import { refusal, toWireError } from './refusal.js';
@@ -45,7 +45,7 @@ interface GuardedCall {
 
 /** Stands between the HTTP/2 streams of strangers and the methods of the service. */
 export class CallGuard {
-  private readonly memory = streamBudget(MAX_RECEIVING_BYTES, 'requests are under way');
+  private readonly memory = new MemoryBudget(MAX_RECEIVING_BYTES, 'requests are under way');
   private readonly calls = new Set<GuardedCall>();
   private isDraining = false;
   private onEmpty: () => void = () => undefined;

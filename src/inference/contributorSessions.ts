@@ -5,16 +5,18 @@ import { bytesToHex, equalBytes, hexToBytes } from '../bytes.js';
 import type { ZkLoraError } from '../errors.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { checkHeader } from '../protocol/sessionDigest.js';
+import { CallRoom } from './callRoom.js';
 import { type Clock, systemClock } from './clock.js';
 import { type ContributorState, requireCommitted } from './contributorState.js';
 import { DiskFloor } from './diskFloor.js';
-import { IDLE_CHECK_MS, MAX_PENDING_BYTES, MAX_SESSIONS_PER_USER } from './limits.js';
-import { MemoryBudget } from './memoryBudget.js';
-import { crowded, type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
+import { GuestReads } from './guestReads.js';
+import { IDLE_CHECK_MS, MAX_SESSIONS_PER_USER } from './limits.js';
+import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
 import type { ProofProgress } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
 import { createSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
+import { NOTHING_TO_CLAIM, type RoomClaim } from './roomClaim.js';
 import type { SessionClosing } from './sessionHeader.js';
 import { SessionPlaces } from './sessionPlaces.js';
 import { SessionProofs } from './sessionProofs.js';
@@ -28,7 +30,6 @@ import {
   userOpeningMessage,
 } from './signatures.js';
 import type { StageRequest } from './stageRequest.js';
-import { UserQueue } from './userQueue.js';
 
 export interface OpenRequest {
   readonly adapterId: Uint8Array;
@@ -43,7 +44,11 @@ export interface OpenRequest {
 
 /** A session that takes part in a request: an open one in memory, or a closed one as it lies on disk. */
 type Found =
-  | { readonly open: OpenSession }
+  | {
+      readonly open: OpenSession;
+      /** Of an open session that is in memory for this request alone. */
+      readonly place: RoomClaim;
+    }
   | { readonly open?: never; readonly record: SessionRecord; readonly closing: SessionClosing };
 
 /**
@@ -60,9 +65,9 @@ export class ContributorSessions {
   private readonly busy = new Set<string>();
   /** Requests that may write. */
   private readonly underWay = new Set<Promise<unknown>>();
-  /** Reads sessions of keys that are not on the list of users any more: one at a time, the keys taking turns. */
-  private readonly guests = new UserQueue();
+  private readonly guests: GuestReads;
   private hasEnded = false;
+  private readonly disk: DiskFloor;
   private readonly tools: SessionTools;
   private readonly store: SessionStore;
   private readonly places: SessionPlaces;
@@ -82,12 +87,11 @@ export class ContributorSessions {
       isBusy: (sessionId) => this.busy.has(sessionId),
     });
     this.proofs = new SessionProofs(state.prove);
-    const memory = new MemoryBudget(MAX_PENDING_BYTES, () => crowded('RESOURCE_EXHAUSTED'));
+    this.guests = new GuestReads(this.clock);
+    this.disk = new DiskFloor(sessionsDir, state.minFreeBytes);
     this.tools = {
       modules,
-      disk: new DiskFloor(sessionsDir, state.minFreeBytes),
-      memory,
-      makeRoom: (bytes) => this.places.makeRoom(memory, bytes),
+      room: new CallRoom(this.disk, () => this.places.lyingCalls()),
       clock: this.clock,
       ...(state.leakage && { leakage: state.leakage }),
     };
@@ -119,12 +123,15 @@ export class ContributorSessions {
     };
     checkHeader(header, this.commitment.modules);
     this.requireUser(header, request);
-    await this.tools.disk.require(0);
+    await this.disk.require();
     this.places.dropIdle();
     const sessionId = randomBytes(SESSION_ID_BYTES).toString('hex');
     await this.tracked(() =>
-      this.places.take(sessionId, header.userKey, async () => {
-        await this.state.leakage?.open(header);
+      this.places.begin(sessionId, header.userKey, async (place) => {
+        place.check();
+        const { leakage } = this.state;
+        if (leakage === undefined) place.take();
+        else await leakage.open(header, place);
         const session = { header, seed: request.seed };
         const dir = this.store.folderOf(sessionId);
         const record = await createSessionRecord(dir, session, this.commitment.modules);
@@ -157,15 +164,18 @@ export class ContributorSessions {
 
   /** Answers one stage, see {@link OpenSession.apply}. */
   apply(sessionId: string, request: StageRequest): Promise<ModuleOutput[]> {
-    // the list may have changed since the session was opened
-    const allowed = (userKey: string): void => this.requireAllowed(userKey);
+    const admit = (userKey: string): void => {
+      // the list may have changed since the session was opened
+      this.requireAllowed(userKey);
+      this.places.check(userKey, 'UNAVAILABLE');
+    };
     return this.exclusive(
       sessionId,
-      async ({ open }) => {
-        if (open !== undefined) return open.apply(request);
+      async (found) => {
+        if (found.open !== undefined) return found.open.apply(request, found.place);
         throw refusal('FAILED_PRECONDITION', 'SESSION_MISMATCH', 'the session is closed');
       },
-      allowed,
+      admit,
     );
   }
 
@@ -281,7 +291,10 @@ export class ContributorSessions {
       this.busy.add(sessionId);
       try {
         const session = this.places.get(sessionId);
-        const found = session === undefined ? await this.openStored(sessionId, admit) : { open: session };
+        const found =
+          session === undefined
+            ? await this.openStored(sessionId, admit)
+            : { open: session, place: NOTHING_TO_CLAIM };
         try {
           return await work(found);
         } finally {
@@ -322,10 +335,15 @@ export class ContributorSessions {
         throw unusable(error);
       });
     // who may not ask any more takes no place
-    const open = this.isAllowed(userKey)
-      ? this.places.take(sessionId, userKey, reopen, 'UNAVAILABLE')
-      : this.guests.run(userKey, reopen);
-    return { open: await open };
+    if (this.isAllowed(userKey) && this.places.hasFree(userKey)) {
+      const open = await this.places.begin(sessionId, userKey, (place) => {
+        place.take();
+        return reopen();
+      });
+      return { open, place: NOTHING_TO_CLAIM };
+    }
+    const open = await this.guests.read(userKey, reopen);
+    return { open, place: this.places.claim(sessionId, open) };
   }
 }
 

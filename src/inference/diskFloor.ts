@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises';
+import type { ZkLoraError } from '../errors.js';
 import { MIN_FREE_BYTES } from './limits.js';
 import { refusal } from './refusal.js';
 
@@ -16,17 +17,16 @@ export class DiskFloor {
     private readonly minFree = MIN_FREE_BYTES,
   ) {}
 
-  /**
-   * Questions are answered in their order: what follows is counted in the order in which it was asked.
-   *
-   * @param bytes that are about to be written, by all calls under way
-   * @throws ZkLoraError `LIMIT_REACHED` where less than the floor would be left
-   */
-  async require(bytes: number): Promise<void> {
+  /** Bytes that may be written; below 0 where less than the floor is left. Questions are answered in their order. */
+  async room(): Promise<number> {
     const free = this.turn.then(() => this.free());
     this.turn = free;
-    if ((await free) - bytes >= this.minFree) return;
-    throw refusal('RESOURCE_EXHAUSTED', 'LIMIT_REACHED', "the contributor's disk is full; try again later");
+    return (await free) - this.minFree;
+  }
+
+  /** @throws ZkLoraError `LIMIT_REACHED` where less than the floor is left */
+  async require(): Promise<void> {
+    if ((await this.room()) < 0) throw diskFull();
   }
 
   /** Where a file system does not tell, or says that it has no blocks, writing will: a failed write is never answered. */
@@ -38,4 +38,14 @@ export class DiskFloor {
       return Number.POSITIVE_INFINITY;
     }
   }
+}
+
+/** @param retryMs see {@link refusal} */
+export function diskFull(retryMs?: number): ZkLoraError {
+  return refusal(
+    'RESOURCE_EXHAUSTED',
+    'LIMIT_REACHED',
+    "the contributor's disk is full; try again later",
+    retryMs,
+  );
 }

@@ -7,13 +7,12 @@ import { sessionModules } from '../protocol/session.js';
 import { SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
+import type { CallRoom, LyingCall } from './callRoom.js';
 import type { Clock } from './clock.js';
-import type { DiskFloor } from './diskFloor.js';
 import type { Charge, LeakageGuard } from './leakage/guard.js';
-import { CALL_QUIET_MS } from './limits.js';
-import type { MemoryBudget } from './memoryBudget.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
+import type { RoomClaim } from './roomClaim.js';
 import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
 
 /** Exact integers of one module, `[tokens, outFeatures]`. */
@@ -25,15 +24,8 @@ export interface ModuleOutput {
 /** What every open session of a contributor works with. */
 export interface SessionTools {
   readonly modules: readonly QuantizedModule[];
-  readonly disk: DiskFloor;
   /** Of the calls under way in all sessions. */
-  readonly memory: MemoryBudget;
-  /**
-   * Makes room in it, if calls that lie can give way.
-   *
-   * @param bytes of a call that is about to begin
-   */
-  readonly makeRoom: (bytes: number) => void;
+  readonly room: CallRoom;
   readonly clock: Clock;
   readonly leakage?: LeakageGuard;
 }
@@ -139,11 +131,12 @@ export class OpenSession {
    * Answers one stage; one at a time. It is in the journal before it is answered, and a call whose last input came
    * in is recorded before. The stages of the last call are answered again when the request is the same; an
    * answered stage of the call under way with other content breaks the session off. After a restart, and after the call
-   * gave way to others, its stages come again from the first on.
+   * gave way to others, its stages come again from the first on; they are not charged again.
    *
-   * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `LEAKAGE_BUDGET`, `FILE_UNWRITABLE`
+   * @param place in memory, taken when the call begins that the stage belongs to
+   * @throws ZkLoraError `SESSION_MISMATCH`, `SESSION_MALFORMED`, `LIMIT_REACHED`, `LEAKAGE_BUDGET`, `FILE_UNWRITABLE`
    */
-  async apply(request: StageRequest): Promise<ModuleOutput[]> {
+  async apply(request: StageRequest, place: RoomClaim): Promise<ModuleOutput[]> {
     if (this.isBrokenOff) throw brokenOff();
     const digest = requestDigest(request);
     if (this.isRepeated(request, digest)) {
@@ -153,29 +146,14 @@ export class OpenSession {
     this.requireInMemory(request);
     const pending = checkStage(this.record, this.pending, this.tools.modules, request);
     const rows = this.decode(request);
-    const isFirst = this.pending === undefined;
-    if (isFirst) this.reserve(pending.bytes);
-    let charge: Charge | undefined;
-    try {
-      // every call under way may be written, not this one alone
-      if (isFirst) await this.tools.disk.require(this.tools.memory.taken);
-      charge = await this.tools.leakage?.charge(
-        this.record.header,
-        request,
-        request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x })),
-      );
-    } catch (error) {
-      if (isFirst) this.tools.memory.give(pending.bytes);
-      throw error;
-    }
-    this.pending = pending;
+    const charge = await this.charge(request, rows, await this.claimFor(pending, place));
     try {
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
       const isNew = this.earlierAnswer(request) === undefined;
       const noted = isNew ? this.journal.append({ call, stage, tokens, inputs, request: digest }) : undefined;
       // The disk works while the product is made; the answer waits for both.
-      const work = [this.compute(request, rows), noted, charge?.written] as const;
+      const work = [this.compute(request, rows), noted, charge.written] as const;
       // When one fails, the session is opened again from its files: nothing may be on its way to them.
       await Promise.allSettled(work);
       const [outputs] = await Promise.all(work);
@@ -188,7 +166,7 @@ export class OpenSession {
         await this.record.append(whole);
         this.hashLater(whole);
         this.lastRequests = pending.requests;
-        this.dropCall();
+        this.endCall(true);
       }
       return outputs;
     } catch (error) {
@@ -230,13 +208,14 @@ export class OpenSession {
     this.unhashed = undefined;
   }
 
-  /** A call under way that can give way: its bytes, and since when no further stage was asked of it. */
-  get lying(): { readonly bytes: number; readonly since: number } | undefined {
-    return this.pending && { bytes: this.pending.bytes, since: this.progressed };
+  /** A call under way that can give way, and since when no further stage was asked of it. */
+  get lying(): (LyingCall & { readonly since: number }) | undefined {
+    if (this.pending === undefined) return undefined;
+    return { bytes: this.pending.bytes, since: this.progressed, giveWay: () => this.giveWay() };
   }
 
   /** Lets go of the call under way; what was answered of it is answered again. */
-  giveWay(): void {
+  private giveWay(): void {
     const { requests = [] } = this.pending ?? {};
     const { callCount } = this.record;
     if (this.begun.call !== callCount || this.begun.requests.length < requests.length) {
@@ -245,15 +224,45 @@ export class OpenSession {
     this.dropCall();
   }
 
-  /**
-   * @throws ZkLoraError `SESSION_MISMATCH` when the calls under way leave no room for so many bytes; to be asked again for a
-   * call that was begun
-   */
-  private reserve(bytes: number): void {
-    const { memory, makeRoom } = this.tools;
-    makeRoom(bytes);
-    if (this.isBegun && !memory.has(bytes)) throw crowded('UNAVAILABLE');
-    memory.take(bytes);
+  /** What a stage needs before it is taken up; its call is under way once that is taken. */
+  private async claimFor(pending: PendingCall, place: RoomClaim): Promise<RoomClaim> {
+    if (this.pending !== undefined) return place;
+    const status = this.isBegun ? 'UNAVAILABLE' : 'RESOURCE_EXHAUSTED';
+    const room = await this.tools.room.claim(pending.bytes, status);
+    return {
+      check: () => {
+        place.check();
+        room.check();
+      },
+      take: () => {
+        place.take();
+        room.take();
+        this.pending = pending;
+      },
+    };
+  }
+
+  /** Counts a stage that was not answered before, and takes what it claims. */
+  private async charge(
+    request: StageRequest,
+    rows: readonly ActivationRows[],
+    claim: RoomClaim,
+  ): Promise<Charge> {
+    const { leakage } = this.tools;
+    const hadCall = this.hasCall;
+    // who finds no room is told before anything is counted
+    claim.check();
+    if (leakage === undefined || this.earlierAnswer(request) !== undefined) {
+      claim.take();
+      return { written: leakage?.settled() ?? Promise.resolve() };
+    }
+    const asked = request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x }));
+    try {
+      return await leakage.charge(this.record.header, request, asked, claim);
+    } catch (error) {
+      if (!hadCall) this.dropCall();
+      throw error;
+    }
   }
 
   /** Whether stages of the next call were answered before it left memory. */
@@ -274,7 +283,11 @@ export class OpenSession {
 
   /** Lets go of the call under way. */
   dropCall(): void {
-    if (this.pending !== undefined) this.tools.memory.give(this.pending.bytes);
+    this.endCall(false);
+  }
+
+  private endCall(isWritten: boolean): void {
+    if (this.pending !== undefined) this.tools.room.give(this.pending.bytes, isWritten);
     this.pending = undefined;
   }
 
@@ -329,16 +342,6 @@ function wholeCall(header: SessionHeader, pending: PendingCall): SessionCall | u
   if (inputs.length < pending.inputs.length) return undefined;
   const outputs = sessionModules(header).map((module) => pending.outputs.get(module)!);
   return { tokens: pending.tokens, inputs, outputs };
-}
-
-/** What is said when calls under way leave no room for another. */
-export function crowded(status: 'UNAVAILABLE' | 'RESOURCE_EXHAUSTED'): ZkLoraError {
-  return refusal(
-    status,
-    'SESSION_MISMATCH',
-    'too many calls are under way; try again later or send fewer tokens in a call',
-    CALL_QUIET_MS,
-  );
 }
 
 function brokenOff(): ZkLoraError {

@@ -42,7 +42,7 @@ import { HealthService } from './health.js';
 import { MAX_ANSWERING_BYTES, SHUTDOWN_MS } from './limits.js';
 import { type Listener, listen } from './listener.js';
 import { requestsOf, send } from './lockStep.js';
-import { type MemoryBudget, streamBudget } from './memoryBudget.js';
+import { MemoryBudget } from './memoryBudget.js';
 import { peerOf } from './peers.js';
 import { toWireState } from './proofStates.js';
 import { proofStatusStream, proveStream } from './proofStreams.js';
@@ -121,7 +121,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
   });
   const server = new Server({ ...serverOptions, interceptors: [guard.interceptor] });
   const health = new HealthService();
-  const answering = streamBudget(MAX_ANSWERING_BYTES, 'answers wait to be taken');
+  const answering = new MemoryBudget(MAX_ANSWERING_BYTES, 'answers wait to be taken');
   const adapterCommitment = serializeAdapterCommitment(options.commitment);
 
   server.addService(guarded(contributorMethods), {

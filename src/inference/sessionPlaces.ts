@@ -1,8 +1,10 @@
+import type { ZkLoraError } from '../errors.js';
+import type { LyingCall } from './callRoom.js';
 import type { Clock } from './clock.js';
 import { CALL_QUIET_MS, MAX_OPEN_SESSIONS, SESSION_IDLE_MS, SESSION_QUIET_MS } from './limits.js';
-import type { MemoryBudget } from './memoryBudget.js';
 import type { OpenSession } from './openSession.js';
 import { refusal } from './refusal.js';
+import type { RoomClaim } from './roomClaim.js';
 
 export interface PlacesOptions {
   readonly clock: Clock;
@@ -11,6 +13,9 @@ export interface PlacesOptions {
   /** Whether a request of the session is under way: it stays where it is then. */
   readonly isBusy: (sessionId: string) => boolean;
 }
+
+/** What is said where all places are taken; `UNAVAILABLE` has a client of any version ask again. */
+type FullStatus = 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE';
 
 /** The sessions that a contributor holds in memory, and which of them give way to others. */
 export class SessionPlaces {
@@ -28,45 +33,62 @@ export class SessionPlaces {
     return this.sessions.has(sessionId);
   }
 
+  /** Whether a session of the user finds a place without another giving way. */
+  hasFree(userKey: string): boolean {
+    return !this.isFull && this.placesOf(userKey) < this.options.perUser;
+  }
+
   /**
-   * @param whenFull status where all places are taken: `UNAVAILABLE` has a client ask again
-   * @throws ZkLoraError `SESSION_MISMATCH` when all places for open sessions are taken, and what `open` throws
+   * @throws ZkLoraError `SESSION_MISMATCH` where a session of the user would find no place, though those that may gave way
    */
-  async take(
-    sessionId: string,
-    userKey: string,
-    open: () => Promise<OpenSession>,
-    whenFull: 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE' = 'RESOURCE_EXHAUSTED',
-  ): Promise<OpenSession> {
-    const users = [
-      ...this.opening,
-      ...[...this.sessions.values()].map(({ record }) => record.header.userKey),
-    ];
-    const mine = users.filter((one) => one === userKey).length;
-    if (mine >= this.options.perUser) {
+  check(userKey: string, whenFull: FullStatus): void {
+    if (this.placesOf(userKey) >= this.options.perUser) {
       throw refusal(
         'RESOURCE_EXHAUSTED',
         'SESSION_MISMATCH',
         'too many open sessions of this user; close one',
       );
     }
-    // last, so that nobody makes room for a user who gets no place
-    if (this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS && !this.dropLongestUnused()) {
-      throw refusal(
-        whenFull,
-        'SESSION_MISMATCH',
-        'too many open sessions; try again later',
-        SESSION_QUIET_MS,
-      );
-    }
-    this.opening.push(userKey);
+    if (this.isFull && this.longestUnused() === undefined) throw noPlace(whenFull);
+  }
+
+  /**
+   * Opens a session in a place of its own.
+   *
+   * @param open takes the place before it does anything that lasts
+   * @throws what `open` throws; the place is free then
+   */
+  async begin(
+    sessionId: string,
+    userKey: string,
+    open: (place: RoomClaim) => Promise<OpenSession>,
+  ): Promise<OpenSession> {
+    let isTaken = false;
     try {
-      const session = await open();
+      const session = await open({
+        check: () => this.check(userKey, 'RESOURCE_EXHAUSTED'),
+        take: () => {
+          this.makePlace();
+          this.opening.push(userKey);
+          isTaken = true;
+        },
+      });
       this.sessions.set(sessionId, session);
       return session;
     } finally {
-      this.opening.splice(this.opening.indexOf(userKey), 1);
+      if (isTaken) this.opening.splice(this.opening.indexOf(userKey), 1);
     }
+  }
+
+  /** The claim of an open session that was read without a place. */
+  claim(sessionId: string, session: OpenSession): RoomClaim {
+    return {
+      check: () => this.check(session.record.header.userKey, 'UNAVAILABLE'),
+      take: () => {
+        this.makePlace();
+        this.sessions.set(sessionId, session);
+      },
+    };
   }
 
   /** Lets go of a session; its folder holds what was answered. */
@@ -77,41 +99,46 @@ export class SessionPlaces {
 
   /** Frees the places of sessions without a request for {@link SESSION_IDLE_MS}; the next request opens them again. */
   dropIdle(): void {
-    for (const [id, session] of this.unusedSince(SESSION_IDLE_MS)) this.forget(id, session);
+    for (const [id, session] of this.unusedFor(SESSION_IDLE_MS)) this.forget(id, session);
   }
 
-  /**
-   * Calls without a new stage for {@link CALL_QUIET_MS} give way to one that is to begin, the stalest first; none does
-   * when all of them are not enough. Their sessions stay.
-   *
-   * @param memory of the calls under way
-   */
-  makeRoom(memory: MemoryBudget, bytes: number): void {
-    if (memory.has(bytes)) return;
+  /** Calls without a new stage for {@link CALL_QUIET_MS}, the stalest first. Their sessions stay when they give way. */
+  lyingCalls(): LyingCall[] {
     const latest = this.options.clock.now() - CALL_QUIET_MS;
-    const lying = [...this.sessions]
+    return [...this.sessions]
       .filter(([id]) => !this.options.isBusy(id))
-      .flatMap(([, session]) => (session.lying === undefined ? [] : [{ session, ...session.lying }]))
+      .flatMap(([, { lying }]) => lying ?? [])
       .filter(({ since }) => since <= latest)
       .sort((a, b) => a.since - b.since);
-    if (!memory.has(bytes - lying.reduce((sum, call) => sum + call.bytes, 0))) return;
-    for (const { session } of lying) {
-      session.giveWay();
-      if (memory.has(bytes)) return;
-    }
   }
 
-  /** Frees the place of one session of which nothing was heard for {@link SESSION_QUIET_MS}; one within a call last. */
-  private dropLongestUnused(): boolean {
-    const [longest] = this.unusedSince(SESSION_QUIET_MS).sort(
-      ([, a], [, b]) => Number(a.hasCall) - Number(b.hasCall) || a.used - b.used,
-    );
+  private get isFull(): boolean {
+    return this.sessions.size + this.opening.length >= MAX_OPEN_SESSIONS;
+  }
+
+  private placesOf(userKey: string): number {
+    const held = [...this.sessions.values()].filter(({ record }) => record.header.userKey === userKey);
+    return held.length + this.opening.filter((one) => one === userKey).length;
+  }
+
+  private makePlace(): void {
+    const longest = this.isFull ? this.longestUnused() : undefined;
     if (longest !== undefined) this.forget(...longest);
-    return longest !== undefined;
   }
 
-  private unusedSince(ms: number): [string, OpenSession][] {
+  /** Of the sessions of which nothing was heard for {@link SESSION_QUIET_MS}; one within a call comes last. */
+  private longestUnused(): [string, OpenSession] | undefined {
+    return this.unusedFor(SESSION_QUIET_MS).sort(
+      ([, a], [, b]) => Number(a.hasCall) - Number(b.hasCall) || a.used - b.used,
+    )[0];
+  }
+
+  private unusedFor(ms: number): [string, OpenSession][] {
     const latest = this.options.clock.now() - ms;
     return [...this.sessions].filter(([id, { used }]) => used <= latest && !this.options.isBusy(id));
   }
+}
+
+function noPlace(status: FullStatus): ZkLoraError {
+  return refusal(status, 'SESSION_MISMATCH', 'too many open sessions; try again later', SESSION_QUIET_MS);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Admission, DEFAULT_LIMITS } from '../../src/inference/admission.js';
 import { MAX_RECEIVING_BYTES } from '../../src/inference/limits.js';
-import { streamBudget } from '../../src/inference/memoryBudget.js';
+import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import { MessageGuard } from '../../src/inference/messageGuard.js';
 import { LOCAL_PEER, peerOf } from '../../src/inference/peers.js';
 import { TokenBuckets } from '../../src/inference/tokenBucket.js';
@@ -123,7 +123,7 @@ describe('Admission', () => {
 
 describe('MessageGuard', () => {
   const guard = (maxBytes = 1000) =>
-    new MessageGuard(streamBudget(MAX_RECEIVING_BYTES, 'messages arrive'), maxBytes);
+    new MessageGuard(new MemoryBudget(MAX_RECEIVING_BYTES, 'messages arrive'), maxBytes);
 
   it.each([1, 2, 4, 7, 1000])('finds the messages in pieces of %i bytes', (size) => {
     const bytes = Buffer.concat([
@@ -164,7 +164,7 @@ describe('MessageGuard', () => {
   });
 
   it('bounds what arrives in all streams, and gives it back', () => {
-    const memory = streamBudget(MAX_RECEIVING_BYTES, 'messages arrive');
+    const memory = new MemoryBudget(MAX_RECEIVING_BYTES, 'messages arrive');
     memory.take(MAX_RECEIVING_BYTES - 10);
     const messages = new MessageGuard(memory, 1000);
     messages.take(grpcMessage(Buffer.alloc(10), 20));
@@ -176,7 +176,7 @@ describe('MessageGuard', () => {
   });
 
   it('counts a whole message until it is answered', () => {
-    const memory = streamBudget(MAX_RECEIVING_BYTES, 'messages arrive');
+    const memory = new MemoryBudget(MAX_RECEIVING_BYTES, 'messages arrive');
     memory.take(MAX_RECEIVING_BYTES - 10);
     const messages = new MessageGuard(memory, 1000);
     expect(messages.take(Buffer.concat([grpcMessage(Buffer.alloc(4)), grpcMessage(Buffer.alloc(6))]))).toBe(

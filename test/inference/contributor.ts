@@ -100,6 +100,27 @@ export const wideStage = (tokens: number, stage = 0): StageRequest => ({
   inputs: [{ input: stage, rows: new Uint8Array(2 * tokens), exponents: new Uint8Array(2 * tokens) }],
 });
 
+/**
+ * A guard that lets everything pass and counts nothing.
+ *
+ * @param charging before a stage takes its room; what it throws refuses the stage
+ */
+export function guard(
+  charging: () => Promise<void> = async () => undefined,
+  written: () => Promise<void> = async () => undefined,
+): LeakageGuard {
+  return {
+    open: async (_header, place) => place.take(),
+    charge: async (_header, _stage, _rows, room) => {
+      await charging();
+      room.check();
+      room.take();
+      return { written: written() };
+    },
+    settled: written,
+  };
+}
+
 export async function onlyFolder(dir: string): Promise<string> {
   const folders = await sessionFolders(dir);
   expect(folders).toHaveLength(1);

@@ -5,6 +5,7 @@ import { applyExact } from '../../src/adapter/forward.js';
 import { bytesToHex } from '../../src/bytes.js';
 import { ZkLoraError } from '../../src/errors.js';
 import { answeredRows, readAnswered } from '../../src/inference/answeredJournal.js';
+import { CallRoom } from '../../src/inference/callRoom.js';
 import { callBytes } from '../../src/inference/callSizes.js';
 import {
   CALL_QUIET_MS,
@@ -15,7 +16,6 @@ import {
   SESSION_IDLE_MS,
   SESSION_QUIET_MS,
 } from '../../src/inference/limits.js';
-import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import type { ProveSession } from '../../src/inference/proofJobs.js';
 import { openSessionRecord } from '../../src/inference/record.js';
 import { closingMessage, keyPairFromSeed, sign } from '../../src/inference/signatures.js';
@@ -24,6 +24,7 @@ import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import {
   closed,
   contributor,
+  guard,
   onlyFolder,
   opened,
   refusal,
@@ -174,18 +175,19 @@ describe('memory of unfinished calls', () => {
   });
 
   it('is given back by whole calls and closes', async () => {
-    const taken: number[] = [];
-    vi.spyOn(MemoryBudget.prototype, 'take').mockImplementation((bytes) => void taken.push(bytes));
-    vi.spyOn(MemoryBudget.prototype, 'give').mockImplementation((bytes) => void taken.push(-bytes));
+    const give = vi.spyOn(CallRoom.prototype, 'give');
     onTestFinished(() => void vi.restoreAllMocks());
     const { sessions, dir } = await contributor();
     const id = await opened(sessions);
     const size = callBytes({ inputs: INPUTS }, MODULES, 2);
     await wholeCall(sessions, id);
-    expect(taken).toEqual([size, -size]);
+    expect(give.mock.calls).toEqual([[size, true]]);
     await sessions.apply(id, stageOf(1, 0, 1));
     await closed(sessions, id, await onlyFolder(dir));
-    expect(taken).toEqual([size, -size, size, -size]);
+    expect(give.mock.calls).toEqual([
+      [size, true],
+      [size, false],
+    ]);
   });
 });
 
@@ -283,7 +285,7 @@ describe('the disk', () => {
     const failure = new ZkLoraError('FILE_UNWRITABLE', 'the ledger cannot be written');
     const written = vi.fn().mockRejectedValueOnce(failure).mockResolvedValue(undefined);
     const { sessions, dir } = await contributor({
-      leakage: { open: async () => undefined, charge: async () => ({ written: written() }) },
+      leakage: guard(undefined, written),
     });
     const id = await opened(sessions);
     const folder = await onlyFolder(dir);

@@ -29,17 +29,20 @@ describe('the floor of a disk', () => {
     const floor = new DiskFloor('.', FLOOR);
     disk.bsize = 2;
     disk.bavail = (FLOOR + 10) / 2;
-    await floor.require(10);
-    await expect(floor.require(11)).rejects.toEqual(full);
+    expect(await floor.room()).toBe(10);
+    disk.bavail = FLOOR / 2;
+    await floor.require();
+    disk.bavail -= 1;
+    await expect(floor.require()).rejects.toEqual(full);
   });
 
   it('keeps nobody out where the file system does not tell', async () => {
     const floor = new DiskFloor('.', FLOOR);
-    await expect(floor.require(0)).rejects.toEqual(full);
+    await expect(floor.require()).rejects.toEqual(full);
     disk.blocks = 0;
-    await floor.require(0);
+    await floor.require();
     Object.assign(disk, { blocks: 1, fails: true });
-    await floor.require(0);
+    await floor.require();
   });
 
   it('is kept by all calls under way together', async () => {

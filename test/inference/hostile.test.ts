@@ -17,6 +17,7 @@ import { RpcChannel } from '../../src/inference/rpc.js';
 import { AccessTokens } from '../../src/inference/tokens.js';
 import { toBytes } from '../../src/littleEndian.js';
 import { call, data, FLAG, FRAME, grpcMessage, RawConnection, reset } from '../support/http2Frames.js';
+import { guard } from './contributor.js';
 import { temporaryFolder } from './fixtures.js';
 import { INPUTS, openRequest, randomModule, randomRows, type Served, serve, USER } from './parties.js';
 
@@ -470,14 +471,10 @@ describe('a shutdown', () => {
       answer = resolve;
     });
     const served = await started({
-      leakage: {
-        open: async () => undefined,
-        charge: async () => {
-          asked();
-          await mayAnswer;
-          return { written: Promise.resolve() };
-        },
-      },
+      leakage: guard(async () => {
+        asked();
+        await mayAnswer;
+      }),
     });
     const session = await served.client.openSession({
       commitment: served.commitment,

@@ -1,4 +1,5 @@
 import type { SessionHeader } from '../../protocol/session.js';
+import type { RoomClaim } from '../roomClaim.js';
 
 /** A stage that is about to be answered. */
 export interface ChargedStage {
@@ -26,14 +27,30 @@ export interface LeakageGuard {
   /**
    * Notes the opening of a session, on disk when the promise resolves.
    *
-   * @throws ZkLoraError `SESSION_MISMATCH` for a header that opened a session before, `LEAKAGE_BUDGET`
+   * @param place taken once nothing else stands against it, before anything is noted
+   * @throws ZkLoraError `SESSION_MISMATCH` for a header that opened a session before, `LEAKAGE_BUDGET`, and what the place's
+   * check throws
    */
-  open(header: SessionHeader): Promise<void>;
+  open(header: SessionHeader, place: RoomClaim): Promise<void>;
   /**
-   * Counts the rows of a stage before anything is computed for it. Rows that were counted before cost nothing: a
-   * stage that is answered again may be charged again.
+   * Counts the rows of a stage before anything is computed for it.
    *
-   * @throws ZkLoraError `LEAKAGE_BUDGET` when the answer would pass a budget; nothing is counted then
+   * @param room checked before anything depends on the weights, so that who finds none learns nothing of them; taken once
+   * nothing else stands against the stage
+   * @throws ZkLoraError `LEAKAGE_BUDGET` when the answer would pass a budget, and what the check of the room throws; nothing
+   * is counted then
    */
-  charge(header: SessionHeader, stage: ChargedStage, rows: readonly ChargedRows[]): Promise<Charge>;
+  charge(
+    header: SessionHeader,
+    stage: ChargedStage,
+    rows: readonly ChargedRows[],
+    room: RoomClaim,
+  ): Promise<Charge>;
+  /**
+   * Resolves when everything that was counted is on disk. A stage that was answered before was counted then: its rows cost
+   * nothing, and it is answered again once this resolves.
+   *
+   * @throws ZkLoraError `FILE_UNWRITABLE`
+   */
+  settled(): Promise<void>;
 }

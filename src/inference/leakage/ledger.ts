@@ -7,6 +7,7 @@ import { type FolderLock, lockFolder } from '../../folderLock.js';
 import type { SessionHeader } from '../../protocol/session.js';
 import { headerDigest } from '../../protocol/sessionDigest.js';
 import { refusal } from '../refusal.js';
+import type { RoomClaim } from '../roomClaim.js';
 import { UserQueue } from '../userQueue.js';
 import type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './guard.js';
 import {
@@ -145,7 +146,7 @@ export class LeakageLedger implements LeakageGuard {
     return this.counts;
   }
 
-  async open(header: SessionHeader): Promise<void> {
+  async open(header: SessionHeader, place: RoomClaim): Promise<void> {
     const { sessions } = this.counts;
     const session = bytesToHex(headerDigest(header));
     const user = header.userKey;
@@ -156,6 +157,8 @@ export class LeakageLedger implements LeakageGuard {
       throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'this contributor opens no more sessions');
     }
     this.requireUnspent(user);
+    place.check();
+    place.take();
     sessions.set(session, user);
     await this.file.append({ kind: 'opening', session, user });
   }
@@ -164,6 +167,7 @@ export class LeakageLedger implements LeakageGuard {
     header: SessionHeader,
     { call, stage, tokens }: ChargedStage,
     rows: readonly ChargedRows[],
+    room: RoomClaim,
   ): Promise<Charge> {
     const user = header.userKey;
     const session = bytesToHex(headerDigest(header));
@@ -176,7 +180,11 @@ export class LeakageLedger implements LeakageGuard {
         const added = await meter.add(user, asked, {
           row: (module) => this.requireFew(module, user),
           turn: () => this.requireMemory(),
-          end: (module) => this.requireWithin(module, user),
+          end: (modules) => {
+            room.check();
+            for (const module of modules) this.requireWithin(module, user);
+            room.take();
+          },
         });
         // one record for each: modules that share the rows of a message and are counted apart have a copy each
         const records = added.map((part) =>
@@ -192,6 +200,10 @@ export class LeakageLedger implements LeakageGuard {
         throw error instanceof OverBudget || error instanceof Unresolved ? error.refusal : error;
       }
     });
+  }
+
+  settled(): Promise<void> {
+    return this.file.flush();
   }
 
   /** Waits for what is being written, and lets another process have the folder. */

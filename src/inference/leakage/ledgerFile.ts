@@ -102,7 +102,12 @@ export class LedgerFile {
     await this.handle.close();
   }
 
-  private async flush(): Promise<void> {
+  /**
+   * Resolves when all that was added is on disk; tries again with what is not.
+   *
+   * @throws ZkLoraError `FILE_UNWRITABLE`
+   */
+  async flush(): Promise<void> {
     while (this.writing !== undefined) await this.writing.catch(() => undefined);
     if (this.waiting.length === 0) return;
     this.writing = this.write().finally(() => {

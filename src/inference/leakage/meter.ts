@@ -23,8 +23,8 @@ export interface AddChecks {
   readonly row?: (module: number) => void;
   /** Now and then while rows are added. */
   readonly turn?: () => void;
-  /** Once all rows are in, for modules to which they added something. */
-  readonly end?: (module: number) => void;
+  /** Last, once all rows are in. @param modules to which they added something */
+  readonly end?: (modules: readonly number[]) => void;
 }
 
 /** Counts what answers give away of each module: for each user, and for all users together. */
@@ -98,9 +98,7 @@ export class LeakageMeter {
           });
         }
       }
-      for (const { modules, x } of added) {
-        if (x.length > 0) for (const module of modules) checks.end?.(module);
-      }
+      checks.end?.(added.flatMap(({ modules, x }) => (x.length > 0 ? modules : [])));
       return added;
     } catch (error) {
       for (const step of undo.reverse()) step();

@@ -280,7 +280,8 @@ describe('rows that are refused', () => {
       { modules: [1], tokens: 3, x: x.slice(2 * WIDTH) },
     ];
     await expect(meter.add('u', asked, { row: late })).rejects.toThrow('enough');
-    await expect(meter.add('new', asked, { end: late })).rejects.toThrow('enough');
+    const end = (modules: readonly number[]) => modules.forEach(late);
+    await expect(meter.add('new', asked, { end })).rejects.toThrow('enough');
     expect(state()).toEqual(before);
     expect(meter.users).toEqual(['u']);
     // What was taken back is new when it comes again.
