@@ -249,16 +249,23 @@ export class OpenSession {
     claim: RoomClaim,
   ): Promise<Charge> {
     const { leakage } = this.tools;
+    const { header } = this.record;
     const hadCall = this.hasCall;
     // who finds no room is told before anything is counted
     claim.check();
-    if (leakage === undefined || this.earlierAnswer(request) !== undefined) {
+    if (leakage === undefined) {
       claim.take();
-      return { written: leakage?.settled() ?? Promise.resolve() };
+      return { written: Promise.resolve() };
+    }
+    const isAnswered = this.earlierAnswer(request) !== undefined;
+    const before = isAnswered ? leakage.chargeOf(header, request) : undefined;
+    if (before !== undefined) {
+      claim.take();
+      return before;
     }
     const asked = request.inputs.map(({ input }, i) => ({ input, x: rows[i]!.x }));
     try {
-      return await leakage.charge(this.record.header, request, asked, claim);
+      return await leakage.charge(header, request, asked, claim);
     } catch (error) {
       if (!hadCall) this.dropCall();
       throw error;

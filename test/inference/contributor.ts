@@ -117,7 +117,7 @@ export function guard(
       room.take();
       return { written: written() };
     },
-    settled: written,
+    chargeOf: () => ({ written: written() }),
   };
 }
 

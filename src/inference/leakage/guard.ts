@@ -47,10 +47,9 @@ export interface LeakageGuard {
     room: RoomClaim,
   ): Promise<Charge>;
   /**
-   * Resolves when everything that was counted is on disk. A stage that was answered before was counted then: its rows cost
-   * nothing, and it is answered again once this resolves.
+   * What a stage was charged that was answered before: it costs nothing when it is asked again.
    *
-   * @throws ZkLoraError `FILE_UNWRITABLE`
+   * @returns undefined where its rows were lost, so that they are charged when they come again
    */
-  settled(): Promise<void>;
+  chargeOf(header: SessionHeader, stage: ChargedStage): Charge | undefined;
 }

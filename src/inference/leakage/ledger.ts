@@ -59,6 +59,8 @@ class Counts implements LedgerState {
   readonly refused = new Map<string, LeakageBudget>();
   /** Places of the stages that were read; see {@link placeOf}. */
   readonly stages = new Set<string>();
+  /** Of stages whose rows were lost: counted as directions that nobody can read, and not measured. */
+  readonly lost = new Set<string>();
 
   constructor(modules: readonly QuantizedModule[]) {
     this.meter = new LeakageMeter(modules);
@@ -68,7 +70,10 @@ class Counts implements LedgerState {
     if (entry.kind === 'opening') this.sessions.set(entry.session, entry.user);
     else if (entry.kind === 'refusal') this.refused.set(entry.user, entry);
     else {
-      this.stages.add(placeOf(entry));
+      const place = placeOf(entry);
+      this.stages.add(place);
+      if (entry.asked.some(({ lost = 0 }) => lost > 0)) this.lost.add(place);
+      else this.lost.delete(place);
       await this.meter.add(entry.user, entry.asked, { isCounted: true });
     }
   }
@@ -191,6 +196,7 @@ export class LeakageLedger implements LeakageGuard {
           this.file.append({ kind: 'stage', user, session, call, stage, asked: [part] }),
         );
         const written = Promise.all(records).then(() => undefined);
+        this.counts.lost.delete(placeOf({ session, call, stage }));
         // The caller may fail before it waits for the disk.
         written.catch(() => undefined);
         return { written };
@@ -202,8 +208,10 @@ export class LeakageLedger implements LeakageGuard {
     });
   }
 
-  settled(): Promise<void> {
-    return this.file.flush();
+  chargeOf(header: SessionHeader, { call, stage }: ChargedStage): Charge | undefined {
+    const session = bytesToHex(headerDigest(header));
+    if (this.counts.lost.has(placeOf({ session, call, stage }))) return undefined;
+    return { written: this.file.flush() };
   }
 
   /** Waits for what is being written, and lets another process have the folder. */

@@ -4,6 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { adapterId } from '../../../src/adapter/commitment.js';
 import type { QuantizedModule } from '../../../src/adapter/types.js';
 import { bytesToHex } from '../../../src/bytes.js';
+import { ZkLoraError } from '../../../src/errors.js';
 import { readAnswered } from '../../../src/inference/answeredJournal.js';
 import { ContributorSessions } from '../../../src/inference/contributorSessions.js';
 import { type LeakageBudget, LeakageLedger, readLeakage } from '../../../src/inference/leakage/ledger.js';
@@ -12,6 +13,7 @@ import { openSessionRecord } from '../../../src/inference/record.js';
 import { closingMessage, type KeyPair, keyPairFromSeed, sign } from '../../../src/inference/signatures.js';
 import type { StageRequest } from '../../../src/inference/stageRequest.js';
 import { toBytes } from '../../../src/littleEndian.js';
+import type { SessionHeader } from '../../../src/protocol/session.js';
 import { sessionDigest } from '../../../src/protocol/sessionPass.js';
 import { temporaryFolder } from '../fixtures.js';
 import { CONTRIBUTOR, commitTo, openRequest, randomRows, USER } from '../parties.js';
@@ -267,6 +269,149 @@ describe('the ledger', () => {
     const again = await contributor(dir, OFF);
     expect(directions(again)).toEqual([2, 0]);
     await again.stop();
+  });
+});
+
+describe('a stage that comes again', () => {
+  const counted = ({ meter }: Contributor) =>
+    [0, 1].flatMap((module) => [meter.revealed(module), meter.revealed(module, bytesToHex(USER.publicKey))]);
+
+  it('after a restart is not counted again, nor noted', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, HALF);
+    const id = await first.open();
+    const request = asked(0, 0, axis(0, 1));
+    const answer = await first.sessions.apply(id, request);
+    const before = counted(first);
+    await first.stop();
+    const second = await contributor(dir, HALF);
+    const { size } = await stat(await ledgerFile(dir));
+    expect(await second.sessions.apply(id, request)).toEqual(answer);
+    expect(counted(second)).toEqual(before);
+    expect((await stat(await ledgerFile(dir))).size).toBe(size);
+    // what follows it is counted as ever
+    await second.sessions.apply(id, asked(0, 1, axis(2, 3)));
+    expect(directions(second)).toEqual([2, 2]);
+    await second.stop();
+  });
+
+  it('is answered to a key that was refused since, which asks nothing else', async () => {
+    const dir = await temporaryFolder();
+    const budget = { maxRevealed: 0.8, maxRevealedTotal: 1 };
+    const first = await contributor(dir, budget);
+    const id = await first.open();
+    const answer = await first.sessions.apply(id, asked(0, 0, axis(0)));
+    const { tokens, inputs } = asked(0, 1, MODULES[1]!.a);
+    const all = { call: 0, stage: 0, tokens, inputs };
+    await expect(first.sessions.apply(await first.open(), all)).rejects.toEqual(overBudget(ONE_USER));
+    await first.stop();
+    const second = await contributor(dir, budget);
+    expect(await second.sessions.apply(id, asked(0, 0, axis(0)))).toEqual(answer);
+    await expect(second.sessions.apply(id, asked(0, 1, axis(0)))).rejects.toEqual(overBudget(ONE_USER));
+    await second.stop();
+  });
+
+  it('is answered once its first count is on disk', async () => {
+    const dir = await temporaryFolder();
+    const counts = await contributor(dir, OFF);
+    const id = await counts.open();
+    const { handle } = Reflect.get(counts.leakage, 'file') as { handle: { write: unknown } };
+    const { write } = handle;
+    handle.write = async () => {
+      throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+    };
+    const failed = expect.objectContaining({ code: 'FILE_UNWRITABLE' });
+    for (let i = 0; i < 2; i += 1) {
+      await expect(counts.sessions.apply(id, asked(0, 0, axis(0)))).rejects.toEqual(failed);
+    }
+    expect(await readAnsweredStages(dir)).toHaveLength(1);
+    handle.write = write;
+    await counts.sessions.apply(id, asked(0, 0, axis(0)));
+    expect([directions(counts), counts.meter.revealed(0).tokens]).toEqual([[1, 0], 1]);
+    await counts.stop();
+    // the ledger alone has it
+    await rm(join(dir, 'sessions'), { recursive: true });
+    const again = await contributor(dir, OFF);
+    expect([directions(again), again.meter.revealed(0).tokens]).toEqual([[1, 0], 1]);
+    await again.stop();
+  });
+
+  it('is measured when it comes again, where the ledger had lost its rows', async () => {
+    const dir = await temporaryFolder();
+    const first = await contributor(dir, OFF);
+    const id = await first.open();
+    const row = MODULES[0]!.a.slice(0, WIDTH);
+    await first.sessions.apply(id, asked(0, 0, row));
+    const { measured } = first.meter.revealed(0);
+    await first.stop();
+    await rm(await ledgerFile(dir));
+    const second = await contributor(dir, OFF);
+    expect(second.meter.revealed(0)).toMatchObject({ directions: 1, measured: 0 });
+    await second.sessions.apply(id, asked(0, 0, row));
+    const lost = second.meter.revealed(0);
+    expect(lost.directions).toBe(2);
+    expect(lost.measured).toBeCloseTo(measured, 9);
+    await second.stop();
+    // from now on it is known, in this process and in later ones
+    const third = await contributor(dir, OFF);
+    await third.sessions.apply(id, asked(0, 0, row));
+    expect(third.meter.revealed(0)).toEqual(lost);
+    await third.stop();
+  });
+});
+
+describe('room', () => {
+  const noRoom = new ZkLoraError('SESSION_MISMATCH', 'no room');
+  const header = (counts: Contributor): SessionHeader => ({
+    format: 'zklora/session/v1',
+    adapterId: adapterId(counts.sessions.commitment),
+    contributorKey: counts.sessions.commitment.contributorKey,
+    userKey: bytesToHex(USER.publicKey),
+    nonce: '00'.repeat(32),
+    inputs: INPUTS,
+  });
+  /** What becomes of it, and whether it took its room. */
+  const charged = async (counts: Contributor, input: number, x: Int16Array, hasRoom: boolean) => {
+    let taken = 0;
+    const stage = { call: 0, stage: 0, tokens: x.length / WIDTH };
+    const room = {
+      check: () => {
+        if (!hasRoom) throw noRoom;
+      },
+      take: () => {
+        taken += 1;
+      },
+    };
+    const outcome = await counts.leakage.charge(header(counts), stage, [{ input, x }], room).then(
+      ({ written }) => written,
+      (error: unknown) => error,
+    );
+    return [outcome, taken];
+  };
+
+  it('is taken once by a stage that is counted, by no other', async () => {
+    const counts = await contributor(await temporaryFolder(), { maxRevealed: 0.8, maxRevealedTotal: 1 });
+    onTestFinished(counts.stop);
+    expect(await charged(counts, 0, axis(0), true)).toEqual([undefined, 1]);
+    // known rows need it, too
+    expect(await charged(counts, 0, axis(0), true)).toEqual([undefined, 1]);
+    expect(await charged(counts, 0, axis(1, 2, 3, 4), true)).toEqual([overBudget(/more than/), 0]);
+    expect(await charged(counts, 1, MODULES[1]!.a, true)).toEqual([overBudget(ONE_USER), 0]);
+    expect(await charged(counts, 0, axis(0), true)).toEqual([overBudget(ONE_USER), 0]);
+  });
+
+  it('that is lacking is said before anything that depends on the weights, and counts nothing', async () => {
+    const counts = await contributor(await temporaryFolder(), { maxRevealed: 0.8, maxRevealedTotal: 1 });
+    onTestFinished(counts.stop);
+    // within the budget, known, beyond the budget: the same is said of all
+    await charged(counts, 0, axis(0), true);
+    const before = counts.meter.revealed(0);
+    for (const x of [axis(1), axis(0)]) expect(await charged(counts, 0, x, false)).toEqual([noRoom, 0]);
+    expect(await charged(counts, 1, MODULES[1]!.a, false)).toEqual([noRoom, 0]);
+    expect(counts.meter.revealed(0)).toEqual(before);
+    expect(counts.leakage.state.refused.size).toBe(0);
+    // how many rows there are is no secret
+    expect(await charged(counts, 0, axis(1, 2, 3, 4), false)).toEqual([overBudget(/more than/), 0]);
   });
 });
 
