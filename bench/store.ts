@@ -103,5 +103,6 @@ export async function openSession(dir: string, repeat: number): Promise<Session>
       outputs: y,
     };
   };
-  return { header, seed: new Uint8Array(32), callCount: shapes.length * repeat, readCall };
+  const statedTokens = async (index: number) => shapes[index % shapes.length]!.tokens;
+  return { header, seed: new Uint8Array(32), callCount: shapes.length * repeat, readCall, statedTokens };
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
 import { loadEngine } from '../src/algebra/index.js';
+import { hexToBytes } from '../src/bytes.js';
 import {
   type AdapterLineageQuestion,
   type BoundVerdict,
@@ -10,7 +11,7 @@ import {
 } from '../src/checkpoint/index.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
-import { checkClosing, openSessionRecord } from '../src/inference/record.js';
+import { checkClosedDigest, openSessionRecord } from '../src/inference/record.js';
 import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
@@ -143,7 +144,7 @@ export function verifyCommand(): Command {
         return EXIT_INVALID;
       }
       // a close.json that is there must be right
-      if (signed) await checkClosing(session, adapter.modules);
+      if (signed) checkClosedDigest(session, hexToBytes(verdict.sessionDigest));
       const { userKey } = session.header;
       terminal.result(
         [

@@ -48,6 +48,24 @@ export async function readFileWithMode(path: string, maxBytes: number, what: str
 }
 
 /**
+ * The first `bytes` bytes of a regular file, or all of a shorter one.
+ *
+ * @param what names the file's role in messages
+ * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`
+ */
+export async function readFileStart(path: string, bytes: number, what: string): Promise<Uint8Array> {
+  const { handle } = await openRegularFile(path, what);
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(bytes), 0, bytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw readError(error, path, what);
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
  * Opens a regular file to be read, or also changed, in parts; the caller closes the handle.
  *
  * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE`

@@ -14,7 +14,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureNewFolder, readFileBounded, readFileWithMode, writeFileAtomic } from '../src/files.js';
+import {
+  ensureNewFolder,
+  readFileBounded,
+  readFileStart,
+  readFileWithMode,
+  writeFileAtomic,
+} from '../src/files.js';
 import { refusalOf } from './adapter/refusal.js';
 
 let dir: string;
@@ -71,6 +77,15 @@ describe('readFileBounded', () => {
     await writeFile(path, 'a');
     await chmod(path, 0o640);
     expect((await readFileWithMode(path, 9, 'x')).mode).toBe(0o640);
+  });
+
+  it('reads the start of a file alone', async () => {
+    const path = join(dir, 'x');
+    await writeFile(path, 'hello');
+    const start = async (bytes: number) => new TextDecoder().decode(await readFileStart(path, bytes, 'x'));
+    expect([await start(2), await start(9)]).toEqual(['he', 'hello']);
+    expect(await codeOf(readFileStart(join(dir, 'none'), 9, 'x'))).toBe('FILE_NOT_FOUND');
+    expect(await codeOf(readFileStart(dir, 9, 'x'))).toBe('FILE_UNREADABLE');
   });
 });
 

@@ -70,6 +70,20 @@ export function decodeOwnCall(
   return call;
 }
 
+/** Bytes of a call file that reach beyond the shape of its first tensor: length, checksum, name, type. */
+export const CALL_START_BYTES = 512;
+
+/**
+ * Token rows that a call file states in the shape of its first tensor; undefined where the start of the file does not
+ * show them. To be held against the call when it is read.
+ *
+ * @param start the first {@link CALL_START_BYTES} of the file
+ */
+export function statedTokens(start: Uint8Array): number | undefined {
+  const [, tokens] = /"shape":\s*\[\s*(\d{1,5})\s*[,\]]/.exec(new TextDecoder('latin1').decode(start)) ?? [];
+  return tokens === undefined ? undefined : Number(tokens);
+}
+
 /** Hex; docs/formats.md, `zklora/call/v1`. */
 function callChecksum(
   header: SessionHeader,

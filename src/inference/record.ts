@@ -6,6 +6,7 @@ import {
   ensureNewFolder,
   isPresent,
   readFileBounded,
+  readFileStart,
   removeFileDurable,
   type WriteOptions,
   writeFileAtomic,
@@ -14,7 +15,7 @@ import { LOCK_FOLDER } from '../folderLock.js';
 import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
-import { decodeCall, decodeOwnCall, encodeCall } from './callFile.js';
+import { CALL_START_BYTES, decodeCall, decodeOwnCall, encodeCall, statedTokens } from './callFile.js';
 import {
   MAX_CALL_FILE_BYTES,
   MAX_CLOSING_FILE_BYTES,
@@ -41,6 +42,8 @@ const CALL_FOLDER = 'calls';
 export const EVALUATION_FILE = 'evaluation.jsonl';
 /** What may lie in a folder before its session is opened. */
 export const BESIDES = [EVALUATION_FILE, LOCK_FOLDER];
+/** In messages. */
+const CALL_FILE_ROLE = 'session call';
 const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
 /** Left behind by a process that was killed while writing (see src/files.ts). */
 const TEMPORARY_FILE = /^\..*\.tmp$/;
@@ -194,23 +197,36 @@ export async function checkClosing(
   record: SessionRecord,
   modules: readonly ModuleShape[],
 ): Promise<Uint8Array> {
-  const { closing, header } = record;
-  if (closing === null) {
-    throw new ZkLoraError('SESSION_MISMATCH', 'the session was never closed; neither side has signed it');
-  }
+  requireClosed(record);
   const digest = await sessionDigest(record, modules);
+  checkClosedDigest(record, digest);
+  return digest;
+}
+
+/**
+ * {@link checkClosing} for who has just digested the record, as a verifier has.
+ *
+ * @throws ZkLoraError `SESSION_MISMATCH`
+ */
+export function checkClosedDigest(record: SessionRecord, digest: Uint8Array): void {
+  const closing = requireClosed(record);
   if (bytesToHex(digest) !== closing.digest) {
     throw new ZkLoraError(
       'SESSION_MISMATCH',
       'the session differs from what both sides signed; it was edited',
     );
   }
-  const who = wrongSigner(closing, header, digest);
-  if (who === undefined) return digest;
+  const who = wrongSigner(closing, record.header, digest);
+  if (who === undefined) return;
   throw new ZkLoraError(
     'SESSION_MISMATCH',
     `the ${who}'s signature in ${CLOSING_FILE} does not fit the session`,
   );
+}
+
+function requireClosed({ closing }: SessionRecord): SessionClosing {
+  if (closing !== null) return closing;
+  throw new ZkLoraError('SESSION_MISMATCH', 'the session was never closed; neither side has signed it');
 }
 
 class SessionFolder implements SessionWriter {
@@ -236,6 +252,10 @@ class SessionFolder implements SessionWriter {
       throw new ZkLoraError('SESSION_MALFORMED', `the session has no call ${index}`);
     }
     return decodeCall(this.header, await this.readFile(index), `call file ${callFile(index)}`);
+  }
+
+  async statedTokens(index: number): Promise<number | undefined> {
+    return statedTokens(await readFileStart(this.pathOf(index), CALL_START_BYTES, CALL_FILE_ROLE));
   }
 
   /** A call that fits its checksum; undefined for a torn last one. */
@@ -283,7 +303,7 @@ class SessionFolder implements SessionWriter {
   }
 
   private readFile(index: number): Promise<Uint8Array> {
-    return readFileBounded(this.pathOf(index), MAX_CALL_FILE_BYTES, 'session call');
+    return readFileBounded(this.pathOf(index), MAX_CALL_FILE_BYTES, CALL_FILE_ROLE);
   }
 }
 

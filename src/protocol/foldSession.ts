@@ -15,8 +15,8 @@ import {
 } from '../algebra/index.js';
 import { nextTurn } from '../nextTurn.js';
 import { placeOf } from './lanes.js';
-import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
-import { checkCall, type ModuleShape } from './sessionDigest.js';
+import { type CallSource, type SessionCall, type SessionHeader, sessionModules } from './session.js';
+import type { ModuleShape } from './sessionDigest.js';
 import type { Statement, StatementModule } from './statement.js';
 
 /** A statement with its challenges on tokens and outputs. */
@@ -55,13 +55,14 @@ export interface FoldedAtPoint extends InputsFolded {
  *
  * Token rows are numbered through all calls: row t of the session has weight u^t.
  *
+ * @param session its calls are checked by whoever reads them (sessionPass.ts)
  * @param inMemory whether the session is: its outputs are folded when they are asked for, in pieces that let other work
  * through. Otherwise they are folded with the inputs, in one pass.
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export async function foldSession(
   engine: Engine,
-  session: Session,
+  session: CallSource,
   folding: Folding,
   moduleShapes: readonly ModuleShape[],
   inMemory: boolean,
@@ -69,12 +70,12 @@ export async function foldSession(
   const inputs = new VectorFolder(engine, session.header, folding, moduleShapes);
   const outputFolder = () => new OutputFolder(engine, session.header, folding);
   const early = inMemory ? undefined : outputFolder();
-  await foldCalls(session, { inputs: [inputs], outputs: early ? [early] : [] }, moduleShapes);
+  await foldCalls(session, { inputs: [inputs], outputs: early ? [early] : [] });
   return {
     inputs: inputs.inputs,
     outputs: async () => {
       const folder = early ?? outputFolder();
-      if (!early) await foldCalls(session, { inputs: [], outputs: [folder] }, moduleShapes);
+      if (!early) await foldCalls(session, { inputs: [], outputs: [folder] });
       return folder.outputs;
     },
   };
@@ -84,20 +85,20 @@ export async function foldSession(
  * {@link foldSession} for some statements in one pass, with every input polynomial at one point only: u^T (X L(z)), L the
  * Lagrange basis of the domain, so that no vector as long as an input is ever made.
  *
+ * @param session its calls are checked by whoever reads them (sessionPass.ts)
  * @param onInputs called once when the inputs of all calls are folded and the outputs of the last call, most of its
  * bytes, are not: what can be started then runs meanwhile
  * @throws ZkLoraError `SESSION_MALFORMED`, and what `onInputs` throws
  */
 export async function foldSessionAtPoint(
   engine: Engine,
-  session: Session,
+  session: CallSource,
   foldings: readonly PointFolding[],
-  moduleShapes: readonly ModuleShape[],
   onInputs: (folded: readonly InputsFolded[]) => void,
 ): Promise<FoldedAtPoint[]> {
   const inputs = foldings.map((folding) => new PointFolder(engine, folding));
   const outputs = foldings.map((folding) => new OutputFolder(engine, session.header, folding));
-  await foldCalls(session, { inputs, outputs }, moduleShapes, () => onInputs(inputs));
+  await foldCalls(session, { inputs, outputs }, () => onInputs(inputs));
   return foldings.map((_, i) => ({
     inputsAtPoint: inputs[i]!.inputsAtPoint,
     outputs: outputs[i]!.outputs,
@@ -111,7 +112,7 @@ export async function foldSessionAtPoint(
  */
 export async function foldInputsAt(
   engine: Engine,
-  session: Session,
+  session: CallSource,
   folding: Omit<PointFolding, 'v'>,
 ): Promise<readonly bigint[]> {
   const folder = new PointFolder(engine, folding);
@@ -126,14 +127,12 @@ interface Folders {
 }
 
 async function foldCalls(
-  session: Session,
+  session: CallSource,
   { inputs, outputs }: Folders,
-  moduleShapes: readonly ModuleShape[],
   onInputs?: () => void,
 ): Promise<void> {
   for (let index = 0; index < session.callCount; index++) {
     const call = await session.readCall(index);
-    checkCall(session.header, moduleShapes, call);
     for (const folder of inputs) folder.add(call);
     if (index === session.callCount - 1) onInputs?.();
     for (const folder of outputs) await folder.add(call);

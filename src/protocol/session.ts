@@ -41,17 +41,26 @@ export interface SessionCall {
   readonly outputs: readonly BigInt64Array[];
 }
 
-/** A whole session; calls are read one at a time so that memory stays flat. */
-export interface Session {
+/** Calls of a session, read one at a time so that memory stays flat. */
+export interface CallSource {
   readonly header: SessionHeader;
+  readonly callCount: number;
+  /** @throws ZkLoraError `SESSION_MALFORMED` when the stored call does not parse. */
+  readCall(index: number): Promise<SessionCall>;
+}
+
+/** A whole session. */
+export interface Session extends CallSource {
   /**
    * 32 random bytes of the user, known to both parties: the salts of the rows come from them, so that a row can be
    * shown without the others. Whoever has them can test guesses at rows.
    */
   readonly seed: Uint8Array;
-  readonly callCount: number;
-  /** @throws ZkLoraError `SESSION_MALFORMED` when the stored call does not parse. */
-  readCall(index: number): Promise<SessionCall>;
+  /**
+   * Token rows of a call as they can be told without reading all of it; undefined where they cannot. A verifier that
+   * has them reads a session once that it would read twice, and holds them against what it has read.
+   */
+  statedTokens?(index: number): Promise<number | undefined>;
 }
 
 /** Module indices of a session, ascending. */

@@ -1,6 +1,7 @@
 import { equalBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import type { Session, SessionCall } from './session.js';
+import { CallReader, callBytes } from './callReader.js';
+import type { CallSource, Session, SessionCall, SessionHeader } from './session.js';
 import { MAX_SESSION_CALLS, type ModuleShape } from './sessionDigest.js';
 import { type CallFingerprint, SessionTree } from './sessionTree.js';
 
@@ -18,6 +19,17 @@ export interface ReadSession {
   readonly inMemory: boolean;
 }
 
+function changed(): ZkLoraError {
+  return new ZkLoraError('SESSION_MALFORMED', 'the session changed while it was read: try again');
+}
+
+/** @throws ZkLoraError `SESSION_MALFORMED` */
+function checkCount({ callCount }: CallSource): void {
+  if (!Number.isInteger(callCount) || callCount < 0 || callCount > MAX_SESSION_CALLS) {
+    throw new ZkLoraError('SESSION_MALFORMED', `a session has 0 to ${MAX_SESSION_CALLS} calls`);
+  }
+}
+
 /**
  * Reads a whole session: its digest and number of token rows.
  *
@@ -30,14 +42,13 @@ export interface ReadSession {
 export async function readSession(session: Session, modules: readonly ModuleShape[]): Promise<ReadSession> {
   const { header, seed, callCount } = session;
   const tree = new SessionTree(session, modules);
-  if (!Number.isInteger(callCount) || callCount < 0 || callCount > MAX_SESSION_CALLS) {
-    throw new ZkLoraError('SESSION_MALFORMED', `a session has 0 to ${MAX_SESSION_CALLS} calls`);
-  }
+  checkCount(session);
+  const reader = new CallReader(session);
   const prints: CallFingerprint[] = [];
   const kept = new Map<number, SessionCall>();
   let room = MAX_KEPT_BYTES;
   for (let index = 0; index < callCount; index++) {
-    const call = await session.readCall(index);
+    const call = await reader.read(index);
     prints.push(tree.add(call));
     const bytes = callBytes(call);
     // a call alone is kept at any size: each pass holds it anyway
@@ -47,11 +58,9 @@ export async function readSession(session: Session, modules: readonly ModuleShap
     }
   }
   const readAgain = async (index: number): Promise<SessionCall> => {
-    const call = await session.readCall(index);
+    const call = await reader.read(index);
     const print = prints[index]!;
-    if (!equalBytes(tree.fingerprint(call, print), print.hash)) {
-      throw new ZkLoraError('SESSION_MALFORMED', 'the session changed while it was read: try again');
-    }
+    if (!equalBytes(tree.fingerprint(call, print), print.hash)) throw changed();
     return call;
   };
   const stable: Session = {
@@ -64,15 +73,89 @@ export async function readSession(session: Session, modules: readonly ModuleShap
 }
 
 /**
+ * One pass over a session for whoever has been told its digest: calls are checked and digested while they are read.
+ * What was made of them counts for nothing until {@link SessionPass.finish} has given that digest.
+ */
+export class SessionPass implements CallSource {
+  readonly header: SessionHeader;
+  readonly callCount: number;
+  readonly #session: Session;
+  readonly #tree: SessionTree;
+  readonly #reader: CallReader;
+  /** Calls that were read to be counted. */
+  readonly #kept = new Map<number, SessionCall>();
+  #counted: number | undefined;
+  #next = 0;
+
+  /**
+   * @param modules shapes of all modules of the adapter, in its order
+   * @throws ZkLoraError `SESSION_MALFORMED`
+   */
+  constructor(session: Session, modules: readonly ModuleShape[]) {
+    this.#tree = new SessionTree(session, modules);
+    checkCount(session);
+    this.header = session.header;
+    this.callCount = session.callCount;
+    this.#session = session;
+    this.#reader = new CallReader(session);
+  }
+
+  /**
+   * Token rows of the session, before the pass; {@link SessionPass.finish} holds them against what was read. The first calls are read for it and kept, until
+   * they come to 64 MiB; the others count what {@link Session.statedTokens} says, and are read where it says nothing.
+   *
+   * @throws ZkLoraError what reading a call throws
+   */
+  async countTokens(): Promise<number> {
+    let tokens = 0;
+    let room = MAX_KEPT_BYTES;
+    for (let index = 0; index < this.callCount; index++) {
+      if (room > 0) {
+        const call = await this.#reader.read(index);
+        this.#kept.set(index, call);
+        room -= callBytes(call);
+        tokens += call.tokens;
+      } else {
+        tokens += (await this.#session.statedTokens?.(index)) ?? (await this.#session.readCall(index)).tokens;
+      }
+    }
+    this.#counted = tokens;
+    return tokens;
+  }
+
+  /**
+   * The next call, checked and digested.
+   *
+   * @param index 0 the first time, then one more each time
+   * @throws ZkLoraError `SESSION_MALFORMED`; `INTERNAL` out of order
+   */
+  async readCall(index: number): Promise<SessionCall> {
+    if (index !== this.#next)
+      throw new ZkLoraError('INTERNAL', 'a pass reads the calls of a session in order');
+    const call = this.#kept.get(index) ?? (await this.#reader.read(index));
+    this.#kept.delete(index);
+    this.#tree.add(call);
+    this.#next += 1;
+    return call;
+  }
+
+  /**
+   * Digest of the session; reads the calls that have not been read.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED`, also for other token rows than were counted
+   */
+  async finish(): Promise<Uint8Array> {
+    while (this.#next < this.callCount) await this.readCall(this.#next);
+    if (this.#counted !== undefined && this.#counted !== this.#tree.tokens) throw changed();
+    return this.#tree.digest();
+  }
+}
+
+/**
  * Digest of a whole session: binds every X, Y and exponent, their order, both parties' keys and the nonce.
  *
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export async function sessionDigest(session: Session, modules: readonly ModuleShape[]): Promise<Uint8Array> {
-  return (await readSession(session, modules)).digest;
-}
-
-function callBytes({ inputs, outputs }: SessionCall): number {
-  const arrays = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs];
-  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return new SessionPass(session, modules).finish();
 }

@@ -18,8 +18,8 @@ import { foldingRounds } from './linearForm.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
 import { decodeRows, type ModuleRows } from './rows.js';
-import { type Session, sessionModules } from './session.js';
-import { readSession } from './sessionPass.js';
+import { type CallSource, type Session, sessionModules } from './session.js';
+import { SessionPass } from './sessionPass.js';
 import { buildStatement, type Statement } from './statement.js';
 import type { Equation, InvalidReason } from './sumVerify.js';
 import { groupEquations, openingEquations, replayChallenges } from './verifyEquations.js';
@@ -181,12 +181,45 @@ async function readOrRefuse(
   if (header.adapterId !== id || header.contributorKey !== adapter.contributorKey) {
     throw new Refusal('WRONG_SESSION', 'the session was held with another adapter or contributor');
   }
-  const { digest, tokens, stable } = await readSession(session, adapter.modules);
-  const sessionDigest = bytesToHex(digest);
-  if (outline.sessionDigest !== sessionDigest) {
+  const pass = new SessionPass(session, adapter.modules);
+  const requireSession = async (): Promise<void> => {
+    if (outline.sessionDigest === bytesToHex(await pass.finish())) return;
     throw new Refusal('WRONG_SESSION', 'the proof is for another session, or the session was changed');
+  };
+  let read: ReadProof;
+  try {
+    read = await readPass(options, { id, parametersId, outline, pass }, cache, products);
+  } catch (error) {
+    // what the proof says of another session is of no interest
+    await requireSession();
+    throw error;
   }
-  const members = sessionModules(header);
+  await requireSession();
+  return read;
+}
+
+/** What a proof file is held against. */
+interface ProofSubject {
+  readonly id: string;
+  readonly parametersId: string;
+  readonly outline: ProofOutline;
+  /** Not begun. */
+  readonly pass: SessionPass;
+}
+
+/**
+ * Reads the session, taking the digest that the proof names for its own: challenges are drawn from it, so that one pass
+ * does. What this gives holds only for a session that then turns out to have that digest.
+ */
+async function readPass(
+  options: VerifyOptions,
+  { id, parametersId, outline, pass }: ProofSubject,
+  cache: VerifierCache,
+  products: Products,
+): Promise<ReadProof> {
+  const { parameters, adapter, registration } = options;
+  const members = sessionModules(pass.header);
+  const tokens = await pass.countTokens();
   checkCoverage(outline, members);
   const statements = outline.proofs.map(({ modules, rounds }) => {
     const statement = buildStatement({
@@ -194,8 +227,8 @@ async function readOrRefuse(
       circuits: parameters.circuits.map(({ pairs }) => pairs),
       adapterId: id,
       adapter,
-      header,
-      sessionDigest: digest,
+      header: pass.header,
+      sessionDigest: hexToBytes(outline.sessionDigest),
       tokens,
       moduleIndices: modules,
     });
@@ -203,13 +236,13 @@ async function readOrRefuse(
     return statement;
   });
   const { proofs } = decodeProofFile(options.proof);
-  const checks = await equationsOf(options, id, stable, statements, proofs, cache, products);
+  const checks = await equationsOf(options, id, pass, statements, proofs, cache, products);
   return {
     verdict: {
       valid: true,
       adapterId: id,
       parametersId,
-      sessionDigest,
+      sessionDigest: outline.sessionDigest,
       modules: members.map((index) => adapter.modules[index]!.name),
       tokens,
       proofs: proofs.length,
@@ -246,13 +279,13 @@ const OPENINGS = 2;
 async function equationsOf(
   options: VerifyOptions,
   id: string,
-  session: Session,
+  session: CallSource,
   statements: readonly Statement[],
   proofs: readonly Proof[],
   cache: VerifierCache,
   products: Products,
 ): Promise<ProofEquations[]> {
-  const { engine, adapter } = options;
+  const { engine } = options;
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
   await loadKeys(options, statements, cache.keys);
   let folded: readonly FoldedAtPoint[] = [];
@@ -280,7 +313,7 @@ async function equationsOf(
     return { statement, u, v, basis: lagrangeAt(engine, statement.domainSize, z) };
   });
   let equations: Equation[][] | undefined;
-  folded = await foldSessionAtPoint(engine, session, foldings, adapter.modules, (inputs) => {
+  folded = await foldSessionAtPoint(engine, session, foldings, (inputs) => {
     const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
     equations = statements.map((statement, i) => {
       const { basis } = foldings[i]!;

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
 import { bytesToHex, concatBytes, labelledSha256, u32 } from '../../src/bytes.js';
-import { decodeCall, decodeOwnCall, encodeCall } from '../../src/inference/callFile.js';
+import {
+  CALL_START_BYTES,
+  decodeCall,
+  decodeOwnCall,
+  encodeCall,
+  statedTokens,
+} from '../../src/inference/callFile.js';
 import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
 import { toBytes } from '../../src/littleEndian.js';
 import type { SessionCall, SessionHeader } from '../../src/protocol/index.js';
@@ -90,6 +96,22 @@ describe('a call file', () => {
   it('is refused with a tensor more', async () => {
     const more = edited((tensors) => tensors.set('more', tensors.get('module.0.y')!));
     await expectRefused(() => decode(more), 'SAFETENSORS_MALFORMED', /more than 7 tensors/);
+  });
+
+  it('states its tokens at its start, however it was written', () => {
+    const start = (bytes: Uint8Array) => bytes.subarray(0, CALL_START_BYTES);
+    expect([1, 32_768].map((tokens) => statedTokens(start(encoded(0, tokens))))).toEqual([1, 32_768]);
+    const spaced = new TextEncoder().encode('{ "input.0.exponents": { "dtype": "I16", "shape": [ 17 ], ');
+    expect(statedTokens(spaced)).toBe(17);
+    for (const none of [
+      '',
+      '"shape":[]',
+      '"shape":[123456,1]',
+      '"shape":[-1]',
+      '"shape":["1"]',
+      '"shape":[1',
+    ])
+      expect(statedTokens(new TextEncoder().encode(none))).toBeUndefined();
   });
 
   it('takes 1 to 2^15 tokens', async () => {

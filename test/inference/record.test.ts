@@ -67,7 +67,10 @@ describe('session record', () => {
     expect(record.header).toEqual(HEAD);
     expect(record.seed).toEqual(SEED);
     expect(record.callCount).toBe(2);
-    for (const [i, call] of CALLS.entries()) expect(await record.readCall(i)).toEqual(call);
+    for (const [i, call] of CALLS.entries()) {
+      expect(await record.readCall(i)).toEqual(call);
+      expect(await record.statedTokens?.(i)).toBe(call.tokens);
+    }
     expect(record.closing?.calls).toBe(2);
     expect(await checkClosing(record, MODULES)).toEqual(await sessionDigest(record, MODULES));
   });
