@@ -1,8 +1,9 @@
 import { concatBytes } from '../bytes.js';
 import { ahead } from './ahead.js';
+import { combinePoints } from './combinePoints.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { bucketSumRows, combinePoints, MIN_BUCKET_TERMS } from './multiExp.js';
+import { bucketSumRows, MIN_BUCKET_TERMS } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point } from './points.js';
 import { Fr } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';

@@ -1,39 +1,33 @@
 /**
- * Multi-scalar multiplication in G1 with the vector kernels of curveKernels.ts: bucket method, signed digits, four
+ * Multi-scalar multiplication in G1 with the vector kernels of affineKernels.ts: bucket method, signed digits, four
  * windows or rows at a time.
  *
- * The kernels' addition formulas are not complete, so buckets and sums start from random points, which are taken off
- * at the end; whoever does not know them cannot make a sum meet them. Should that happen all the same, a Z
- * coordinate ends as zero and the caller computes the result with the library instead.
+ * The addition formulas of Jacobian coordinates are not complete, so sums over buckets start from random points, which
+ * are taken off at the end; whoever does not know them cannot make a sum meet them. Should that happen all the same, a
+ * Z coordinate ends as zero and the caller computes the result with the library instead.
  */
-import { bytesToNumberBE } from '@noble/curves/utils.js';
 import { concatBytes } from '../bytes.js';
-import { ZkLoraError } from '../errors.js';
+import { listBytes, POINT_BYTES, WORK_BYTES } from './affineKernels.js';
 import { callStep as call, type TaskStep } from './curve.js';
-import {
-  BASE_BYTES,
-  BUCKET_BYTES,
-  bucketWords,
-  OPERAND_BYTES,
-  POINT_QUAD_BYTES,
-  pointQuad,
-  RECODED_BYTES,
-} from './curveKernels.js';
-import { type Eisenstein, unitDigits } from './endomorphism.js';
+import { RECODED_BYTES } from './curveKernels.js';
+import { LANES, POINT_QUAD_BYTES } from './curveMachine.js';
 import type { Engine } from './engine.js';
-import { encodeG1, G1_BYTES, G1_JACOBIAN_BYTES, type G1Point } from './points.js';
-import { QUAD_BYTES } from './quadField.js';
-import { Fr, randomScalar, SCALAR_BYTES } from './scalar.js';
-import { vectorFromScalars } from './vector.js';
-
-/** Jacobian point in ffjavascript's form. */
-export type JacobianPoint = Uint8Array;
+import { G1_BYTES, G1_JACOBIAN_BYTES } from './points.js';
+import {
+  anyZeroZ,
+  hasZeroZ,
+  type JacobianPoint,
+  type RandomStart,
+  startOf,
+  timesGenerator,
+} from './randomStart.js';
+import { Fr } from './scalar.js';
 
 /** Fewer terms than this are multiplied as fast one by one, or by the library: a bucket sum has its tasks to set up. */
 export const MIN_BUCKET_TERMS = 8;
 
 /** Windows that one pass of the kernel fills. */
-const GROUP = 4;
+const GROUP = LANES.length;
 
 /** Bits of a scalar and of the carry of its signed digits. */
 const SCALAR_BITS = 255;
@@ -44,57 +38,13 @@ const ROW_BUCKETS = 128;
 /** Row pairs in one task: the bases are prepared once for all of them. */
 const PAIRS_PER_TASK = 2;
 
-/** Multiplications that an addition of a base and an addition of two points take. */
-const MIXED_COST = 11;
-const FULL_COST = 16;
+/** Multiplications that a point takes in each window, with its share of sorting, and a bucket at the end. */
+const POINT_COST = 7;
+const BUCKET_COST = 28;
 
-interface RandomPoint {
-  readonly scalar: bigint;
-  /** As `bucketWords` and `pointQuad` have it. */
-  readonly words: Uint8Array;
-  readonly quad: Uint8Array;
-}
-
-interface RandomStart {
-  readonly bucket: RandomPoint;
-  readonly running: RandomPoint;
-  readonly total: RandomPoint;
-  /** See {@link surplusOf}. */
-  readonly surpluses: Map<string, JacobianPoint>;
-}
-
-const starts = new WeakMap<Engine, RandomStart>();
-
-function startOf(engine: Engine): RandomStart {
-  let start = starts.get(engine);
-  if (!start) {
-    const [bucket, running, total] = [randomPoint(engine), randomPoint(engine), randomPoint(engine)];
-    start = { bucket, running, total, surpluses: new Map() };
-    starts.set(engine, start);
-  }
-  return start;
-}
-
-function randomPoint(engine: Engine): RandomPoint {
-  const scalar = randomScalar();
-  const bytes = encodeG1(timesGenerator(engine, scalar) as G1Point);
-  const [x, y] = [bytesToNumberBE(bytes.subarray(0, 32)), bytesToNumberBE(bytes.subarray(32))];
-  return { scalar, words: bucketWords(x, y), quad: pointQuad(x, y) };
-}
-
-/** Affine. */
-function timesGenerator(engine: Engine, scalar: bigint): Uint8Array {
-  const { G1 } = engine.curve;
-  return G1.toAffine(G1.timesFr(G1.g, vectorFromScalars(engine, [scalar])));
-}
-
-/** What the random points add to the sum of one window: total + buckets * running + (1 + .. + buckets) * bucket. */
-function excess({ bucket, running, total }: RandomStart, buckets: number): bigint {
-  const triangle = BigInt((buckets * (buckets + 1)) / 2);
-  return Fr.add(
-    total.scalar,
-    Fr.add(Fr.mul(BigInt(buckets), running.scalar), Fr.mul(triangle, bucket.scalar)),
-  );
+/** What the random points add to the sum of one window: total + buckets * running. */
+function excess({ running, total }: RandomStart, buckets: number): bigint {
+  return Fr.add(total.scalar, Fr.mul(BigInt(buckets), running.scalar));
 }
 
 /** Variables of a task. */
@@ -104,22 +54,26 @@ const SCALARS = 2;
 const RECODED = 3;
 const OFFSET = 4;
 const DIGITS = 5;
-const BUCKETS = 6;
-const BUCKET = 7;
-const RUNNING = 8;
-const TOTAL = 9;
-const RESULT = 10;
+const LISTS = 6;
+const PAIR_SUMS = 7;
+const WORK = 8;
+const RUNNING = 9;
+const TOTAL = 10;
+const RESULT = 11;
 
-/** Steps that prepare bases and room for buckets. */
-function prepare(start: RandomStart, points: Uint8Array, buckets: number): TaskStep[] {
+/** Steps that prepare bases and room for their sums. */
+function prepare(points: Uint8Array, buckets: number): TaskStep[] {
   const count = points.byteLength / G1_BYTES;
+  const whole = GROUP * Math.ceil(count / GROUP);
   return [
-    { cmd: 'ALLOCSET', var: POINTS, buff: points },
-    { cmd: 'ALLOC', var: BASES, len: count * BASE_BYTES },
-    call('zg_expandBases', { var: POINTS }, { val: count }, { var: BASES }),
+    { cmd: 'ALLOC', var: POINTS, len: whole * G1_BYTES },
+    { cmd: 'SET', var: POINTS, buff: points },
+    { cmd: 'ALLOC', var: BASES, len: whole * POINT_BYTES },
+    call('zg_loadPoints', { var: POINTS }, { val: whole }, { var: BASES }),
     { cmd: 'ALLOC', var: DIGITS, len: count * 2 * GROUP },
-    { cmd: 'ALLOC', var: BUCKETS, len: GROUP * (buckets + 1) * BUCKET_BYTES },
-    { cmd: 'ALLOCSET', var: BUCKET, buff: start.bucket.words },
+    { cmd: 'ALLOC', var: LISTS, len: listBytes(count, buckets) },
+    { cmd: 'ALLOC', var: PAIR_SUMS, len: count * GROUP * POINT_BYTES },
+    { cmd: 'ALLOC', var: WORK, len: ((count >> 1) + 1) * WORK_BYTES },
     { cmd: 'ALLOC', var: RUNNING, len: POINT_QUAD_BYTES },
     { cmd: 'ALLOC', var: TOTAL, len: POINT_QUAD_BYTES },
     { cmd: 'ALLOC', var: RESULT, len: GROUP * G1_JACOBIAN_BYTES },
@@ -128,17 +82,18 @@ function prepare(start: RandomStart, points: Uint8Array, buckets: number): TaskS
 
 /** Steps from digits to four sums in output `out`. */
 function sumDigits(start: RandomStart, count: number, buckets: number, out: number): TaskStep[] {
-  const stride = (buckets + 1) * BUCKET_BYTES;
   return [
-    call('zg_fill', { var: BUCKETS }, { val: GROUP * (buckets + 1) }, { var: BUCKET }),
-    call('zg_accumulate', { var: BASES }, { var: DIGITS }, { val: count }, { var: BUCKETS }, { val: stride }),
     { cmd: 'SET', var: RUNNING, buff: start.running.quad },
     { cmd: 'SET', var: TOTAL, buff: start.total.quad },
     call(
-      'zg_sumBuckets',
-      { var: BUCKETS },
-      { val: stride },
+      'zg_sumAffine',
+      { var: BASES },
+      { var: DIGITS },
+      { val: count },
       { val: buckets },
+      { var: LISTS },
+      { var: PAIR_SUMS },
+      { var: WORK },
       { var: RUNNING },
       { var: TOTAL },
     ),
@@ -160,7 +115,7 @@ function planFor(count: number, threads: number): Plan {
   for (let width = 3; width <= 14; width++) {
     const groups = Math.ceil(SCALAR_BITS / width / GROUP);
     const buckets = 2 ** (width - 1);
-    const cost = Math.ceil(groups / threads) * (count * MIXED_COST + 2 * buckets * FULL_COST);
+    const cost = Math.ceil(groups / threads) * (count * POINT_COST + buckets * BUCKET_COST);
     if (cost < bestCost) {
       bestCost = cost;
       best = { width, groups };
@@ -196,7 +151,7 @@ export async function bucketSum(
   const perTask = Math.ceil(groups / engine.threads);
   for (let first = 0; first < groups; first += perTask) {
     const steps: TaskStep[] = [
-      ...prepare(start, points, buckets),
+      ...prepare(points, buckets),
       { cmd: 'ALLOCSET', var: SCALARS, buff: scalars },
       // the kernel reads eight bytes from any byte on
       { cmd: 'ALLOC', var: RECODED, len: count * RECODED_BYTES + 8 },
@@ -268,7 +223,7 @@ export async function bucketSumRows(
   const surplus = G1.toJacobian(timesGenerator(engine, Fr.mul(257n, excess(start, ROW_BUCKETS))));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < rows.length; from += 2 * PAIRS_PER_TASK) {
-    const steps = prepare(start, points, ROW_BUCKETS);
+    const steps = prepare(points, ROW_BUCKETS);
     for (let pair = 0; pair < PAIRS_PER_TASK; pair++) {
       const a = rows[from + 2 * pair];
       if (!a) break;
@@ -293,111 +248,6 @@ export async function bucketSumRows(
   });
 }
 
-/**
- * `out[i] = sum_j factors[j] * points[j * m + i]` for i < m = points / factors, Jacobian, 96 bytes each; undefined if
- * a sum met a random start.
- *
- * @param points affine, 64 bytes each, none the identity
- */
-export async function combinePoints(
-  engine: Engine,
-  points: Uint8Array,
-  factors: readonly Eisenstein[],
-): Promise<Uint8Array | undefined> {
-  const parts = factors.length;
-  const count = points.byteLength / G1_BYTES / parts;
-  const { total } = startOf(engine);
-  const { program, doublings } = programFor(factors);
-  const surplus = encodeG1(
-    timesGenerator(engine, Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))) as G1Point,
-  );
-  const quad = pointQuad(bytesToNumberBE(surplus.subarray(0, 32)), bytesToNumberBE(surplus.subarray(32)));
-  // x and y of an operand; nothing is added to its other multiples
-  const operands = new Uint8Array((parts + 1) * OPERAND_BYTES);
-  operands.set(quad.subarray(0, QUAD_BYTES), parts * OPERAND_BYTES);
-  operands.set(quad.subarray(QUAD_BYTES, 2 * QUAD_BYTES), operands.byteLength - QUAD_BYTES);
-  const chunk = GROUP * Math.ceil(count / GROUP / (4 * engine.threads));
-  const tasks: Promise<Uint8Array[]>[] = [];
-  for (let from = 0; from < count; from += chunk) {
-    const size = Math.min(chunk, count - from);
-    // one more quad of points may be read past each part
-    const slice = (size + GROUP) * G1_BYTES;
-    const steps: TaskStep[] = [
-      { cmd: 'ALLOCSET', var: PROGRAM, buff: program },
-      { cmd: 'ALLOCSET', var: START, buff: total.quad },
-      { cmd: 'ALLOC', var: SUM, len: POINT_QUAD_BYTES },
-      { cmd: 'ALLOCSET', var: OPERANDS, buff: operands },
-      { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * G1_JACOBIAN_BYTES },
-    ];
-    factors.forEach((_, j) => {
-      const begin = (j * count + from) * G1_BYTES;
-      const part = new Uint8Array(slice);
-      part.set(points.subarray(begin, begin + size * G1_BYTES));
-      steps.push({ cmd: 'ALLOCSET', var: PARTS + j, buff: part });
-    });
-    for (let i = 0; i < size; i += GROUP) {
-      factors.forEach((_, j) => {
-        steps.push(
-          call(
-            'zg_loadAffine',
-            { var: PARTS + j, offset: i * G1_BYTES },
-            { val: G1_BYTES },
-            { var: OPERANDS, offset: j * OPERAND_BYTES },
-          ),
-        );
-      });
-      steps.push(
-        call(
-          'zg_combine',
-          { var: SUM },
-          { var: START },
-          { var: OPERANDS },
-          { var: PROGRAM },
-          { val: program.length },
-        ),
-        call('zg_storePoints', { var: SUM }, { var: SUMS, offset: i * G1_JACOBIAN_BYTES }),
-      );
-    }
-    steps.push({ cmd: 'GET', out: 0, var: SUMS, len: size * G1_JACOBIAN_BYTES });
-    tasks.push(engine.curve.tm.queueAction(steps));
-  }
-  const out = new Uint8Array(count * G1_JACOBIAN_BYTES);
-  let at = 0;
-  for (const [sums] of await Promise.all(tasks)) {
-    out.set(sums!, at);
-    at += sums!.byteLength;
-  }
-  return anyZeroZ(out) ? undefined : out;
-}
-
-const PROGRAM = 0;
-const START = 1;
-const SUM = 2;
-const OPERANDS = 3;
-const SUMS = 4;
-const PARTS = 5;
-
-/** Steps are bytes: eight for each factor. */
-const MAX_FACTORS = 31;
-
-/** Double-and-add steps for all factors at once; the last step takes the start off again. */
-function programFor(factors: readonly Eisenstein[]): { program: Uint8Array; doublings: number } {
-  const digits = factors.map(unitDigits);
-  const length = Math.max(1, ...digits.map((d) => d.length));
-  const steps: number[] = [];
-  for (let bit = length - 1; bit >= 0; bit--) {
-    if (bit < length - 1) steps.push(0);
-    digits.forEach((d, j) => {
-      const digit = d[bit] ?? 0;
-      if (digit !== 0) steps.push(8 * j + digit);
-    });
-  }
-  steps.push(8 * factors.length + 2);
-  if (factors.length > MAX_FACTORS)
-    throw new ZkLoraError('INTERNAL', 'too many factors for a step of one byte');
-  return { program: Uint8Array.from(steps), doublings: length - 1 };
-}
-
 function bytesOf(row: Int16Array): Uint8Array {
   return new Uint8Array(row.buffer, row.byteOffset, row.byteLength);
 }
@@ -406,16 +256,4 @@ function splitPoints(points: Uint8Array): JacobianPoint[] {
   return Array.from({ length: points.byteLength / G1_JACOBIAN_BYTES }, (_, i) =>
     points.slice(i * G1_JACOBIAN_BYTES, (i + 1) * G1_JACOBIAN_BYTES),
   );
-}
-
-/** Whether one of several Jacobian points, 96 bytes each, has a zero Z. */
-function anyZeroZ(points: Uint8Array): boolean {
-  for (let at = 0; at < points.byteLength; at += G1_JACOBIAN_BYTES) {
-    if (hasZeroZ(points.subarray(at, at + G1_JACOBIAN_BYTES))) return true;
-  }
-  return false;
-}
-
-function hasZeroZ(point: JacobianPoint): boolean {
-  return point.subarray(2 * SCALAR_BYTES).every((byte) => byte === 0);
 }

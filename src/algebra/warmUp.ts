@@ -2,11 +2,13 @@
  * Runs the kernels of the worker threads on small operands, so that V8 has compiled them when they are needed: work
  * for idle threads while the main thread reads a session.
  */
+
+import { combinePoints } from './combinePoints.js';
 import type { Curve } from './curve.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { bucketSum, combinePoints } from './multiExp.js';
-import { G1_BYTES } from './points.js';
+import { bucketSum } from './multiExp.js';
+import { G1_JACOBIAN_BYTES } from './points.js';
 import { sumOfProducts } from './quadTransform.js';
 import { powersVector, vectorToBytes } from './vector.js';
 
@@ -30,9 +32,7 @@ export function warmProver(engine: Engine): Promise<void> {
 }
 
 async function run(engine: Engine): Promise<void> {
-  const generator = engine.curve.G1.gAffine;
-  const points = new Uint8Array(POINTS * G1_BYTES);
-  for (let i = 0; i < POINTS; i++) points.set(generator, i * G1_BYTES);
+  const points = await multiplesOfGenerator(engine);
   const scalars = vectorToBytes(engine, powersVector(engine, FACTOR, POINTS));
   const values = powersVector(engine, FACTOR, DOMAIN);
   const product = { a: values, b: values, blinder: FACTOR };
@@ -41,4 +41,15 @@ async function run(engine: Engine): Promise<void> {
     sumOfProducts(engine, DOMAIN, [product, product]),
     combinePoints(engine, points, [shortForm(FACTOR), shortForm(FACTOR)]),
   ]);
+}
+
+/** G, 2 G, 3 G, ..., affine: equal points would take another way. */
+function multiplesOfGenerator({ curve: { G1 } }: Engine): Promise<Uint8Array> {
+  const points = new Uint8Array(POINTS * G1_JACOBIAN_BYTES);
+  let point = G1.zero;
+  for (let i = 0; i < POINTS; i++) {
+    point = G1.add(point, G1.g);
+    points.set(point, i * G1_JACOBIAN_BYTES);
+  }
+  return G1.batchToAffine(points);
 }

@@ -62,6 +62,8 @@ export const i32 = {
   eqz: unary(0x45),
   ltU: binary(0x49),
   gtU: binary(0x4b),
+  divU: binary(0x6e),
+  load: (address: Code, offset = 0): Code => [...address, 0x28, 2, ...unsigned(offset)],
   load8U: (address: Code, offset = 0): Code => [...address, 0x2d, 0, ...unsigned(offset)],
   load16S: (address: Code, offset = 0): Code => [...address, 0x2e, 1, ...unsigned(offset)],
   store: (address: Code, offset: number, value: Code): Code => [
@@ -152,6 +154,14 @@ export const v128 = {
     4,
     ...unsigned(offset),
   ],
+  /** Any alignment. */
+  storeUnaligned: (address: Code, offset: number, value: Code): Code => [
+    ...address,
+    ...value,
+    ...vector(11),
+    0,
+    ...unsigned(offset),
+  ],
   /** The same 32-bit word in all four lanes. */
   const32: (word: number): Code => {
     const bytes = [0, 8, 16, 24].map((shift) => (word >>> shift) & 255);
@@ -160,11 +170,14 @@ export const v128 = {
   and: binary(...vector(0x4e)),
   or: binary(...vector(0x50)),
   xor: binary(...vector(0x51)),
+  /** Bits of a where the mask is one, of b elsewhere. */
+  select: (a: Code, b: Code, mask: Code): Code => [...a, ...b, ...mask, ...vector(0x52)],
   /** Bytes of the concatenation a | b, by index 0..31. */
   shuffle: (a: Code, b: Code, lanes: readonly number[]): Code => [...a, ...b, ...vector(13), ...lanes],
   i16x8: {
     add: binary(...vector(0x8e)),
     sub: binary(...vector(0x91)),
+    mul: binary(...vector(0x95)),
     shrS: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...vector(0x8c)],
   },
   i32x4: {

@@ -3,10 +3,12 @@ import { concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
 import fc from 'fast-check';
 import { BigBuffer } from 'ffjavascript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OPERAND_BYTES, POINT_QUAD_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
+import { combinePoints } from '../../src/algebra/combinePoints.js';
+import { OPERAND_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
+import { POINT_QUAD_BYTES } from '../../src/algebra/curveMachine.js';
 import { shortForm } from '../../src/algebra/endomorphism.js';
 import * as al from '../../src/algebra/index.js';
-import { bucketSum, bucketSumRows, combinePoints } from '../../src/algebra/multiExp.js';
+import { bucketSum, bucketSumRows } from '../../src/algebra/multiExp.js';
 import '../support/deterministic.js';
 
 const { Fr, R } = al;
@@ -51,22 +53,91 @@ describe('multi-scalar multiplication by buckets', () => {
     );
   });
 
-  it('equals ffjavascript on sizes with other digit widths', async () => {
+  /** Points 3 G, 3 k G, 3 k^2 G, ... and their logarithms. */
+  async function manyPoints(count: number): Promise<{ bases: Uint8Array; logarithms: bigint[] }> {
     const { G1 } = engine.curve;
-    const points = await G1.batchToAffine(
+    const ratio = R - 12345n;
+    const bases = await G1.batchToAffine(
       await G1.batchApplyKey(
-        al.joinPoints(Array.from({ length: 3000 }, () => al.g1Generator(engine))),
+        al.joinPoints(Array.from({ length: count }, () => al.g1Generator(engine))),
         al.vectorFromScalars(engine, [3n]),
-        al.vectorFromScalars(engine, [R - 12345n]),
+        al.vectorFromScalars(engine, [ratio]),
         'affine',
         'jacobian',
       ),
     );
-    for (const count of [63, 500, 3000]) {
-      const bases = points.slice(0, count * al.G1_BYTES);
-      const scalars = al.vectorToBytes(engine, al.powersVector(engine, R - 7n, count));
-      const sum = await bucketSum(engine, bases, scalars);
-      expect(G1.toAffine(sum!)).toEqual(G1.toAffine(await G1.multiExpAffine(bases, scalars)));
+    const logarithms = [3n];
+    while (logarithms.length < count) logarithms.push(Fr.mul(logarithms.at(-1)!, ratio));
+    return { bases, logarithms };
+  }
+
+  it('is right at sizes with other digit widths and numbers of rounds', async () => {
+    const { G1 } = engine.curve;
+    const { bases, logarithms } = await manyPoints(3000);
+    for (const count of [63, 64, 65, 500, 3000]) {
+      const scalars = Array.from({ length: count }, (_, i) => Fr.pow(R - 7n, BigInt(i)));
+      const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
+      const sum = await bucketSum(engine, bases.slice(0, count * al.G1_BYTES), vector);
+      expect(G1.toAffine(sum!)).toEqual(affine(dot(scalars, logarithms.slice(0, count))));
+    }
+  });
+
+  it('is right where all points share a bucket, where most have none, and where lanes differ', async () => {
+    const { G1 } = engine.curve;
+    const { bases, logarithms } = await manyPoints(700);
+    const digits = (i: number) => BigInt(i % 5 === 0 ? i : 0);
+    const cases: readonly ((i: number) => bigint)[] = [
+      () => R - 1n,
+      () => 0x0101_0101n,
+      (i) => (i % 300 === 0 ? 2n ** 200n + 3n : 0n),
+      // one window full, the next nearly empty
+      (i) => 77n + (digits(i) << 64n),
+      (i) => (i < 2 ? 5n : 0n),
+    ];
+    for (const scalarAt of cases) {
+      const scalars = logarithms.map((_, i) => scalarAt(i));
+      const sum = await bucketSum(
+        engine,
+        bases,
+        al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars)),
+      );
+      expect(G1.toAffine(sum!)).toEqual(affine(dot(scalars, logarithms)));
+    }
+    const rows = [() => -32768, (i: number) => (i % 2 === 0 ? 128 : -128), digits, () => 0].map((at) =>
+      Int16Array.from(logarithms, (_, i) => Number(at(i))),
+    );
+    const sums = await bucketSumRows(engine, bases, rows);
+    const want = rows.map((row) =>
+      affine(
+        dot(
+          Array.from(row, (v) => Fr.create(BigInt(v))),
+          logarithms,
+        ),
+      ),
+    );
+    expect(sums.map((sum) => G1.toAffine(sum!))).toEqual(want);
+  });
+
+  it('is right where points, or sums of points, are equal or opposite, in one lane or in all', async () => {
+    const { G1 } = engine.curve;
+    const { bases, logarithms } = await manyPoints(400);
+    // the last two are one point; the point before is the sum of two others, which the rounds form first
+    const known = [...logarithms.slice(0, 397), Fr.add(logarithms[0]!, logarithms[1]!), 11n, 11n];
+    const points = concatBytes(bases.slice(0, 397 * al.G1_BYTES), ...known.slice(397).map(affine));
+    for (const last of [1n, R - 1n]) {
+      for (const at of [0n, 100n]) {
+        const few = new Set([0, 1, 397]);
+        const scalars = known.map((_, i) => {
+          if (i === 399) return Fr.mul(last, 1n << at);
+          return i === 398 || few.has(i) ? 1n << at : BigInt(i) << 20n;
+        });
+        const sum = await bucketSum(
+          engine,
+          points,
+          al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars)),
+        );
+        expect(G1.toAffine(sum!)).toEqual(affine(dot(scalars, known)));
+      }
     }
   });
 
@@ -160,12 +231,9 @@ describe('multi-scalar multiplication by buckets', () => {
 
   it('shows an addition that the formulas do not cover by a zero Z, for ever', async () => {
     const { x, y } = BASE.toAffine();
-    const bases = al.joinPoints([affine(1n), affine(5n)]);
     for (const sign of [0, -1]) {
       const stored = engine.sync(({ call, put, alloc, get }) => {
         const p = put(pointQuad(x, y));
-        const words = alloc(2 * 168);
-        call.zg_expandBases!(put(bases), 2, words);
         // a program of the combining kernel: the start, +-G, then twice and +-5G
         const points = alloc(2 * OPERAND_BYTES);
         const affinePoints = put(al.joinPoints([...Array(4).fill(affine(1n)), ...Array(4).fill(affine(5n))]));
