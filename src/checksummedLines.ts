@@ -3,10 +3,14 @@ import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } f
 import { type ErrorCode, ZkLoraError } from './errors.js';
 import { appendFileDurable, openRegularFile, readFileBounded, syncFolder } from './files.js';
 import { parseJsonText } from './jsonText.js';
+import { nextTurn } from './nextTurn.js';
 
 const LINE = /^([0-9a-f]{64}) (.*)$/;
 const FILE_MODE = 0o600;
 const NEWLINE = 10;
+
+/** Lines that are read before other work has its turn: some milliseconds. */
+const LINES_PER_TURN = 64;
 
 /** What kind of file the lines are in. */
 export interface LinesFormat {
@@ -98,20 +102,20 @@ async function readLines(dir: string, format: LinesFormat, root: Uint8Array): Pr
     if (error instanceof ZkLoraError && error.code === 'FILE_NOT_FOUND') return undefined;
     throw error;
   }
-  const whole = bytes.lastIndexOf(NEWLINE) + 1;
-  const text = new TextDecoder().decode(bytes.subarray(0, whole));
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let checksum = root;
-  const entries = text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => {
-      const parts = LINE.exec(line);
-      checksum = labelledSha256(format.label, checksum, utf8ToBytes(parts?.[2] ?? ''));
-      if (parts === null || bytesToHex(checksum) !== parts[1]) {
-        throw new ZkLoraError(format.code, `${format.name} was edited, or belongs to something else`);
-      }
-      return parseJsonText(parts[2]!, format.code, format.name);
-    });
+  let whole = 0;
+  const entries: unknown[] = [];
+  for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, whole)) {
+    const parts = LINE.exec(decoder.decode(bytes.subarray(whole, end)));
+    whole = end + 1;
+    checksum = labelledSha256(format.label, checksum, utf8ToBytes(parts?.[2] ?? ''));
+    if (parts === null || bytesToHex(checksum) !== parts[1]) {
+      throw new ZkLoraError(format.code, `${format.name} was edited, or belongs to something else`);
+    }
+    entries.push(parseJsonText(parts[2]!, format.code, format.name));
+    if (entries.length % LINES_PER_TURN === 0) await nextTurn();
+  }
   return { entries, checksum, whole, bytes: bytes.length };
 }
 

@@ -1,6 +1,7 @@
 import { appendFile, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { bytesToHex, canonicalJson, labelledSha256 } from '../src/bytes.js';
 import { ChecksummedLines, type LinesFormat } from '../src/checksummedLines.js';
 import { temporaryFolder } from './inference/fixtures.js';
 
@@ -32,6 +33,28 @@ describe('ChecksummedLines', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     await found!.lines.append({ more: true });
     expect((await ChecksummedLines.resume(dir, FORMAT, ROOT))!.entries).toHaveLength(4);
+  });
+
+  it('lets others have their turn while it reads a long file', async () => {
+    const dir = await temporaryFolder();
+    let checksum: Uint8Array = ROOT;
+    let text = '';
+    for (let i = 0; i < 2000; i += 1) {
+      checksum = labelledSha256(FORMAT.label, checksum, canonicalJson({ i }));
+      text += `${bytesToHex(checksum)} {"i":${i}}\n`;
+    }
+    await writeFile(join(dir, FORMAT.name), text);
+    let turns = 0;
+    let isReading = true;
+    const others = (): void => {
+      turns += 1;
+      if (isReading) setImmediate(others);
+    };
+    setImmediate(others);
+    const found = await ChecksummedLines.read(dir, { ...FORMAT, maxBytes: 2 ** 20 }, ROOT);
+    isReading = false;
+    expect(found).toHaveLength(2000);
+    expect(turns).toBeGreaterThan(30);
   });
 
   it('is undefined where nothing was begun', async () => {

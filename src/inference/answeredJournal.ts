@@ -4,6 +4,7 @@ import { MAX_MODULES } from '../adapter/limits.js';
 import { u32 } from '../bytes.js';
 import { ChecksummedLines, type LinesFormat } from '../checksummedLines.js';
 import { ZkLoraError } from '../errors.js';
+import { nextTurn } from '../nextTurn.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { headerDigest, MAX_CALL_TOKENS, MAX_SESSION_CALLS } from '../protocol/sessionDigest.js';
 import { MAX_ANSWERED_FILE_BYTES } from './limits.js';
@@ -12,6 +13,10 @@ import { MAX_ANSWERED_FILE_BYTES } from './limits.js';
 export const ANSWERED_FILE = 'answered.jsonl';
 
 const LABEL = 'zklora/answered/v1';
+
+/** Entries that are checked before other work has its turn: some milliseconds. */
+const STAGES_PER_TURN = 1024;
+
 const FORMAT: LinesFormat = {
   name: ANSWERED_FILE,
   label: LABEL,
@@ -92,7 +97,10 @@ export class AnsweredJournal {
   ): Promise<{ journal: AnsweredJournal; stages: AnsweredStage[] }> {
     const resumed = await ChecksummedLines.resume(dir, FORMAT, headerDigest(header));
     if (resumed === undefined) return { journal: AnsweredJournal.begin(dir, header), stages: [] };
-    return { journal: new AnsweredJournal(resumed.lines), stages: parseStages(header, resumed.entries) };
+    return {
+      journal: new AnsweredJournal(resumed.lines),
+      stages: await parseStages(header, resumed.entries),
+    };
   }
 
   /**
@@ -116,13 +124,16 @@ export async function readAnswered(dir: string, header: SessionHeader): Promise<
   return parseStages(header, (await ChecksummedLines.read(dir, FORMAT, headerDigest(header))) ?? []);
 }
 
-function parseStages(header: SessionHeader, entries: readonly unknown[]): AnsweredStage[] {
-  return entries.map((entry) => {
+async function parseStages(header: SessionHeader, entries: readonly unknown[]): Promise<AnsweredStage[]> {
+  const stages: AnsweredStage[] = [];
+  for (const entry of entries) {
     const stage = stageSchema.safeParse(entry);
     if (!stage.success || stage.data.inputs.some((input) => header.inputs[input] === undefined))
       throw edited();
-    return stage.data;
-  });
+    stages.push(stage.data);
+    if (stages.length % STAGES_PER_TURN === 0) await nextTurn();
+  }
+  return stages;
 }
 
 /** Token rows that were given out of each module, by module index; a stage that is noted twice counts once. */
