@@ -9,7 +9,6 @@ import { CallRoom } from './callRoom.js';
 import { type Clock, systemClock } from './clock.js';
 import { type ContributorState, requireCommitted } from './contributorState.js';
 import { DiskFloor } from './diskFloor.js';
-import { GuestReads } from './guestReads.js';
 import { IDLE_CHECK_MS, MAX_SESSIONS_PER_USER } from './limits.js';
 import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
 import type { ProofProgress } from './proofJobs.js';
@@ -20,6 +19,7 @@ import { NOTHING_TO_CLAIM, type RoomClaim } from './roomClaim.js';
 import type { SessionClosing } from './sessionHeader.js';
 import { SessionPlaces } from './sessionPlaces.js';
 import { SessionProofs } from './sessionProofs.js';
+import { SessionReads } from './sessionReads.js';
 import { isSessionId, noSession, SESSION_ID_BYTES, SessionStore, unusable } from './sessionStore.js';
 import {
   closingMessage,
@@ -30,6 +30,7 @@ import {
   userOpeningMessage,
 } from './signatures.js';
 import type { StageRequest } from './stageRequest.js';
+import { UserQueue } from './userQueue.js';
 
 export interface OpenRequest {
   readonly adapterId: Uint8Array;
@@ -65,7 +66,6 @@ export class ContributorSessions {
   private readonly busy = new Set<string>();
   /** Requests that may write. */
   private readonly underWay = new Set<Promise<unknown>>();
-  private readonly guests: GuestReads;
   private hasEnded = false;
   private readonly disk: DiskFloor;
   private readonly tools: SessionTools;
@@ -87,11 +87,12 @@ export class ContributorSessions {
       isBusy: (sessionId) => this.busy.has(sessionId),
     });
     this.proofs = new SessionProofs(state.prove);
-    this.guests = new GuestReads(this.clock);
     this.disk = new DiskFloor(sessionsDir, state.minFreeBytes);
     this.tools = {
       modules,
       room: new CallRoom(this.disk, () => this.places.lyingCalls()),
+      reads: new SessionReads(this.clock),
+      repeats: new UserQueue(),
       clock: this.clock,
       ...(state.leakage && { leakage: state.leakage }),
     };
@@ -342,7 +343,8 @@ export class ContributorSessions {
       });
       return { open, place: NOTHING_TO_CLAIM };
     }
-    const open = await this.guests.read(userKey, reopen);
+    this.tools.reads.countGuest(userKey);
+    const open = await reopen();
     return { open, place: this.places.claim(sessionId, open) };
   }
 }

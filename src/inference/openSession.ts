@@ -13,7 +13,9 @@ import type { Charge, LeakageGuard } from './leakage/guard.js';
 import { reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import type { RoomClaim } from './roomClaim.js';
+import type { SessionReads } from './sessionReads.js';
 import { checkStage, decodeRows, type PendingCall, type StageRequest } from './stageRequest.js';
+import type { UserQueue } from './userQueue.js';
 
 /** Exact integers of one module, `[tokens, outFeatures]`. */
 export interface ModuleOutput {
@@ -26,6 +28,9 @@ export interface SessionTools {
   readonly modules: readonly QuantizedModule[];
   /** Of the calls under way in all sessions. */
   readonly room: CallRoom;
+  readonly reads: SessionReads;
+  /** Answers that are made again, one at a time: they are in no call's bytes. */
+  readonly repeats: UserQueue;
   readonly clock: Clock;
   readonly leakage?: LeakageGuard;
 }
@@ -57,8 +62,7 @@ export class OpenSession {
   private isBrokenOff = false;
   private hasFailed = false;
   private begun: BegunCall;
-  /** When a stage was last answered that was not held already. */
-  private progressed: number;
+  private lastProgress: number;
 
   /**
    * @param tree of the whole calls, so that a close reads none again
@@ -74,7 +78,7 @@ export class OpenSession {
     this.journal = answered.journal;
     this.lastRequests = answered.last;
     this.begun = { call: record.callCount, requests: answered.pending };
-    this.progressed = used;
+    this.lastProgress = used;
   }
 
   /** @param record a new one */
@@ -98,7 +102,8 @@ export class OpenSession {
     used: number,
   ): Promise<OpenSession> {
     const { header } = session;
-    const { journal, stages } = await AnsweredJournal.reopen(dir, header);
+    const inTurn = <T>(read: () => Promise<T>): Promise<T> => tools.reads.inTurn(header.userKey, read);
+    const { journal, stages } = await inTurn(() => AnsweredJournal.reopen(dir, header));
     const calls = answeredCalls(header, stages);
     const tree = new SessionTree(session, tools.modules);
     // The journal is a call ahead at most: the next one begins when the one before is recorded.
@@ -111,6 +116,7 @@ export class OpenSession {
         tree.add(call);
       },
       torn: requireAhead,
+      inTurn,
     });
     requireAhead(record.callCount);
     const requests = (call: number): string[] => (calls[call] ?? []).map(({ request }) => request);
@@ -141,7 +147,9 @@ export class OpenSession {
     const digest = requestDigest(request);
     if (this.isRepeated(request, digest)) {
       // The weights are the same, so the integers are.
-      return this.compute(request, this.decode(request));
+      return this.tools.repeats.run(this.record.header.userKey, async () =>
+        this.compute(request, this.decode(request)),
+      );
     }
     this.requireInMemory(request);
     const pending = checkStage(this.record, this.pending, this.tools.modules, request);
@@ -160,7 +168,7 @@ export class OpenSession {
       for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
       for (const { module, values } of outputs) pending.outputs.set(module, values);
       pending.requests.push(digest);
-      this.progressed = this.tools.clock.now();
+      this.lastProgress = this.tools.clock.now();
       const whole = wholeCall(this.record.header, pending);
       if (whole !== undefined) {
         await this.record.append(whole);
@@ -206,6 +214,11 @@ export class OpenSession {
     if (this.unhashed === undefined) return;
     this.tree.add(this.unhashed);
     this.unhashed = undefined;
+  }
+
+  /** When a stage was last answered that was not held already, or the session was opened. */
+  get progressed(): number {
+    return this.lastProgress;
   }
 
   /** A call under way that can give way, and since when no further stage was asked of it. */

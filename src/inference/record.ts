@@ -126,11 +126,16 @@ export function openSessionRecord(dir: string): Promise<SessionRecord> {
 export async function reopenSessionRecord(
   dir: string,
   modules: readonly ModuleShape[],
-  visit: { call(call: SessionCall, index: number): void; torn(index: number): void },
+  visit: {
+    call(call: SessionCall, index: number): void;
+    torn(index: number): void;
+    /** Has the reading of each call wait for others'. */
+    inTurn?<T>(read: () => Promise<T>): Promise<T>;
+  },
 ): Promise<SessionWriter> {
   const folder = await openFolder(dir, modules);
   checkHeader(folder.header, modules);
-  for (let index = 0; index < folder.callCount; index += 1) {
+  const take = async (index: number): Promise<void> => {
     const call = await folder.readOwnCall(index);
     if (call === undefined) {
       visit.torn(index);
@@ -139,6 +144,9 @@ export async function reopenSessionRecord(
       checkCall(folder.header, modules, call);
       visit.call(call, index);
     }
+  };
+  for (let index = 0; index < folder.callCount; index += 1) {
+    await (visit.inTurn?.(() => take(index)) ?? take(index));
   }
   return folder;
 }

@@ -49,7 +49,7 @@ export class SessionPlaces {
         'too many open sessions of this user; close one',
       );
     }
-    if (this.isFull && this.longestUnused() === undefined) throw noPlace(whenFull);
+    if (this.isFull && this.quietest() === undefined) throw noPlace(whenFull);
   }
 
   /**
@@ -99,7 +99,10 @@ export class SessionPlaces {
 
   /** Frees the places of sessions without a request for {@link SESSION_IDLE_MS}; the next request opens them again. */
   dropIdle(): void {
-    for (const [id, session] of this.unusedFor(SESSION_IDLE_MS)) this.forget(id, session);
+    const latest = this.options.clock.now() - SESSION_IDLE_MS;
+    for (const [id, session] of this.sessions) {
+      if (session.used <= latest && !this.options.isBusy(id)) this.forget(id, session);
+    }
   }
 
   /** Calls without a new stage for {@link CALL_QUIET_MS}, the stalest first. Their sessions stay when they give way. */
@@ -122,20 +125,16 @@ export class SessionPlaces {
   }
 
   private makePlace(): void {
-    const longest = this.isFull ? this.longestUnused() : undefined;
+    const longest = this.isFull ? this.quietest() : undefined;
     if (longest !== undefined) this.forget(...longest);
   }
 
-  /** Of the sessions of which nothing was heard for {@link SESSION_QUIET_MS}; one within a call comes last. */
-  private longestUnused(): [string, OpenSession] | undefined {
-    return this.unusedFor(SESSION_QUIET_MS).sort(
-      ([, a], [, b]) => Number(a.hasCall) - Number(b.hasCall) || a.used - b.used,
-    )[0];
-  }
-
-  private unusedFor(ms: number): [string, OpenSession][] {
-    const latest = this.options.clock.now() - ms;
-    return [...this.sessions].filter(([id, { used }]) => used <= latest && !this.options.isBusy(id));
+  /** Of the sessions of which nothing new was asked for {@link SESSION_QUIET_MS}; one within a call comes last. */
+  private quietest(): [string, OpenSession] | undefined {
+    const latest = this.options.clock.now() - SESSION_QUIET_MS;
+    return [...this.sessions]
+      .filter(([id, { progressed }]) => progressed <= latest && !this.options.isBusy(id))
+      .sort(([, a], [, b]) => Number(a.hasCall) - Number(b.hasCall) || a.progressed - b.progressed)[0];
   }
 }
 

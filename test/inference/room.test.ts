@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { bytesToHex } from '../../src/bytes.js';
 import { CallRoom } from '../../src/inference/callRoom.js';
 import { DiskFloor } from '../../src/inference/diskFloor.js';
 import {
@@ -12,6 +13,7 @@ import {
 import { refusal as refusalOf } from '../../src/inference/refusal.js';
 import { keyPairFromSeed } from '../../src/inference/signatures.js';
 import type { StageRequest } from '../../src/inference/stageRequest.js';
+import { UserQueue } from '../../src/inference/userQueue.js';
 import {
   closed,
   contributor,
@@ -26,7 +28,7 @@ import {
   wholeCall,
   wideStage,
 } from './contributor.js';
-import { openRequest, sessionFolders } from './parties.js';
+import { openRequest, sessionFolders, USER } from './parties.js';
 
 const OVER = refusalOf('RESOURCE_EXHAUSTED', 'LEAKAGE_BUDGET', 'over the budget');
 const CROWDED = expect.objectContaining({
@@ -239,6 +241,43 @@ describe('room on the disk', () => {
   });
 });
 
+describe('sessions that come back at once', () => {
+  it('are read a file at a time, the users taking turns', async () => {
+    const before = await contributor();
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      const id = await opened(before.sessions);
+      ids.push(id);
+      for (let call = 0; call <= i; call += 1) await wholeCall(before.sessions, id, call);
+    }
+    await before.sessions.dispose();
+    let reading = 0;
+    let most = 0;
+    let reads = 0;
+    const run = UserQueue.prototype.run;
+    vi.spyOn(UserQueue.prototype, 'run').mockImplementation(function (this: UserQueue, user, work) {
+      expect(user).toBe(bytesToHex(USER.publicKey));
+      return run.call(this, user, async () => {
+        reads += 1;
+        reading += 1;
+        most = Math.max(most, reading);
+        const done = await work();
+        reading -= 1;
+        return done;
+      }) as never;
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { sessions } = await contributor({ dir: before.dir });
+    const standings = await Promise.all(ids.map((id) => sessions.standing(id, new Uint8Array(32))));
+    expect(standings.map(({ calls }) => calls)).toEqual([1, 2, 3]);
+    // a journal for each, and the calls
+    expect([reads, most]).toEqual([3 + 6, 1]);
+    // so are answers that are made again
+    await Promise.all(ids.map((id, i) => sessions.apply(id, stageOf(i, 1, i))));
+    expect([reads, most]).toEqual([3 + 6 + 3, 1]);
+  });
+});
+
 describe('a place in memory', () => {
   /** All places taken, by sessions that are quiet; the first has no folder any more. Another one is on the disk alone. */
   async function full(options: Parameters<typeof contributor>[0] = {}) {
@@ -301,6 +340,16 @@ describe('a place in memory', () => {
     await sessions.apply(stored, stageOf(1, 0, 1));
     expect(await isThere()).toBe(false);
     await sessions.apply(stored, stageOf(1, 1, 1));
+  });
+
+  it('is not kept by asking the same again, nor by what is refused', async () => {
+    const { sessions, stored, clock, isThere } = await full();
+    clock.time -= 1;
+    // the first one asks, but nothing new
+    expect(await isThere()).toBe(true);
+    clock.time += 1;
+    await sessions.apply(stored, stageOf(1, 0, 1));
+    expect(await isThere()).toBe(false);
   });
 
   it('is not needed to come back, nor to close', async () => {

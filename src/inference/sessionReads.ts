@@ -1,0 +1,48 @@
+import type { Clock } from './clock.js';
+import { GUEST_READS_PER_MINUTE, GUEST_READS_PER_USER_AND_MINUTE } from './limits.js';
+import { refusal } from './refusal.js';
+import { TokenBuckets } from './tokenBucket.js';
+import { UserQueue } from './userQueue.js';
+
+const MINUTE_MS = 60_000;
+
+/** The bucket of everybody. */
+const ALL = '';
+
+/**
+ * Reading of sessions that are not in memory: a file at a time, however many are asked for at once, the user keys taking
+ * turns. So a long session holds nobody up, and one call is in memory for it.
+ */
+export class SessionReads {
+  private readonly turns = new UserQueue();
+  private readonly byUser: TokenBuckets;
+  private readonly inAll: TokenBuckets;
+
+  constructor(clock: Clock) {
+    const buckets = (perMinute: number): TokenBuckets =>
+      new TokenBuckets({ perSecond: perMinute / 60, burst: perMinute }, () => clock.now());
+    this.byUser = buckets(GUEST_READS_PER_USER_AND_MINUTE);
+    this.inAll = buckets(GUEST_READS_PER_MINUTE);
+  }
+
+  /** Reads one file in the turn of a user. */
+  inTurn<T>(userKey: string, read: () => Promise<T>): Promise<T> {
+    return this.turns.run(userKey, read);
+  }
+
+  /**
+   * Counts the reading of a session that gets no place in memory before it is known whether its request is taken up: nothing
+   * of it stays when it is refused.
+   *
+   * @throws ZkLoraError `LIMIT_REACHED`
+   */
+  countGuest(userKey: string): void {
+    if (this.byUser.tryTake(userKey) && this.inAll.tryTake(ALL)) return;
+    throw refusal(
+      'UNAVAILABLE',
+      'LIMIT_REACHED',
+      'too many sessions that are not in memory are asked for; try again later',
+      MINUTE_MS,
+    );
+  }
+}
