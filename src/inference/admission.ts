@@ -123,6 +123,11 @@ export class Admission {
     return this.isLimited(peer) ? this.requests.reserve(peer) : 0;
   }
 
+  /** Whose share of a {@link MemoryBudget} a peer's messages take; undefined for one that is under the totals alone. */
+  shareOf(peer: Peer): Peer | undefined {
+    return this.isLimited(peer) ? peer : undefined;
+  }
+
   /** From now on no call begins. */
   end(): void {
     this.isEnding = true;

@@ -15,6 +15,7 @@ import {
   MAX_METADATA_BYTES,
   MAX_METADATA_ENTRIES,
   MAX_RECEIVING_BYTES,
+  MAX_SMALL_REQUEST_BYTES,
   SWEEP_MS,
 } from './limits.js';
 import { MemoryBudget } from './memoryBudget.js';
@@ -46,6 +47,8 @@ interface GuardedCall {
 /** Stands between the HTTP/2 streams of strangers and the methods of the service. */
 export class CallGuard {
   private readonly memory = new MemoryBudget(MAX_RECEIVING_BYTES, 'requests are under way');
+  /** Of methods that take small requests: as many as there are calls. */
+  private readonly unbounded = new MemoryBudget(Number.POSITIVE_INFINITY, 'small requests');
   private readonly calls = new Set<GuardedCall>();
   private isDraining = false;
   private onEmpty: () => void = () => undefined;
@@ -103,10 +106,12 @@ export class CallGuard {
       end();
       call.sendStatus(toWireError(error));
     };
+    const limits = limitsOf(method.path);
     const guard = new StreamGuard({
       stream,
-      memory: this.memory,
-      limits: limitsOf(method.path),
+      memory: limits.bytes > MAX_SMALL_REQUEST_BYTES ? this.memory : this.unbounded,
+      peer: admission.shareOf(peer),
+      limits,
       answers: () => answers,
       clock,
       refuse,

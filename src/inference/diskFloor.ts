@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { ZkLoraError } from '../errors.js';
-import { MIN_FREE_BYTES } from './limits.js';
+import { MIN_FREE_BYTES, MIN_FREE_FILES } from './limits.js';
 import { refusal } from './refusal.js';
 
 /** Keeps the sessions from filling the disk that they are on. */
@@ -32,7 +32,9 @@ export class DiskFloor {
   /** Where a file system does not tell, or says that it has no blocks, writing will: a failed write is never answered. */
   private async free(): Promise<number> {
     try {
-      const { blocks, bavail, bsize } = await statfs(this.dir);
+      const { blocks, bavail, bsize, files, ffree } = await statfs(this.dir);
+      // a file system that counts files has no room without them, however many bytes are free
+      if (files > 0 && ffree < MIN_FREE_FILES) return 0;
       return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
     } catch {
       return Number.POSITIVE_INFINITY;

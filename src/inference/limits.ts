@@ -42,7 +42,7 @@ export const MAX_OPEN_SESSIONS = 64;
 /** A session without a request for so long is given up, in milliseconds: an hour, far above one forward pass. */
 export const SESSION_IDLE_MS = 3_600_000;
 
-/** When all places are taken, a session gives way after so long without a request, in milliseconds; one within a call last. */
+/** When all places are taken, a session gives way after so long without a new stage, in milliseconds; one within a call last. */
 export const SESSION_QUIET_MS = 60_000;
 
 /**
@@ -68,6 +68,9 @@ export const GUEST_READS_PER_USER_AND_MINUTE = 16;
 
 /** Bytes of the disk that recorded calls leave free: room for the ledger, proofs, and what else is on the disk. */
 export const MIN_FREE_BYTES = 2 ** 30;
+
+/** Files that the disk has left for more than sessions, where its file system counts them. A call is one file, a session five. */
+export const MIN_FREE_FILES = 4096;
 
 /** How often idle sessions are looked for, in milliseconds. */
 export const IDLE_CHECK_MS = 60_000;
@@ -132,7 +135,10 @@ export const MAX_METADATA_ENTRIES = 32;
 /** Bytes of a call's metadata: a token of 512 characters, tracing headers of proxies. */
 export const MAX_METADATA_BYTES = 8192;
 
-/** Requests that have begun to arrive and are not answered, in all streams: eight of the largest. */
+/**
+ * Requests of Apply that have begun to arrive and are not answered, in all streams: eight of the largest. Other requests come
+ * to {@link MAX_OPEN_CALLS} times {@link MAX_SMALL_REQUEST_BYTES} at most, and are not held up by these.
+ */
 export const MAX_RECEIVING_BYTES = 8 * MAX_MESSAGE_BYTES;
 
 /** A request other than of a stage: a session's header of 4096 modules takes 30 KB. */
@@ -140,6 +146,9 @@ export const MAX_SMALL_REQUEST_BYTES = 256 * 1024;
 
 /** Answers of Apply that wait to be taken, in all streams: eight of the largest. */
 export const MAX_ANSWERING_BYTES = 8 * MAX_MESSAGE_BYTES;
+
+/** Of the two above, what one peer may hold: four of the largest messages. */
+export const PEER_SHARE = 1 / 2;
 
 /** A question of the reflection service: two names. */
 export const MAX_REFLECTION_BYTES = 4096;

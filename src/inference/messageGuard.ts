@@ -1,5 +1,6 @@
 import { MAX_FRAMES_BASE, MAX_MESSAGE_BYTES, MIN_FRAME_BYTES } from './limits.js';
 import type { MemoryBudget } from './memoryBudget.js';
+import type { Peer } from './peers.js';
 import { refusal } from './refusal.js';
 
 /** A flag and the length, big-endian, before each message of gRPC. */
@@ -24,10 +25,12 @@ export class MessageGuard {
   /**
    * @param memory for messages that have begun to arrive and are not answered, in all streams
    * @param maxBytes of one message of the method
+   * @param peer whose share of the memory they take, if it has one
    */
   constructor(
     private readonly memory: MemoryBudget,
     private readonly maxBytes: number = MAX_MESSAGE_BYTES,
+    private readonly peer?: Peer,
   ) {}
 
   /** Whether a message has begun and is not whole. */
@@ -57,7 +60,7 @@ export class MessageGuard {
         if (this.remaining > 0) continue;
       } else {
         const part = Math.min(this.remaining, data.length - at);
-        this.memory.take(part);
+        this.memory.take(part, this.peer);
         this.held += part;
         this.remaining -= part;
         at += part;
@@ -74,12 +77,15 @@ export class MessageGuard {
 
   /** Gives back what the oldest whole message holds. */
   answered(): void {
-    this.memory.give(this.waiting.shift() ?? 0);
+    this.memory.give(this.waiting.shift() ?? 0, this.peer);
   }
 
   /** Gives back what all messages hold. */
   release(): void {
-    this.memory.give(this.waiting.splice(0).reduce((sum, bytes) => sum + bytes, this.held));
+    this.memory.give(
+      this.waiting.splice(0).reduce((sum, bytes) => sum + bytes, this.held),
+      this.peer,
+    );
     this.held = 0;
   }
 

@@ -18,6 +18,11 @@ export function peerOf(remoteAddress: string | undefined): Peer {
   return isIP(address) === 6 ? prefixOf(address) : UNKNOWN_PEER;
 }
 
+/** The peer of a call, which names its address and port. */
+export function peerOfCall(call: { getPeer(): string }): Peer {
+  return peerOf(call.getPeer().replace(/:\d+$/, ''));
+}
+
 /** First 64 bits of an IPv6 address. */
 function prefixOf(address: string): Peer {
   const [left = '', right] = address.split('::');

@@ -43,7 +43,7 @@ import { MAX_ANSWERING_BYTES, SHUTDOWN_MS } from './limits.js';
 import { type Listener, listen } from './listener.js';
 import { requestsOf, send } from './lockStep.js';
 import { MemoryBudget } from './memoryBudget.js';
-import { peerOf } from './peers.js';
+import { type Peer, peerOf, peerOfCall } from './peers.js';
 import { toWireState } from './proofStates.js';
 import { proofStatusStream, proveStream } from './proofStreams.js';
 import { reflect } from './reflection.js';
@@ -130,7 +130,12 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
       openSession(sessions, request),
     ),
     apply: (stream: ServerDuplexStream<ApplyRequest, ApplyResponse>) =>
-      void applyStream(sessions, stream, answering, on),
+      void applyStream(
+        sessions,
+        stream,
+        { memory: answering, peer: admission.shareOf(peerOfCall(stream)) },
+        on,
+      ),
     closeSession: unary('closeSession', on, async (request: Parameters<typeof closeSession>[1]) =>
       closeSession(sessions, request),
     ),
@@ -269,14 +274,15 @@ async function closeSession(
 /**
  * One request at a time: the next is read when the answer to the one before has been taken.
  *
- * @param answering memory of the answers that wait to be taken, in all streams
+ * @param answering memory of the answers that wait to be taken, in all streams, and whose share they take
  */
 async function applyStream(
   sessions: ContributorSessions,
   stream: ServerDuplexStream<ApplyRequest, ApplyResponse>,
-  answering: MemoryBudget,
+  answering: { readonly memory: MemoryBudget; readonly peer: Peer | undefined },
   on: (event: ServiceEvent) => void,
 ): Promise<void> {
+  const { memory, peer } = answering;
   try {
     for await (const request of requestsOf(stream)) {
       const outputs = await sessions.apply(bytesToHex(request.sessionId), request);
@@ -284,9 +290,9 @@ async function applyStream(
       const { call, stage } = request;
       if (stream.cancelled) return;
       let held = deltas.reduce((sum, { values }) => sum + values.length, 0);
-      answering.take(held);
+      memory.take(held, peer);
       const give = (): void => {
-        answering.give(held);
+        memory.give(held, peer);
         held = 0;
       };
       // a stream that is cut never says that the answer was taken

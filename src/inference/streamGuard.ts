@@ -5,11 +5,14 @@ import { MESSAGE_MS, STREAM_IDLE_MS } from './limits.js';
 import type { MemoryBudget } from './memoryBudget.js';
 import { MessageGuard } from './messageGuard.js';
 import type { MethodLimits } from './methodLimits.js';
+import type { Peer } from './peers.js';
 import { refusal } from './refusal.js';
 
 export interface StreamGuardOptions {
   readonly stream: ServerHttp2Stream;
   readonly memory: MemoryBudget;
+  /** Whose share of the memory its messages take, if it has one. */
+  readonly peer: Peer | undefined;
   readonly limits: MethodLimits;
   /** Answers that were given to the stream so far. */
   readonly answers: () => number;
@@ -26,13 +29,12 @@ export class StreamGuard {
   private whole = 0;
   /** When the message that is arriving began. */
   private messageBegan: number;
-  /** Bytes that wait to be taken, and since when there are no fewer. */
-  private unsent = 0;
+  /** When the last answer was given to the stream, or nothing waited to be taken. */
   private unsentSince: number;
 
   constructor(private readonly options: StreamGuardOptions) {
-    const { stream, memory, limits, clock } = options;
-    this.messages = new MessageGuard(memory, limits.bytes);
+    const { stream, memory, peer, limits, clock } = options;
+    this.messages = new MessageGuard(memory, limits.bytes, peer);
     this.lastRequest = clock.now();
     this.messageBegan = this.lastRequest;
     this.unsentSince = this.lastRequest;
@@ -63,9 +65,10 @@ export class StreamGuard {
     }
   }
 
-  /** Gives back the memory of the request that was answered. */
+  /** An answer was given to the stream: gives back the memory of its request. */
   answered(): void {
     this.messages.answered();
+    this.unsentSince = this.options.clock.now();
   }
 
   /** Gives back the memory of all messages. */
@@ -96,11 +99,9 @@ export class StreamGuard {
     }
   }
 
-  /** Whether an answer waits, and nothing of it was taken, for {@link MESSAGE_MS}. */
+  /** Whether an answer was not taken to its end in {@link MESSAGE_MS}, however slowly it is being taken. */
   private isStalled(now: number): boolean {
-    const unsent = this.options.stream.writableLength;
-    if (this.unsent === 0 || unsent < this.unsent) this.unsentSince = now;
-    this.unsent = unsent;
-    return unsent > 0 && now - this.unsentSince > MESSAGE_MS;
+    if (this.options.stream.writableLength === 0) this.unsentSince = now;
+    return now - this.unsentSince > MESSAGE_MS;
   }
 }

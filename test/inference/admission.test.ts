@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Admission, DEFAULT_LIMITS } from '../../src/inference/admission.js';
-import { MAX_RECEIVING_BYTES } from '../../src/inference/limits.js';
+import { MAX_RECEIVING_BYTES, PEER_SHARE } from '../../src/inference/limits.js';
 import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import { MessageGuard } from '../../src/inference/messageGuard.js';
-import { LOCAL_PEER, peerOf } from '../../src/inference/peers.js';
+import { LOCAL_PEER, peerOf, peerOfCall } from '../../src/inference/peers.js';
 import { TokenBuckets } from '../../src/inference/tokenBucket.js';
 import { grpcMessage } from '../support/http2Frames.js';
 
@@ -28,6 +28,9 @@ describe('peerOf', () => {
     ['nonsense', 'unknown'],
   ])('%s counts as %s', (address, peer) => {
     expect(peerOf(address)).toBe(peer);
+    expect(peerOfCall({ getPeer: () => (address === undefined ? 'unknown' : `${address}:50123`) })).toBe(
+      peer,
+    );
   });
 });
 
@@ -172,6 +175,23 @@ describe('MessageGuard', () => {
     messages.release();
     messages.release();
     memory.take(10);
+    expect(() => memory.take(1)).toThrow(limit);
+  });
+
+  it('has a share for one peer, and gives it back', () => {
+    const memory = new MemoryBudget(MAX_RECEIVING_BYTES, 'messages arrive');
+    const half = PEER_SHARE * MAX_RECEIVING_BYTES;
+    memory.take(half - 10, 'a');
+    const messages = new MessageGuard(memory, 1000, 'a');
+    messages.take(grpcMessage(Buffer.alloc(10), 20));
+    expect(() => messages.take(Buffer.alloc(1))).toThrow(limit);
+    // others have theirs, and those without a share what is left
+    memory.take(half - 10, 'b');
+    memory.take(10);
+    expect(() => memory.take(1, 'c')).toThrow(limit);
+    messages.release();
+    memory.give(half - 10, 'a');
+    memory.take(half, 'a');
     expect(() => memory.take(1)).toThrow(limit);
   });
 

@@ -2,13 +2,14 @@ import type { statfs } from 'node:fs/promises';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { callBytes } from '../../src/inference/callSizes.js';
 import { DiskFloor } from '../../src/inference/diskFloor.js';
+import { MIN_FREE_FILES } from '../../src/inference/limits.js';
 import { contributor, opened, refusal, stageOf } from './contributor.js';
 import { INPUTS, MODULES } from './parties.js';
 
 const FLOOR = 1000;
 
 /** What the file system says. */
-const disk = vi.hoisted(() => ({ blocks: 1, bavail: 0, bsize: 1, fails: false }));
+const disk = vi.hoisted(() => ({ blocks: 1, bavail: 0, bsize: 1, files: 0, ffree: 0, fails: false }));
 
 vi.mock('node:fs/promises', async (original) => ({
   ...(await original<{ statfs: typeof statfs }>()),
@@ -19,7 +20,7 @@ vi.mock('node:fs/promises', async (original) => ({
 }));
 
 beforeEach(() => {
-  Object.assign(disk, { blocks: 1, bavail: 0, bsize: 1, fails: false });
+  Object.assign(disk, { blocks: 1, bavail: 0, bsize: 1, files: 0, ffree: 0, fails: false });
 });
 
 describe('the floor of a disk', () => {
@@ -42,6 +43,16 @@ describe('the floor of a disk', () => {
     disk.blocks = 0;
     await floor.require();
     Object.assign(disk, { blocks: 1, fails: true });
+    await floor.require();
+  });
+
+  it('is of files, too, where the file system counts them', async () => {
+    const floor = new DiskFloor('.', FLOOR);
+    Object.assign(disk, { bavail: 2 * FLOOR, files: 2 ** 20, ffree: MIN_FREE_FILES });
+    await floor.require();
+    disk.ffree -= 1;
+    await expect(floor.require()).rejects.toEqual(full);
+    disk.files = 0;
     await floor.require();
   });
 

@@ -2,6 +2,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ZkLoraError } from '../../src/errors.js';
 import { connectContributor } from '../../src/inference/client.js';
 import type { Clock } from '../../src/inference/clock.js';
 import {
@@ -11,12 +12,27 @@ import {
 import { ServerReflectionRequestSchema } from '../../src/inference/gen/grpc/reflection/v1/reflection_pb.js';
 import { ApplyRequestSchema, DescribeRequestSchema } from '../../src/inference/gen/zklora_pb.js';
 import { contributorMethods, healthMethods, reflectionMethods } from '../../src/inference/grpcMethods.js';
-import { MAX_HEALTH_WATCHERS, MESSAGE_MS, STREAM_IDLE_MS, SWEEP_MS } from '../../src/inference/limits.js';
+import {
+  MAX_HEALTH_WATCHERS,
+  MAX_RECEIVING_BYTES,
+  MESSAGE_MS,
+  STREAM_IDLE_MS,
+  SWEEP_MS,
+} from '../../src/inference/limits.js';
 import { MemoryBudget } from '../../src/inference/memoryBudget.js';
 import { RpcChannel } from '../../src/inference/rpc.js';
 import { AccessTokens } from '../../src/inference/tokens.js';
 import { toBytes } from '../../src/littleEndian.js';
-import { call, data, FLAG, FRAME, grpcMessage, RawConnection, reset } from '../support/http2Frames.js';
+import {
+  call,
+  data,
+  FLAG,
+  FRAME,
+  grpcMessage,
+  RawConnection,
+  reset,
+  windowUpdate,
+} from '../support/http2Frames.js';
 import { guard } from './contributor.js';
 import { temporaryFolder } from './fixtures.js';
 import { INPUTS, openRequest, randomModule, randomRows, type Served, serve, USER } from './parties.js';
@@ -246,6 +262,29 @@ describe('streams that take their time', () => {
     await isWell(served);
   });
 
+  it('hold up no small request, however much the large ones hold', async () => {
+    const served = await started();
+    const take = vi.spyOn(MemoryBudget.prototype, 'take');
+    onTestFinished(() => void vi.restoreAllMocks());
+    const full = new ZkLoraError('LIMIT_REACHED', 'full');
+    take.mockImplementation(function (this: MemoryBudget) {
+      if (Reflect.get(this, 'most') === MAX_RECEIVING_BYTES) throw full;
+    });
+    const { sessionId } = await channelTo(served).unary(
+      contributorMethods.openSession,
+      rawOpen(served),
+      TIMEOUT,
+    );
+    const exchange = channelTo(served).exchange(contributorMethods.apply);
+    const request = fromBinary(ApplyRequestSchema, stageBytes(sessionId));
+    await expect(exchange.ask(request, TIMEOUT)).rejects.toMatchObject({
+      details: { contributorCode: 'LIMIT_REACHED' },
+    });
+    exchange.cancel();
+    take.mockRestore();
+    await isWell(served);
+  });
+
   it('hold no memory for an answer that nobody takes, once they are cut', async () => {
     const balance = { held: 0, taken: 0 };
     const served = await started();
@@ -279,7 +318,7 @@ describe('streams that take their time', () => {
     await isWell(served);
   });
 
-  it('are ended when nobody takes the answer', async () => {
+  it('are ended when the answer is not taken in time, also when it is taken byte by byte', async () => {
     const { clock, pass } = manualClock();
     const served = await started({ clock });
     // a window of no bytes: nothing may be sent on any stream
@@ -287,9 +326,14 @@ describe('streams that take their time', () => {
     onTestFinished(() => connection.destroy());
     connection.send(call(1, `${SERVICE}/Describe`), data(1, grpcMessage(Buffer.alloc(0)), { end: true }));
     await connection.find(({ type, stream }) => type === FRAME.headers && stream === 1);
-    pass(SWEEP_MS);
-    pass(MESSAGE_MS);
+    for (let ms = SWEEP_MS; ms <= MESSAGE_MS; ms += SWEEP_MS) {
+      connection.send(windowUpdate(1, 10));
+      await connection.settled();
+      pass(SWEEP_MS);
+    }
     await connection.settled();
+    const taken = connection.frames.filter(({ type }) => type === FRAME.data);
+    expect(taken.length).toBeGreaterThan(10);
     expect(connection.frames.some(({ type }) => type === FRAME.reset)).toBe(false);
     pass(1);
     const ended = await connection.find(({ type, stream }) => type === FRAME.reset && stream === 1);
