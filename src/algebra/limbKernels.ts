@@ -5,7 +5,7 @@
  * of element e, 13 bits with sign (|limb| <= 4096). Sums of eight products (int16 x limb), 2^30 at most, are exact in 32 bits.
  */
 import { LIMB_BITS, LIMB_MASK, LIMBS, QuadField, signedLimbs } from './quadField.js';
-import { collect, cutSigned, ELEMENT_BYTES, reduceOnce, WORDS } from './quadWords.js';
+import { cutSigned, ELEMENT_BYTES, reduceOnce, storeFour, WORDS } from './quadWords.js';
 import { R } from './scalar.js';
 import { type Code, call, i32, i64, type ModuleBuilder, v128, WasmFunction, whileLoop } from './wasmCode.js';
 
@@ -29,16 +29,15 @@ const { i32x4, i64x2 } = v128;
 export function addLimbKernels(module: ModuleBuilder): void {
   const field = new QuadField(R);
   planes().addTo(module, 'zk_planes');
-  const scratch = module.alloc(QUAD_WITH_SUMS);
-  collectQuad(field).addTo(module, 'zk_collectQuad');
-  combineRows(module, field, scratch).addTo(module, 'zk_combineRows');
-  multiplyRows(module, field, scratch).addTo(module, 'zk_multiplyRows');
+  reduceElement(R).addTo(module, 'zk_reduce');
+  combineRows(module, field).addTo(module, 'zk_combineRows');
+  multiplyRows(module, field).addTo(module, 'zk_multiplyRows');
   cutLong().addTo(module, 'zk_cutLong');
+  fifthDigits().addTo(module, 'zk_fifthDigits');
 }
 
-/** One quad, and four rows of sums: 20 vectors each. */
-const QUAD_SCRATCH = 160;
-const QUAD_WITH_SUMS = QUAD_SCRATCH + MULTIPLY_ROWS * LIMBS * 16;
+/** Four rows of sums: 20 vectors each. */
+const SUMS_BYTES = MULTIPLY_ROWS * LIMBS * 16;
 
 /** Planes of n canonical elements, n a multiple of eight. */
 function planes(): WasmFunction {
@@ -66,41 +65,44 @@ function planes(): WasmFunction {
   return f;
 }
 
-/** The four elements of a quad below 3q, canonical, 32 bytes each. */
-function collectQuad(field: QuadField): WasmFunction {
-  const f = new WasmFunction(['a', 'out']);
-  f.locals('i32', 'n');
+/** Subtracts q from the element at an address if it holds at least as much. */
+function reduceElement(modulus: bigint): WasmFunction {
+  const f = new WasmFunction(['a']);
   f.locals('i64', ...WORDS.map((i) => `w${i}`));
   f.emit(
-    f.set('n', i32.const(4)),
-    whileLoop(
-      f.get('n'),
-      collect(f, f.get('a')),
-      reduceOnce(f, field.modulus),
-      reduceOnce(f, field.modulus),
-      ...WORDS.map((i) => i64.store(f.get('out'), 8 * i, f.get(`w${i}`))),
-      f.bump('a', 4),
-      f.bump('out', ELEMENT_BYTES),
-      f.bump('n', -1),
-    ),
+    ...WORDS.map((i) => f.set(`w${i}`, i64.load(f.get('a'), 8 * i))),
+    reduceOnce(f, modulus),
+    ...WORDS.map((i) => i64.store(f.get('a'), 8 * i, f.get(`w${i}`))),
   );
   return f;
 }
 
+/** Rounds of 26 bits that a sum is reduced by. */
+const ROUNDS = 2;
+
+/** The kernels' sums come divided by this. */
+export const SUM_DIVISOR = 2n ** BigInt(2 * LIMB_BITS * ROUNDS);
+
+/** Columns by which q is raised to make sums positive. */
+const RAISED = 3;
+
 /**
- * From columns c0..c20 (the rest is set here): adds q 2^260 so that the sum is positive, reduces, and writes four
- * elements to `out`.
+ * From columns c0..c20 (the rest is set here): adds q 2^39 so that the sum is positive, divides by 2^52 modulo q, and
+ * writes four elements to `out`.
  *
- * |sum| is below (terms) * 2^15 * 2^254 = 2^260 * 2^9 * terms, far below q 2^260.
+ * |sum| is below terms * 2^15 * 2^254 <= 2^291 for the 2^22 terms that c20 has room for, and q 2^39 above that. What comes
+ * out is below q + 2^242.
  */
-function finish(module: ModuleBuilder, f: WasmFunction, field: QuadField, scratch: number, out: Code): Code {
+function finish(module: ModuleBuilder, f: WasmFunction, field: QuadField, out: Code): Code {
   const q = signedLimbs(field.modulus);
-  const code: Code[] = [f.set('c20', i32x4.add(f.get('c20'), v128.const32(q[0]!)))];
-  for (let j = 1; j < LIMBS; j++) code.push(f.set(`c${LIMBS + j}`, v128.const32(q[j]!)));
+  const code: Code[] = [];
+  for (let k = RAISED; k < LIMBS + 2 * ROUNDS; k++) {
+    const limb = v128.const32(q[k - RAISED] ?? 0);
+    code.push(f.set(`c${k}`, k <= LIMBS ? i32x4.add(f.get(`c${k}`), limb) : limb));
+  }
   code.push(
-    field.reduce(f, 'r', true),
-    field.store(f, 'r', i32.const(scratch)),
-    call(module, 'zk_collectQuad', i32.const(scratch), out),
+    field.reduceShort(f, 'r', ROUNDS),
+    storeFour(f, 'r', out, field.modulus, (address) => call(module, 'zk_reduce', address)),
   );
   return code.flat();
 }
@@ -111,7 +113,7 @@ function finish(module: ModuleBuilder, f: WasmFunction, field: QuadField, scratc
  *
  * @param stride bytes from row to row
  */
-function combineRows(module: ModuleBuilder, field: QuadField, scratch: number): WasmFunction {
+function combineRows(module: ModuleBuilder, field: QuadField): WasmFunction {
   const f = new WasmFunction(['matrix', 'stride', 'octets', 'planes', 'blocks', 'out']);
   f.locals('i32', 'row', 'rest', 'limbs');
   const sums = (half: string) => Array.from({ length: LIMBS + 1 }, (_, l) => `${half}${l}`);
@@ -160,7 +162,7 @@ function combineRows(module: ModuleBuilder, field: QuadField, scratch: number): 
   }
   const output = (half: string, offset: number): Code[] => [
     ...sums(half).map((name, l) => f.set(`c${l}`, get(name))),
-    finish(module, f, field, scratch, i32.add(get('out'), i32.const(offset))),
+    finish(module, f, field, i32.add(get('out'), i32.const(offset))),
   ];
   f.locals('v128', ...Array.from({ length: 2 * LIMBS }, (_, k) => `c${k}`));
   f.emit(
@@ -187,7 +189,7 @@ function combineRows(module: ModuleBuilder, field: QuadField, scratch: number): 
  *
  * @param stride bytes from row to row
  */
-function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number): WasmFunction {
+function multiplyRows(module: ModuleBuilder, field: QuadField): WasmFunction {
   const f = new WasmFunction(['matrix', 'stride', 'quads', 'planes', 'blocks', 'out']);
   f.locals('i32', 'rest', 'limbs', 'counter', 'sums', ...ROWS.map((r) => `row${r}`));
   const entry = (r: number, v: number) => `m${r}${v}`;
@@ -200,10 +202,10 @@ function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number):
   f.locals('v128', ...Array.from({ length: 2 * LIMBS }, (_, k) => `c${k}`));
   f.locals('i64', ...ROWS.flatMap((r) => [`total${r}`, `carry${r}`]));
   const get = (name: string) => f.get(name);
-  const sums = scratch + QUAD_SCRATCH;
+  const sums = module.alloc(SUMS_BYTES);
 
   const clear: Code[] = [];
-  for (let at = 0; at < MULTIPLY_ROWS * LIMBS * 16; at += 16) {
+  for (let at = 0; at < SUMS_BYTES; at += 16) {
     clear.push(v128.store(i32.const(sums), at, v128.const32(0)));
   }
   const loads: Code[] = ROWS.flatMap((r) =>
@@ -273,7 +275,7 @@ function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number):
       ),
       ...normalise,
       ...columns,
-      finish(module, f, field, scratch, get('out')),
+      finish(module, f, field, get('out')),
       f.set('matrix', i32.add(get('matrix'), i32.shl(get('stride'), i32.const(2)))),
       f.bump('out', 4 * ELEMENT_BYTES),
       f.bump('quads', -1),
@@ -285,41 +287,93 @@ function multiplyRows(module: ModuleBuilder, field: QuadField, scratch: number):
 /** Digits of an int64 to the base 2^16. */
 export const LONG_DIGITS = 5;
 
+/** int64 that zk_cutLong takes at a time; digits lie in multiples of so many. */
+export const CUT_ENTRIES = 8;
+
+/** 2^15 in each digit but the fourth: the 16-bit words of a sum with it are the digits, all but the fourth raised by 2^15. */
+const RAISE = 2n ** 15n * (1n + 2n ** 16n + 2n ** 32n);
+
+/** Both 64-bit lanes of a vector. */
+function splat(word: bigint): Code {
+  const halves = [word & 0xffffffffn, word >> 32n].map((half) => Number(BigInt.asIntN(32, half)));
+  return v128.const(halves[0]!, halves[1]!, halves[0]!, halves[1]!);
+}
+
 /**
- * Signed 16-bit digits of n int64: value = sum_k digit_k 2^(16 k), k < 5, digit k of entry i at out + k stride + 2i.
+ * Signed 16-bit digits of 8 * blocks int64: value = sum_k digit_k 2^(16 k), k < 5, digit k < 4 of entry i at
+ * out + k stride + 2i.
  *
- * The fifth digit is 0 but for values from 2^63 - 2^47 - 2^31 - 2^15 on, where it is 1; the word at `flag` gets all of them, ored.
+ * The fifth digit is 0 but for values from 2^63 - 2^47 - 2^31 - 2^15 on, where it is 1: the word at `flag` says whether
+ * there are any.
  */
 function cutLong(): WasmFunction {
-  const f = new WasmFunction(['a', 'n', 'stride', 'out', 'flag']);
+  const f = new WasmFunction(['a', 'blocks', 'stride', 'out', 'flag']);
+  const pairs = [0, 1, 2, 3] as const;
   f.locals('i32', 'at');
-  f.locals('i64', 'value', 'raised', 'fifths');
+  f.locals('v128', 'value', 'overflow', ...pairs.map((p) => `r${p}`), ...pairs.map((p) => `t${p}`));
   const get = (name: string) => f.get(name);
-  // 2^15 in each digit but the fourth: the 16-bit words of the sum are the digits, raised by 2^15
-  const half = 2n ** 15n;
-  const raise = half * (1n + 2n ** 16n + 2n ** 32n);
-  const body: Code[] = [
-    f.set('value', i64.load(get('a'))),
-    f.set('raised', i64.add(get('value'), i64.const(raise))),
-    f.set('at', get('out')),
-  ];
-  for (let k = 0; k < LONG_DIGITS - 1; k++) {
-    const word = k === 0 ? get('raised') : i64.shrU(get('raised'), i64.const(16 * k));
-    body.push(
-      i64.store16(get('at'), 0, k === LONG_DIGITS - 2 ? word : i64.sub(word, i64.const(half))),
-      f.set('at', i32.add(get('at'), get('stride'))),
-    );
+  /** Bytes of the given 16-bit words of two vectors. */
+  const words = (...indices: readonly number[]) => indices.flatMap((i) => [2 * i, 2 * i + 1]);
+  const body: Code[] = pairs.flatMap((p) => [
+    f.set('value', v128.loadUnaligned(get('a'), 16 * p)),
+    f.set(`r${p}`, i64x2.add(get('value'), splat(RAISE))),
+    // negative, of a value that is not
+    f.set('overflow', v128.or(get('overflow'), v128.andNot(get(`r${p}`), get('value')))),
+  ]);
+  // digits 0 and 1 of four entries, digits 2 and 3, and the same of the next four
+  for (const [t, low, digit] of [
+    [0, 0, 0],
+    [1, 0, 2],
+    [2, 2, 0],
+    [3, 2, 2],
+  ] as const) {
+    const lanes = [digit, digit + 1].flatMap((d) => [d, d + 4, d + 8, d + 12]);
+    body.push(f.set(`t${t}`, v128.shuffle(get(`r${low}`), get(`r${low + 1}`), words(...lanes))));
   }
-  // the sum overflowed: negative, of a value that is not
-  const fifth = i64.shrU(i64.and(get('raised'), i64.sub(i64.const(-1), get('value'))), i64.const(63));
-  body.push(
-    f.set('value', fifth),
-    i64.store16(get('at'), 0, get('value')),
-    f.set('fifths', i64.or(get('fifths'), get('value'))),
-  );
+  body.push(f.set('at', get('out')));
+  for (let k = 0; k < LONG_DIGITS - 1; k++) {
+    const first = k % 2 === 0 ? 0 : 4;
+    const lanes = [0, 8].flatMap((vector) => [0, 1, 2, 3].map((i) => vector + first + i));
+    const pair = k < 2 ? 0 : 1;
+    const raised = v128.shuffle(get(`t${pair}`), get(`t${pair + 2}`), words(...lanes));
+    const digits = k === LONG_DIGITS - 2 ? raised : v128.xor(raised, v128.const32(0x80008000 | 0));
+    body.push(v128.storeUnaligned(get('at'), 0, digits), f.set('at', i32.add(get('at'), get('stride'))));
+  }
   f.emit(
-    whileLoop(get('n'), ...body, f.bump('a', 8), f.bump('out', 2), f.bump('n', -1)),
-    i64.store32(get('flag'), 0, get('fifths')),
+    whileLoop(
+      get('blocks'),
+      ...body,
+      f.bump('a', 8 * CUT_ENTRIES),
+      f.bump('out', 2 * CUT_ENTRIES),
+      f.bump('blocks', -1),
+    ),
+    i64.store32(
+      get('flag'),
+      0,
+      i64.shrU(i64.or(i64x2.extract(get('overflow'), 0), i64x2.extract(get('overflow'), 1)), i64.const(63)),
+    ),
+  );
+  return f;
+}
+
+/** The fifth digits of n int64 (zk_cutLong), entry i at out + 2i. */
+function fifthDigits(): WasmFunction {
+  const f = new WasmFunction(['a', 'n', 'out']);
+  f.locals('i64', 'value');
+  const raised = i64.add(f.get('value'), i64.const(RAISE));
+  f.emit(
+    whileLoop(
+      f.get('n'),
+      f.set('value', i64.load(f.get('a'))),
+      i64.store16(
+        f.get('out'),
+        0,
+        i64.shrU(i64.and(raised, i64.sub(i64.const(-1), f.get('value'))), i64.const(63)),
+      ),
+      f.bump('a', 8),
+      f.bump('out', 2),
+      f.bump('n', -1),
+    ),
   );
   return f;
 }

@@ -7,7 +7,15 @@
 
 import { toBytes } from '../littleEndian.js';
 import type { Engine } from './engine.js';
-import { LONG_DIGITS, MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS } from './limbKernels.js';
+import {
+  CUT_ENTRIES,
+  LONG_DIGITS,
+  MULTIPLY_COLUMNS,
+  MULTIPLY_ROWS,
+  PLANE_BYTES,
+  PLANE_ELEMENTS,
+  SUM_DIVISOR,
+} from './limbKernels.js';
 import { Fr } from './scalar.js';
 import {
   addVectors,
@@ -30,9 +38,6 @@ export interface LimbPlanes {
   readonly planes: Uint8Array;
   readonly vector: FieldVector;
 }
-
-/** Undoes the division by 2^260 in the kernels. */
-const MONTGOMERY = Fr.create(2n ** 260n);
 
 /** Bytes of a matrix that are worked on at a time. */
 const CHUNK_BYTES = 2 ** 22;
@@ -95,7 +100,7 @@ export function combineMatrices(
   cols: number,
 ): FieldVector {
   const chunk = Math.max(1, Math.floor(CHUNK_BYTES / (2 * cols * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
-  let total = zeroVector(cols);
+  let total: FieldVector | undefined;
   let shift = 0n;
   // pieces of matrices that wait for the next call of the kernel, and the row after them
   let pieces: Int16Array[] = [];
@@ -104,7 +109,7 @@ export function combineMatrices(
   const flush = () => {
     if (waiting === 0) return;
     const part = combineChunk(engine, subVector(coefficients, row - waiting, waiting), pieces, cols);
-    total = addVectors(engine, total, part);
+    total = total ? addVectors(engine, total, part) : part;
     pieces = [];
     waiting = 0;
   };
@@ -125,6 +130,7 @@ export function combineMatrices(
     }
   }
   flush();
+  total ??= zeroVector(cols);
   return shift === 0n ? total : addVectors(engine, total, constantVector(engine, shift, cols));
 }
 
@@ -134,7 +140,7 @@ function combineChunk(
   pieces: readonly Int16Array[],
   cols: number,
 ): FieldVector {
-  const planes = makePlanes(engine, scaleVector(engine, coefficients, MONTGOMERY), PLANE_ELEMENTS);
+  const planes = makePlanes(engine, scaleVector(engine, coefficients, SUM_DIVISOR), PLANE_ELEMENTS);
   const octets = planes.byteLength / PLANE_BYTES;
   const blocks = Math.ceil(cols / PLANE_ELEMENTS);
   return engine.sync(({ call, put, write, alloc, get }) => {
@@ -185,7 +191,7 @@ export function multiplyRows(
     out.set(part, from * 32);
   }
   // few rows and many columns, as a rule: so the factor goes here and not into the planes
-  const products = scaleVector(engine, out, MONTGOMERY);
+  const products = scaleVector(engine, out, SUM_DIVISOR);
   if (offset === 0) return products;
   const ones = constantVector(engine, BigInt(offset), cols);
   const shift = dotVectors(engine, subVector(vector.vector, 0, cols), ones);
@@ -221,7 +227,7 @@ export function multiplyLongRows(
   const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
   const quads = Math.max(1, Math.floor(LONG_CHUNK / cols / MULTIPLY_ROWS));
   const chunk = Math.min(rows, quads * MULTIPLY_ROWS);
-  const stride = 2 * chunk * cols;
+  const stride = 2 * CUT_ENTRIES * Math.ceil((chunk * cols) / CUT_ENTRIES);
   const sumBytes = Math.ceil(chunk / MULTIPLY_ROWS) * MULTIPLY_ROWS * 32;
   const base = vectorFromScalars(engine, [65536n]);
   const out = zeroVector(rows);
@@ -230,15 +236,17 @@ export function multiplyLongRows(
     const shift = put(base);
     const flag = alloc(4);
     const sums = alloc(LONG_DIGITS * sumBytes);
-    const source = alloc(8 * chunk * cols);
+    const source = alloc(4 * stride);
     const digits = alloc(LONG_DIGITS * stride);
     // the kernel reads whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
     alloc(MULTIPLY_ROWS * cols * 2 + 2 * MULTIPLY_COLUMNS);
     for (let from = 0; from < rows; from += chunk) {
       const count = Math.min(chunk, rows - from);
       write(source, toBytes(matrix.subarray(from * cols, (from + count) * cols)));
-      call.zk_cutLong!(source, count * cols, stride, digits, flag);
-      const highest = (get(flag, 4)[0] !== 0 ? LONG_DIGITS : LONG_DIGITS - 1) - 1;
+      call.zk_cutLong!(source, Math.ceil((count * cols) / CUT_ENTRIES), stride, digits, flag);
+      const fifths = get(flag, 4)[0] !== 0;
+      const highest = (fifths ? LONG_DIGITS : LONG_DIGITS - 1) - 1;
+      if (fifths) call.zk_fifthDigits!(source, count * cols, digits + highest * stride);
       for (let k = highest; k >= 0; k--) {
         const sum = sums + k * sumBytes;
         const used = Math.ceil(count / MULTIPLY_ROWS);
@@ -248,5 +256,5 @@ export function multiplyLongRows(
       out.set(get(sums, count * 32), from * 32);
     }
   });
-  return scaleVector(engine, out, MONTGOMERY);
+  return scaleVector(engine, out, SUM_DIVISOR);
 }

@@ -23,6 +23,8 @@ export const MULTIPLIER_BYTES = (2 * PAIRS + 1) * 4;
 export const LIMB_MASK = 2 ** LIMB_BITS - 1;
 const MASK_BOTH = LIMB_MASK * 0x10001;
 const REDUCED_BITS = 2 * LIMB_BITS;
+/** Half of a 32-bit lane. */
+const HALF_BITS = 16;
 
 const { i16x8, i32x4 } = v128;
 
@@ -137,17 +139,35 @@ export class QuadField {
   }
 
   /**
-   * Montgomery reduction of columns c0..c38 (c39 too if `top`): locals `out` become (sum c_k 2^(13 k)) / 2^260 mod
-   * q, limbs in [0, 8191], below q plus a 2^260th of the input.
+   * Montgomery reduction of columns c0..c38: locals `out` become (sum c_k 2^(13 k)) / 2^260 mod q, limbs in [0, 8191],
+   * below q plus a 2^260th of the input.
    */
-  reduce(f: WasmFunction, out: string, top = false): Code {
+  reduce(f: WasmFunction, out: string): Code {
     this.#columnLocals(f);
-    f.locals('v128', 'm', 'carry', ...Array.from({ length: PAIRS }, (_, i) => `${out}${i}`));
+    const first = 2 * PAIRS;
+    return [
+      ...f.set('c39', v128.const32(0)),
+      ...this.#cancel(f, PAIRS),
+      ...this.#carryPairs(f, out, first, HALF_BITS),
+    ];
+  }
+
+  /**
+   * The same for a positive sum of columns c0..c(19 + 2 rounds) that is little longer than q: local i of `out` becomes
+   * bits 26 i and on of (sum c_k 2^(13 k)) / 2^(26 rounds) mod q, below q plus a 2^(26 rounds)th of the input.
+   */
+  reduceShort(f: WasmFunction, out: string, rounds: number): Code {
+    this.#columnLocals(f);
+    return [...this.#cancel(f, rounds), ...this.#carryPairs(f, out, 2 * rounds, LIMB_BITS)];
+  }
+
+  /** Adds multiples of q so that the lowest `2 rounds` columns come to zero, and carries what they hold. */
+  #cancel(f: WasmFunction, rounds: number): Code {
+    f.locals('v128', 'm');
     const q = (j: number) => this.#limbs[j] ?? 0;
     const column = (k: number) => f.get(`c${k}`);
     const code: Code[] = [];
-    if (!top) code.push(f.set('c39', v128.const32(0)));
-    for (let k = 0; k < LIMBS; k += 2) {
+    for (let k = 0; k < 2 * rounds; k += 2) {
       const low = i32x4.add(column(k), i32x4.shl(column(k + 1), LIMB_BITS));
       code.push(
         f.set(
@@ -159,7 +179,7 @@ export class QuadField {
           'm',
           v128.or(
             v128.and(f.get('m'), v128.const32(LIMB_MASK)),
-            i32x4.shl(i32x4.shrU(f.get('m'), LIMB_BITS), 16),
+            i32x4.shl(i32x4.shrU(f.get('m'), LIMB_BITS), HALF_BITS),
           ),
         ),
       );
@@ -170,14 +190,22 @@ export class QuadField {
       const carried = i32x4.add(column(k + 1), i32x4.shrS(column(k), LIMB_BITS));
       code.push(f.set(`c${k + 2}`, i32x4.add(column(k + 2), i32x4.shrS(carried, LIMB_BITS))));
     }
+    return code.flat();
+  }
+
+  /** Local i of `out` becomes limbs 2i and 2i + 1, at bit `shift`, of the value in the columns from `first` on. */
+  #carryPairs(f: WasmFunction, out: string, first: number, shift: number): Code {
+    f.locals('v128', 'carry', ...Array.from({ length: PAIRS }, (_, i) => `${out}${i}`));
+    const column = (k: number) => f.get(`c${k}`);
+    const code: Code[] = [];
     for (let i = 0; i < PAIRS; i++) {
-      const k = LIMBS + 2 * i;
+      const k = first + 2 * i;
       if (i > 0) code.push(f.set(`c${k}`, i32x4.add(column(k), f.get('carry'))));
       code.push(f.set(`c${k + 1}`, i32x4.add(column(k + 1), i32x4.shrS(column(k), LIMB_BITS))));
       if (i < PAIRS - 1) code.push(f.set('carry', i32x4.shrS(column(k + 1), LIMB_BITS)));
       const high = i < PAIRS - 1 ? v128.and(column(k + 1), v128.const32(LIMB_MASK)) : column(k + 1);
       code.push(
-        f.set(`${out}${i}`, v128.or(v128.and(column(k), v128.const32(LIMB_MASK)), i32x4.shl(high, 16))),
+        f.set(`${out}${i}`, v128.or(v128.and(column(k), v128.const32(LIMB_MASK)), i32x4.shl(high, shift))),
       );
     }
     return code.flat();

@@ -2,7 +2,9 @@
  * Between field elements as four 64-bit words and as limbs of 13 bits: generators of WebAssembly code.
  */
 import { LIMB_BITS, LIMB_MASK, LIMBS, PAIRS } from './quadField.js';
-import { type Code, i32, i64, type WasmFunction, when } from './wasmCode.js';
+import { type Code, i32, i64, v128, type WasmFunction, when } from './wasmCode.js';
+
+const { i64x2 } = v128;
 
 export const ELEMENT_BYTES = 32;
 
@@ -98,4 +100,48 @@ export function reduceOnce(f: WasmFunction, modulus: bigint): Code {
   const keep = when(i64.eqz(get('borrow')), ...WORDS.map((i) => f.set(`w${i}`, get(`d${i}`))));
   // most values have a smaller top word: one comparison settles them
   return when(i64.geU(get('w3'), i64.const(m[3]!)), ...difference, keep);
+}
+
+/**
+ * The four elements whose bits from 26 i on are in lanes 0 to 3 of the locals `prefix` i: canonical, 32 bytes each, at
+ * the address `out`. They are below 2q.
+ *
+ * @param reduce code that reduces the element at an address by q once
+ */
+export function storeFour(
+  f: WasmFunction,
+  prefix: string,
+  out: Code,
+  modulus: bigint,
+  reduce: (address: Code) => Code,
+): Code {
+  f.locals('v128', 'chunk', ...WORDS.map((i) => `v${i}`));
+  const code: Code[] = [];
+  const top = modulus >> 192n;
+  for (const half of [0, 1]) {
+    code.push(...WORDS.map((i) => f.set(`v${i}`, v128.const32(0))));
+    for (let i = 0; i < PAIRS; i++) {
+      const from = 2 * LIMB_BITS * i;
+      const word = Math.floor(from / 64);
+      const shift = from % 64;
+      const pair = f.get(`${prefix}${i}`);
+      const add = (target: number, value: Code) =>
+        code.push(f.set(`v${target}`, v128.or(f.get(`v${target}`), value)));
+      code.push(f.set('chunk', half === 0 ? i64x2.extendLowU(pair) : i64x2.extendHighU(pair)));
+      add(word, i64x2.shl(f.get('chunk'), shift));
+      if (shift + 2 * LIMB_BITS > 64 && word < 3) add(word + 1, i64x2.shrU(f.get('chunk'), 64 - shift));
+    }
+    for (const lane of [0, 1]) {
+      const at = ELEMENT_BYTES * (2 * half + lane);
+      const lanes = [0, 16].flatMap((from) => Array.from({ length: 8 }, (_, i) => from + 8 * lane + i));
+      const two = (low: number, high: number) => v128.shuffle(f.get(`v${low}`), f.get(`v${high}`), lanes);
+      code.push(
+        v128.store(out, at, two(0, 1)),
+        v128.store(out, at + 16, two(2, 3)),
+        // most values have a smaller top word than q
+        when(i64.geU(i64x2.extract(f.get('v3'), lane), i64.const(top)), reduce(i32.add(out, i32.const(at)))),
+      );
+    }
+  }
+  return code.flat();
 }

@@ -136,6 +136,9 @@ export const f64 = {
   ],
 };
 
+/** A 32-bit word, little-endian. */
+const bytesOf = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255);
+
 /** 128-bit vectors; names say the lanes that an instruction sees. */
 export const v128 = {
   load: (address: Code, offset = 0): Code => [...address, ...vector(0), 4, ...unsigned(offset)],
@@ -163,11 +166,15 @@ export const v128 = {
     ...unsigned(offset),
   ],
   /** The same 32-bit word in all four lanes. */
-  const32: (word: number): Code => {
-    const bytes = [0, 8, 16, 24].map((shift) => (word >>> shift) & 255);
-    return [...vector(12), ...bytes, ...bytes, ...bytes, ...bytes];
-  },
+  const32: (word: number): Code => v128.const(word, word, word, word),
+  /** Four 32-bit words, lowest first. */
+  const: (...words: readonly [number, number, number, number]): Code => [
+    ...vector(12),
+    ...words.flatMap(bytesOf),
+  ],
   and: binary(...vector(0x4e)),
+  /** a and not b. */
+  andNot: binary(...vector(0x4f)),
   or: binary(...vector(0x50)),
   xor: binary(...vector(0x51)),
   /** Bits of a where the mask is one, of b elsewhere. */
@@ -193,10 +200,13 @@ export const v128 = {
   i64x2: {
     add: binary(...vector(0xce)),
     shl: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...vector(0xcb)],
+    shrU: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...vector(0xcd)],
     /** Lane 0 or 1, as an i64. */
     extract: (a: Code, lane: number): Code => [...a, ...vector(29), lane],
     extendLow: unary(...vector(0xc7)),
     extendHigh: unary(...vector(0xc8)),
+    extendLowU: unary(...vector(0xc9)),
+    extendHighU: unary(...vector(0xca)),
   },
   f64x2: {
     add: binary(...vector(0xf0)),

@@ -11,12 +11,10 @@ import {
   powersVector,
   subVector,
   toLimbs,
-  zeroVector,
 } from '../algebra/index.js';
 import { nextTurn } from '../nextTurn.js';
 import { placeOf } from './lanes.js';
 import { type CallSource, type SessionCall, type SessionHeader, sessionModules } from './session.js';
-import type { ModuleShape } from './sessionDigest.js';
 import type { Statement, StatementModule } from './statement.js';
 
 /** A statement with its challenges on tokens and outputs. */
@@ -64,10 +62,9 @@ export async function foldSession(
   engine: Engine,
   session: CallSource,
   folding: Folding,
-  moduleShapes: readonly ModuleShape[],
   inMemory: boolean,
 ): Promise<FoldedSession> {
-  const inputs = new VectorFolder(engine, session.header, folding, moduleShapes);
+  const inputs = new VectorFolder(engine, session.header, folding);
   const outputFolder = () => new OutputFolder(engine, session.header, folding);
   const early = inMemory ? undefined : outputFolder();
   await foldCalls(session, { inputs: [inputs], outputs: early ? [early] : [] });
@@ -197,31 +194,29 @@ class OutputFolder {
   }
 }
 
-/** a = sum_t u^t X[t] of each input, over the calls so far. */
+/** a = sum_t u^t X[t] of each input that the statement uses, over the calls so far. */
 class VectorFolder {
   readonly inputs: (FieldVector | undefined)[];
+  readonly #used: ReadonlySet<number>;
   readonly #weights: RowWeights;
 
   constructor(
     private readonly engine: Engine,
     header: SessionHeader,
     { statement, u }: Folding,
-    moduleShapes: readonly ModuleShape[],
   ) {
-    const used = new Set(statement.modules.map(({ input }) => input));
-    this.inputs = header.inputs.map((users, i) =>
-      used.has(i) ? zeroVector(moduleShapes[users[0]!]!.inFeatures) : undefined,
-    );
+    this.#used = new Set(statement.modules.map(({ input }) => input));
+    this.inputs = header.inputs.map(() => undefined);
     this.#weights = new RowWeights(engine, u);
   }
 
   add({ inputs, tokens }: SessionCall): void {
     const weights = this.#weights.take(tokens);
     inputs.forEach(({ x }, i) => {
-      const sum = this.inputs[i];
-      if (!sum) return;
+      if (!this.#used.has(i)) return;
       const combined = combineRows(this.engine, weights, x, x.length / tokens);
-      this.inputs[i] = addVectors(this.engine, sum, combined);
+      const sum = this.inputs[i];
+      this.inputs[i] = sum ? addVectors(this.engine, sum, combined) : combined;
     });
   }
 }

@@ -217,7 +217,7 @@ async function proveStatement(
   const vPowers = powersVector(engine, v, widest);
   const [formMasks, folded] = await Promise.all([
     witness.formMasks,
-    foldSession(engine, session, { statement, u, v }, adapter.modules, witness.inMemory),
+    foldSession(engine, session, { statement, u, v }, witness.inMemory),
   ]);
   const space = rankSpace(context, folded.inputs, vPowers, t);
 

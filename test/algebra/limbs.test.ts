@@ -77,6 +77,28 @@ describe('small-integer by field products', () => {
     }
   });
 
+  it('reduces what comes out next to 0 and next to R, where the last subtraction matters', () => {
+    // the kernels see an element times 2^256
+    const raw = [0n, 1n, 2n ** 200n, 2n ** 240n, 2n ** 242n, R - 1n, R - 2n ** 191n, R - 2n ** 193n];
+    const values = raw.map((value) => Fr.mul(value, Fr.inv(Fr.create(2n ** 256n))));
+    const field = al.vectorFromScalars(engine, values);
+    const bytes = (vector: al.FieldVector) => Buffer.from(vector).toString('hex');
+    for (const entry of [1, -1, 0, 2, -32768]) {
+      const want = bytes(
+        al.vectorFromScalars(
+          engine,
+          values.map((value) => Fr.create(value * BigInt(entry))),
+        ),
+      );
+      const limbs = al.toLimbs(engine, field);
+      const diagonal = Int16Array.from({ length: 64 }, (_, i) => (i % 9 === 0 ? entry : 0));
+      expect(bytes(al.combineRows(engine, field, diagonal, 8))).toBe(want);
+      expect(bytes(al.multiplyRows(engine, diagonal, 8, 8, limbs))).toBe(want);
+      const long = BigInt64Array.from(diagonal, BigInt);
+      expect(bytes(al.multiplyLongRows(engine, long, 8, 8, limbs))).toBe(want);
+    }
+  });
+
   it('handles more columns than one block', () => {
     const cols = 1000;
     const matrix = Int16Array.from({ length: cols * 3 }, (_, i) => ((i * 7919) % 65536) - 32768);

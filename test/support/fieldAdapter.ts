@@ -139,7 +139,7 @@ export async function proveFieldSession(
   });
   const { transcript, challenges } = startTranscript(statement);
   const { u, v, t } = challenges;
-  const folded = await foldSession(engine, session, { statement, u, v }, commitment.modules, true);
+  const folded = await foldSession(engine, session, { statement, u, v }, true);
   const { domainSize } = statement;
   const widest = Math.max(...statement.modules.map(({ outFeatures }) => outFeatures));
   const vPowers = padVector(powersVector(engine, v, widest), 0, domainSize);
