@@ -8,13 +8,18 @@ export const TOKEN_METADATA = 'authorization';
 /** Methods for monitoring, which say nothing about adapter or sessions. */
 const OPEN_PREFIX = '/grpc.health.v1.Health/';
 
+/** Whether anybody may call a method, without a token. */
+export function isOpen(path: string): boolean {
+  return path.startsWith(OPEN_PREFIX);
+}
+
 /**
  * Lets a call pass whose metadata carry one known token.
  *
  * @throws ZkLoraError `ACCESS_REFUSED`
  */
 export function requireAccess(tokens: AccessTokens, path: string, metadata: Metadata): void {
-  if (path.startsWith(OPEN_PREFIX)) return;
+  if (isOpen(path)) return;
   const [authorization, ...more] = metadata.get(TOKEN_METADATA);
   const isKnown =
     typeof authorization === 'string' && more.length === 0 && tokens.nameOf(authorization) !== undefined;

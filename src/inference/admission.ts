@@ -37,6 +37,9 @@ export const DEFAULT_LIMITS: ServiceLimits = {
   peersOnThisMachine: 'unlimited',
 };
 
+/** Nobody gives way. */
+const nobody = (): void => undefined;
+
 /** Counts what is under way, in all and for each peer. */
 class Counter {
   private total = 0;
@@ -47,10 +50,16 @@ class Counter {
     private readonly mostPerPeer: number,
   ) {}
 
-  /** @returns what ends it, to be called any number of times; undefined when a limit is reached */
-  take(peer: Peer, isLimited: boolean): (() => void) | undefined {
+  /**
+   * @param makeRoom tried when the total is reached, for a peer that is below its own limit
+   * @returns what ends it, to be called any number of times; undefined when a limit is reached
+   */
+  take(peer: Peer, isLimited: boolean, makeRoom: () => void): (() => void) | undefined {
+    if (isLimited && (this.byPeer.get(peer) ?? 0) >= this.mostPerPeer) return undefined;
+    if (this.total >= this.most) makeRoom();
+    if (this.total >= this.most) return undefined;
+    // what gave way may have been of the same peer
     const count = this.byPeer.get(peer) ?? 0;
-    if (this.total >= this.most || (isLimited && count >= this.mostPerPeer)) return undefined;
     this.total += 1;
     this.byPeer.set(peer, count + 1);
     let isTaken = true;
@@ -85,18 +94,20 @@ export class Admission {
     this.requests = new TokenBuckets(rate, () => clock.now());
   }
 
-  /** @returns what ends the connection's count; undefined when it may not come in */
-  connection(peer: Peer): (() => void) | undefined {
-    return this.connections.take(peer, this.isLimited(peer));
+  /**
+   * @param makeRoom has another connection end, if one can
+   * @returns what ends the connection's count; undefined when it may not come in
+   */
+  connection(peer: Peer, makeRoom: () => void = nobody): (() => void) | undefined {
+    return this.connections.take(peer, this.isLimited(peer), makeRoom);
   }
 
   /**
-   * A call begins.
+   * A call comes in.
    *
-   * @returns what ends its count
    * @throws ZkLoraError `LIMIT_REACHED`, `SHUTTING_DOWN`
    */
-  call(peer: Peer): () => void {
+  request(peer: Peer): void {
     if (this.isEnding) throw shuttingDown();
     if (this.isLimited(peer) && !this.requests.tryTake(peer)) {
       throw refusal(
@@ -106,7 +117,17 @@ export class Admission {
         1000,
       );
     }
-    const end = this.calls.take(peer, this.isLimited(peer));
+  }
+
+  /**
+   * A call that is let in begins.
+   *
+   * @param makeRoom has another call end, if one can
+   * @returns what ends its count
+   * @throws ZkLoraError `LIMIT_REACHED`
+   */
+  call(peer: Peer, makeRoom: () => void = nobody): () => void {
+    const end = this.calls.take(peer, this.isLimited(peer), makeRoom);
     if (end === undefined) {
       throw refusal(
         'RESOURCE_EXHAUSTED',

@@ -7,10 +7,12 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { ZkLoraError } from '../errors.js';
-import { requireAccess } from './access.js';
+import { isOpen, requireAccess } from './access.js';
 import { type Admission, shuttingDown } from './admission.js';
 import type { Clock } from './clock.js';
+import type { Connections } from './connections.js';
 import {
+  CALL_QUIET_MS,
   LINGER_MS,
   MAX_METADATA_BYTES,
   MAX_METADATA_ENTRIES,
@@ -31,6 +33,7 @@ const UNREADABLE = Symbol('unreadable');
 export interface CallGuardOptions {
   readonly admission: Admission;
   readonly clock: Clock;
+  readonly connections: Connections;
   /** Only calls with one of these tokens pass. */
   readonly tokens: AccessTokens | undefined;
   /** Called with each refusal; `path` names the method. */
@@ -42,6 +45,10 @@ interface GuardedCall {
   readonly guard: StreamGuard;
   /** Ends a stream that waits for its next request; others come to their end by themselves. */
   endIfWaiting(): void;
+  /** Since when a stream waits for its next request. */
+  waitingSince(): number | undefined;
+  /** Ends a stream that waits, so that another call has its place. */
+  giveWay(): void;
 }
 
 /** Stands between the HTTP/2 streams of strangers and the methods of the service. */
@@ -83,7 +90,7 @@ export class CallGuard {
 
   /** Has to be the only interceptor of the server: it works on the stream below the call. */
   readonly interceptor: ServerInterceptor = (method, call) => {
-    const { admission, tokens, clock, onRefusal } = this.options;
+    const { admission, connections, tokens, clock, onRefusal } = this.options;
     const stream = streamOf(call);
     const peer = peerOf(stream.session?.socket?.remoteAddress);
     let answers = 0;
@@ -116,23 +123,43 @@ export class CallGuard {
       clock,
       refuse,
     });
+    let leave = (): void => undefined;
+    /** Takes the place of a call, once it is let in. */
+    const enter = (): void => {
+      if (stream.closed) return;
+      const release = admission.call(peer, () => this.endQuietest());
+      // whoever may ask about health alone is nobody that is known
+      const endOnConnection = isOpen(method.path)
+        ? () => undefined
+        : connections.begin(stream.session?.socket ?? {});
+      this.calls.add(guarded);
+      leave = () => {
+        leave = () => undefined;
+        release();
+        endOnConnection();
+        this.calls.delete(guarded);
+        if (this.calls.size === 0) this.onEmpty();
+      };
+    };
     const guarded: GuardedCall = {
       guard,
       endIfWaiting: () => {
         if (method.requestStream && guard.requests <= answers) refuse(shuttingDown());
       },
+      waitingSince: () => (method.requestStream && !hasEnded ? guard.waitingSince : undefined),
+      giveWay: () => {
+        refuse(gaveWay());
+        leave();
+      },
     };
+    stream.once('close', () => {
+      guard.release();
+      leave();
+    });
     return new ServerInterceptingCall(call, {
       start: (next) => {
         try {
-          const release = admission.call(peer);
-          this.calls.add(guarded);
-          stream.once('close', () => {
-            release();
-            guard.release();
-            this.calls.delete(guarded);
-            if (this.calls.size === 0) this.onEmpty();
-          });
+          admission.request(peer);
         } catch (error) {
           refuse(error);
           return;
@@ -142,6 +169,8 @@ export class CallGuard {
             try {
               requireSmall(metadata);
               if (tokens !== undefined) requireAccess(tokens, method.path, metadata);
+              // nobody gives way to who is not let in
+              enter();
             } catch (error) {
               return refuse(error);
             }
@@ -172,6 +201,18 @@ export class CallGuard {
       },
     });
   };
+
+  /** Of the streams that wait for their next request for {@link CALL_QUIET_MS}; their clients open others. */
+  private endQuietest(): void {
+    const latest = this.options.clock.now() - CALL_QUIET_MS;
+    let quietest: { readonly call: GuardedCall; readonly since: number } | undefined;
+    for (const call of this.calls) {
+      const since = call.waitingSince();
+      if (since === undefined || since > (quietest?.since ?? latest)) continue;
+      quietest = { call, since };
+    }
+    quietest?.call.giveWay();
+  }
 
   private sweep(): void {
     for (const { guard } of this.calls) guard.sweep();
@@ -216,6 +257,10 @@ function requireSmall(metadata: Metadata): void {
       `a call has at most ${MAX_METADATA_ENTRIES} metadata entries and ${MAX_METADATA_BYTES} bytes of them`,
     );
   }
+}
+
+function gaveWay(): ZkLoraError {
+  return refusal('UNAVAILABLE', 'LIMIT_REACHED', 'the stream gave its place to another; open another');
 }
 
 function unreadable(): ZkLoraError {

@@ -17,6 +17,7 @@ import { type Address, requireProtected } from './address.js';
 import { Admission, DEFAULT_LIMITS, type ServiceLimits } from './admission.js';
 import { CallGuard, guarded } from './callGuard.js';
 import { systemClock } from './clock.js';
+import { Connections } from './connections.js';
 import { ContributorSessions, type OpenRequest } from './contributorSessions.js';
 import type { ContributorState } from './contributorState.js';
 import {
@@ -43,7 +44,7 @@ import { MAX_ANSWERING_BYTES, SHUTDOWN_MS } from './limits.js';
 import { type Listener, listen } from './listener.js';
 import { requestsOf, send } from './lockStep.js';
 import { MemoryBudget } from './memoryBudget.js';
-import { type Peer, peerOf, peerOfCall } from './peers.js';
+import { type Peer, peerOfCall } from './peers.js';
 import { toWireState } from './proofStates.js';
 import { proofStatusStream, proveStream } from './proofStreams.js';
 import { reflect } from './reflection.js';
@@ -113,8 +114,10 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
   const on = unfailing(options.onEvent);
   const clock = options.clock ?? systemClock;
   const admission = new Admission({ ...DEFAULT_LIMITS, ...options.limits }, clock);
+  const connections = new Connections(admission, clock);
   const guard = new CallGuard({
     admission,
+    connections,
     clock,
     tokens,
     onRefusal: (_, error) => on({ method: 'admission', error }),
@@ -165,7 +168,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
   });
 
   // Connections are bound, counted and secured here; the library sees plain ones.
-  const connections = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   let listener: Listener | undefined;
   const end = once(async () => {
     guard.dispose();
@@ -179,12 +182,8 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     const listening = await listen({
       address: options.address,
       ...(tls && { tls }),
-      admit: (socket) => {
-        const release = admission.connection(peerOf(socket.remoteAddress));
-        if (release !== undefined) socket.once('close', release);
-        return release !== undefined;
-      },
-      accept: (socket) => connections.injectConnection(socket),
+      admit: (socket) => connections.admit(socket),
+      accept: (socket) => injector.injectConnection(socket),
     });
     listener = listening;
     return {
@@ -194,7 +193,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
         admission.end();
         health.end();
         listening.close();
-        connections.drain(SHUTDOWN_MS);
+        injector.drain(SHUTDOWN_MS);
         await guard.drain(SHUTDOWN_MS);
         await end();
       }),

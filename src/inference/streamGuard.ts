@@ -31,6 +31,7 @@ export class StreamGuard {
   private messageBegan: number;
   /** When the last answer was given to the stream, or nothing waited to be taken. */
   private unsentSince: number;
+  private lastAnswer: number;
 
   constructor(private readonly options: StreamGuardOptions) {
     const { stream, memory, peer, limits, clock } = options;
@@ -38,6 +39,7 @@ export class StreamGuard {
     this.lastRequest = clock.now();
     this.messageBegan = this.lastRequest;
     this.unsentSince = this.lastRequest;
+    this.lastAnswer = this.lastRequest;
     // ahead of the library's own listener, which puts messages together
     stream.prependListener('data', (data: Buffer) => this.take(data));
   }
@@ -68,7 +70,16 @@ export class StreamGuard {
   /** An answer was given to the stream: gives back the memory of its request. */
   answered(): void {
     this.messages.answered();
-    this.unsentSince = this.options.clock.now();
+    this.lastAnswer = this.options.clock.now();
+    this.unsentSince = this.lastAnswer;
+  }
+
+  /** Since when the stream waits for its next request; undefined before the first, and while one arrives or its answer is taken. */
+  get waitingSince(): number | undefined {
+    const { answers, stream } = this.options;
+    const isWaiting =
+      this.whole > 0 && this.whole <= answers() && !this.messages.isInMessage && stream.writableLength === 0;
+    return isWaiting ? Math.max(this.lastRequest, this.lastAnswer) : undefined;
   }
 
   /** Gives back the memory of all messages. */

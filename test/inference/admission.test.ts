@@ -95,9 +95,32 @@ describe('Admission', () => {
     admission.call('b');
   });
 
+  it('makes room for who is below its own limit alone', () => {
+    const admission = new Admission(limits, still);
+    const ends = [admission.call('a'), admission.call('a'), admission.call('b')];
+    let asked = 0;
+    const makeRoom = () => {
+      asked += 1;
+      ends.pop()?.();
+    };
+    expect(() => admission.call('a', makeRoom)).toThrow(limit);
+    expect(asked).toBe(0);
+    admission.call('c', makeRoom);
+    expect(asked).toBe(1);
+    // one of its own gives way to another of the same peer, which is counted once
+    admission.call('c', makeRoom);
+    expect(() => admission.call('c', makeRoom)).toThrow(limit);
+    expect(asked).toBe(2);
+    ends.length = 0;
+    expect(() => admission.call('d', makeRoom)).toThrow(limit);
+  });
+
   it('leaves programs on this machine to the totals, unless told otherwise', () => {
     const open = new Admission({ ...limits, requestsPerSecond: 1, requestsBurst: 1 }, still);
-    for (let i = 0; i < 3; i += 1) open.call(LOCAL_PEER);
+    for (let i = 0; i < 3; i += 1) {
+      open.request(LOCAL_PEER);
+      open.call(LOCAL_PEER);
+    }
     expect(() => open.call(LOCAL_PEER)).toThrow(limit);
     expect(open.delay(LOCAL_PEER)).toBe(0);
     const strict = new Admission({ ...limits, peersOnThisMachine: 'limited' }, still);
@@ -108,9 +131,9 @@ describe('Admission', () => {
 
   it('refuses calls that come too fast, and slows streams down', () => {
     const admission = new Admission({ ...limits, requestsPerSecond: 4, requestsBurst: 2 }, still);
-    admission.call('a')();
+    admission.request('a');
     expect(admission.delay('a')).toBe(0);
-    expect(() => admission.call('a')).toThrow(limit);
+    expect(() => admission.request('a')).toThrow(limit);
     expect(admission.delay('a')).toBe(250);
     expect(admission.delay('a')).toBe(500);
   });
@@ -118,7 +141,7 @@ describe('Admission', () => {
   it('takes no call once it ends', () => {
     const admission = new Admission(limits, still);
     admission.end();
-    expect(() => admission.call('a')).toThrow(
+    expect(() => admission.request('a')).toThrow(
       expect.objectContaining({ code: 'SHUTTING_DOWN', details: { grpcStatus: 'UNAVAILABLE' } }),
     );
   });

@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import * as x509 from '@peculiar/asn1-x509';
 import { fingerprint } from '../../src/inference/certificate.js';
+import type { ClientTls } from '../../src/inference/clientTls.js';
 import type { ServerTls } from '../../src/inference/serverTls.js';
 
 /** A certificate with its key, and what it takes to issue others. */
@@ -94,3 +95,8 @@ function commonName(text: string): x509.Name {
     new x509.RelativeDistinguishedName([new x509.AttributeTypeAndValue({ type: '2.5.4.3', value })]),
   ]);
 }
+
+/** A client's trust in this certificate alone. */
+export const pinTo = (issued: Issued): ClientTls => ({
+  trust: { kind: 'pin', fingerprint: fingerprintOf(issued) },
+});

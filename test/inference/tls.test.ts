@@ -8,7 +8,7 @@ import { connectContributor } from '../../src/inference/client.js';
 import type { ClientTls } from '../../src/inference/clientTls.js';
 import { ownTls, readCertificates, type ServerTls, tlsFromFiles } from '../../src/inference/serverTls.js';
 import { AccessTokens } from '../../src/inference/tokens.js';
-import { fingerprintOf, type Issued, issue, serverTls } from './certificates.js';
+import { type Issued, issue, pinTo, serverTls } from './certificates.js';
 import { temporaryFolder } from './fixtures.js';
 import { commitTo, INPUTS, MODULES, type Served, serve, USER } from './parties.js';
 
@@ -17,9 +17,6 @@ const SERVICE = issue('service', { issuer: AUTHORITY, names: ['localhost', '127.
 const SELF_SIGNED = issue('alone');
 const COMMITMENT = commitTo(MODULES);
 
-const pinTo = (issued: Issued): ClientTls => ({
-  trust: { kind: 'pin', fingerprint: fingerprintOf(issued) },
-});
 const byAuthority: ClientTls = { trust: { kind: 'authorities', pem: AUTHORITY.certificate } };
 const untrusted = (message = /./) =>
   expect.objectContaining({ code: 'CONTRIBUTOR_UNTRUSTED', message: expect.stringMatching(message) });
