@@ -52,6 +52,12 @@ export const SESSION_QUIET_MS = 60_000;
 export const CALL_QUIET_MS = 60_000;
 
 /**
+ * A call under way gives way to others after so long in all, in milliseconds, however often something new is asked of it: a
+ * quarter of an hour for a forward pass. So nobody keeps the room for good by asking a little every minute.
+ */
+export const CALL_LIFE_MS = 900_000;
+
+/**
  * A client asks again for so long at most when it is refused for lack of room, in milliseconds: what is quiet has given way
  * by then. No service can make it wait longer.
  */

@@ -63,6 +63,8 @@ export class OpenSession {
   private hasFailed = false;
   private begun: BegunCall;
   private lastProgress: number;
+  /** When the call under way began. */
+  private callBegan = 0;
 
   /**
    * @param tree of the whole calls, so that a close reads none again
@@ -221,10 +223,15 @@ export class OpenSession {
     return this.lastProgress;
   }
 
-  /** A call under way that can give way, and since when no further stage was asked of it. */
-  get lying(): (LyingCall & { readonly since: number }) | undefined {
+  /** A call under way that can give way, when it began, and since when no further stage was asked of it. */
+  get lying(): (LyingCall & { readonly began: number; readonly since: number }) | undefined {
     if (this.pending === undefined) return undefined;
-    return { bytes: this.pending.bytes, since: this.progressed, giveWay: () => this.giveWay() };
+    return {
+      bytes: this.pending.bytes,
+      began: this.callBegan,
+      since: this.progressed,
+      giveWay: () => this.giveWay(),
+    };
   }
 
   /** Lets go of the call under way; what was answered of it is answered again. */
@@ -251,6 +258,7 @@ export class OpenSession {
         place.take();
         room.take();
         this.pending = pending;
+        this.callBegan = this.tools.clock.now();
       },
     };
   }

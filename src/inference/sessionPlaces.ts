@@ -1,7 +1,13 @@
 import type { ZkLoraError } from '../errors.js';
 import type { LyingCall } from './callRoom.js';
 import type { Clock } from './clock.js';
-import { CALL_QUIET_MS, MAX_OPEN_SESSIONS, SESSION_IDLE_MS, SESSION_QUIET_MS } from './limits.js';
+import {
+  CALL_LIFE_MS,
+  CALL_QUIET_MS,
+  MAX_OPEN_SESSIONS,
+  SESSION_IDLE_MS,
+  SESSION_QUIET_MS,
+} from './limits.js';
 import type { OpenSession } from './openSession.js';
 import { refusal } from './refusal.js';
 import type { RoomClaim } from './roomClaim.js';
@@ -105,13 +111,16 @@ export class SessionPlaces {
     }
   }
 
-  /** Calls without a new stage for {@link CALL_QUIET_MS}, the stalest first. Their sessions stay when they give way. */
+  /**
+   * Calls without a new stage for {@link CALL_QUIET_MS}, or that take longer than {@link CALL_LIFE_MS}, the stalest first. Their
+   * sessions stay when they give way.
+   */
   lyingCalls(): LyingCall[] {
-    const latest = this.options.clock.now() - CALL_QUIET_MS;
+    const now = this.options.clock.now();
     return [...this.sessions]
       .filter(([id]) => !this.options.isBusy(id))
       .flatMap(([, { lying }]) => lying ?? [])
-      .filter(({ since }) => since <= latest)
+      .filter(({ began, since }) => now - since >= CALL_QUIET_MS || now - began >= CALL_LIFE_MS)
       .sort((a, b) => a.since - b.since);
   }
 

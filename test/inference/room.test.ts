@@ -4,6 +4,7 @@ import { bytesToHex } from '../../src/bytes.js';
 import { CallRoom } from '../../src/inference/callRoom.js';
 import { DiskFloor } from '../../src/inference/diskFloor.js';
 import {
+  CALL_LIFE_MS,
   CALL_QUIET_MS,
   GUEST_READS_PER_USER_AND_MINUTE,
   MAX_OPEN_SESSIONS,
@@ -28,7 +29,7 @@ import {
   wholeCall,
   wideStage,
 } from './contributor.js';
-import { openRequest, sessionFolders, USER } from './parties.js';
+import { openRequest, randomModule, sessionFolders, USER } from './parties.js';
 
 const OVER = refusalOf('RESOURCE_EXHAUSTED', 'LEAKAGE_BUDGET', 'over the budget');
 const CROWDED = expect.objectContaining({
@@ -127,6 +128,43 @@ describe('a call that is refused', () => {
     // one of the two gave way
     const answers = await Promise.allSettled(lying.map((id) => sessions.apply(id, wideStage(500, 1))));
     expect(answers.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+});
+
+describe('two keys that ask a little of their calls every minute', () => {
+  /** Stages of a few bytes, for sixteen minutes, ahead of what makes the call large. */
+  const modules = [
+    ...Array.from({ length: 17 }, (_, i) => randomModule(`small.${i}`, 1, 1, 1)),
+    ...WIDE.slice(1),
+  ];
+  const inputs = modules.map((_, i) => [i]);
+  const ask = (stage: number) => wideStage(495, stage);
+
+  it('have the room for a quarter of an hour', async () => {
+    const clock = new TestClock();
+    const { sessions, commitment } = await contributor({ modules, clock });
+    const [one, two, third] = await Promise.all(
+      [81, 82, 83].map(async (seed) => {
+        const user = keyPairFromSeed(new Uint8Array(32).fill(seed));
+        return (await sessions.open(openRequest(commitment, { user, inputs }))).sessionId;
+      }),
+    );
+    await sessions.apply(one!, ask(0));
+    clock.time += 1;
+    await sessions.apply(two!, ask(0));
+    let stage = 1;
+    for (; clock.now() < CALL_LIFE_MS - CALL_QUIET_MS; stage += 1) {
+      clock.time += CALL_QUIET_MS - 1;
+      for (const id of [one!, two!]) await sessions.apply(id, ask(stage));
+      await expect(sessions.apply(third!, ask(0))).rejects.toEqual(CROWDED);
+    }
+    clock.time = CALL_LIFE_MS - 1;
+    await expect(sessions.apply(third!, ask(0))).rejects.toEqual(CROWDED);
+    clock.time += 1;
+    await sessions.apply(third!, ask(0));
+    // the first had its time; the second has a millisecond left
+    await expect(sessions.apply(one!, ask(stage))).rejects.toEqual(refusal(/from the first on/));
+    await sessions.apply(two!, ask(stage));
   });
 });
 
