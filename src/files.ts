@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { concatBytes } from './bytes.js';
 import { ZkLoraError } from './errors.js';
 
 /** How {@link writeFileAtomic} writes. */
@@ -20,8 +19,6 @@ export interface FileContent {
 }
 
 const READ_CHUNK = 2 ** 24;
-/** Below this a copy costs less than a write. */
-const SMALL_PART_BYTES = 2 ** 16;
 const PERMISSION_BITS = 0o777;
 
 /**
@@ -101,13 +98,10 @@ export async function openRegularFile(
  */
 export async function writeFileAtomic(
   path: string,
-  data: Uint8Array | string | readonly Uint8Array[] | AsyncIterable<Uint8Array>,
+  data: Uint8Array | string | AsyncIterable<Uint8Array>,
   options: WriteOptions = {},
 ): Promise<void> {
-  const temporary = join(
-    dirname(path),
-    `.${basename(path).slice(0, 200)}.${randomBytes(8).toString('hex')}.tmp`,
-  );
+  const temporary = temporaryBeside(path);
   try {
     if (!options.overwrite && (await isPresent(path))) throw fileExists(path);
     const handle = await open(temporary, 'wx', options.mode ?? 0o666);
@@ -115,7 +109,7 @@ export async function writeFileAtomic(
       if (options.mode !== undefined) await handle.chmod(options.mode);
       // each call goes on where the one before ended
       if (typeof data === 'string' || data instanceof Uint8Array) await handle.writeFile(data);
-      else for await (const part of isList(data) ? gathered(data) : data) await handle.writeFile(part);
+      else for await (const part of data) await handle.writeFile(part);
       await handle.sync();
     } finally {
       await handle.close();
@@ -130,23 +124,9 @@ export async function writeFileAtomic(
   }
 }
 
-function isList(data: readonly Uint8Array[] | AsyncIterable<Uint8Array>): data is readonly Uint8Array[] {
-  return Array.isArray(data);
-}
-
-/** Large parts as they are, small ones next to each other joined: each is a write of its own. */
-function* gathered(parts: readonly Uint8Array[]): Generator<Uint8Array> {
-  let small: Uint8Array[] = [];
-  for (const part of parts) {
-    if (part.length < SMALL_PART_BYTES) {
-      small.push(part);
-      continue;
-    }
-    if (small.length > 0) yield concatBytes(...small);
-    small = [];
-    yield part;
-  }
-  if (small.length > 0) yield concatBytes(...small);
+/** A name in the same folder that nothing else has. */
+export function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(8).toString('hex')}.tmp`);
 }
 
 /**
@@ -321,8 +301,8 @@ export async function syncFolder(path: string): Promise<void> {
 /** What opening or flushing a folder fails with where that is not supported, or not allowed. */
 const UNSYNCABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EINVAL', 'EISDIR', 'ENOSYS', 'ENOTSUP']);
 
-/** A hard link fails where the name is taken, atomically; file systems without links get check-then-rename. */
-async function moveWithoutReplacing(from: string, to: string): Promise<void> {
+/** Gives a file its name, unless that is taken. A hard link fails where the name is taken, atomically; file systems without links get check-then-rename. */
+export async function moveWithoutReplacing(from: string, to: string): Promise<void> {
   try {
     await link(from, to);
   } catch (error) {
@@ -386,7 +366,7 @@ const WRITE_REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
 };
 
-function writeError(error: unknown, path: string): ZkLoraError {
+export function writeError(error: unknown, path: string): ZkLoraError {
   if (error instanceof ZkLoraError) return error;
   const code = errnoCode(error);
   if (code === 'EEXIST') return fileExists(path);

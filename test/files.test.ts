@@ -98,15 +98,6 @@ describe('writeFileAtomic', () => {
     expect((await readdir(dir)).sort()).toEqual(['bytes', 'text']);
   });
 
-  it('writes parts in their order, small and large ones', async () => {
-    const sizes = [1, 0, 70_000, 65_536, 3, 5, 65_535, 2 ** 20, 2];
-    const parts = sizes.map((size, i) => new Uint8Array(size).fill(i + 1));
-    await writeFileAtomic(join(dir, 'parts'), parts);
-    expect((await readFile(join(dir, 'parts'))).equals(Buffer.concat(parts))).toBe(true);
-    await writeFileAtomic(join(dir, 'none'), []);
-    expect(await readFile(join(dir, 'none'))).toHaveLength(0);
-  });
-
   it('replaces a file only when told', async () => {
     const path = join(dir, 'x');
     await writeFile(path, 'old');

@@ -85,36 +85,54 @@ export function serializeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  return concatBytes(...safetensorsParts(tensors, metadata));
+  const { head, positions } = safetensorsLayout(tensors, metadata);
+  for (const [name, tensor] of tensors) {
+    if (tensor.data.length === sizeOf(tensor) && name !== METADATA && name !== '__proto__') continue;
+    throw new ZkLoraError('INTERNAL', `tensor ${quoted(name)} cannot be written: name or size is wrong`);
+  }
+  return concatBytes(head, ...[...positions.keys()].map((name) => tensors.get(name)!.data));
 }
 
-/** The same file in parts, one after the other; those of the tensors are their data and no copies. */
-export function safetensorsParts(
-  tensors: ReadonlyMap<string, Tensor>,
+/** Where everything lies in a file of {@link serializeSafetensors}. */
+export interface SafetensorsLayout {
+  /** What stands before the data: header length and header. */
+  readonly head: Uint8Array;
+  /** Where the data of each tensor begin in the file, in their order. */
+  readonly positions: ReadonlyMap<string, number>;
+  /** Of the whole file. */
+  readonly bytes: number;
+}
+
+/** Plans the file for tensors whose data need not be there yet. */
+export function safetensorsLayout(
+  tensors: ReadonlyMap<string, Omit<Tensor, 'data'>>,
   metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
+): SafetensorsLayout {
   const sorted = [...tensors].sort(
     ([nameA, a], [nameB, b]) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype] || (nameA < nameB ? -1 : 1),
   );
   const fields: string[] = [];
   if (Object.keys(metadata).length > 0) fields.push(`"${METADATA}":${canonicalText(metadata)}`);
+  const offsets = new Map<string, number>();
   let offset = 0;
-  for (const [name, { dtype, shape, data }] of sorted) {
-    const size = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
-    if (data.length !== size || name === METADATA || name === '__proto__') {
-      throw new ZkLoraError('INTERNAL', `tensor ${quoted(name)} cannot be written: name or size is wrong`);
-    }
+  for (const [name, tensor] of sorted) {
+    const end = offset + sizeOf(tensor);
     fields.push(
-      `${canonicalText(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${offset},${offset + size}]}`,
+      `${canonicalText(name)}:{"dtype":"${tensor.dtype}","shape":[${tensor.shape.join(',')}],"data_offsets":[${offset},${end}]}`,
     );
-    offset += size;
+    offsets.set(name, offset);
+    offset = end;
   }
   const json = new TextEncoder().encode(`{${fields.join(',')}}`);
-  const header = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(SPACE);
-  header.set(json);
-  const length = new Uint8Array(LENGTH_BYTES);
-  new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
-  return [length, header, ...sorted.map(([, tensor]) => tensor.data)];
+  const head = new Uint8Array(LENGTH_BYTES + Math.ceil(json.length / 8) * 8).fill(SPACE);
+  head.set(json, LENGTH_BYTES);
+  new DataView(head.buffer).setBigUint64(0, BigInt(head.length - LENGTH_BYTES), true);
+  const positions = new Map([...offsets].map(([name, at]) => [name, head.length + at]));
+  return { head, positions, bytes: head.length + offset };
+}
+
+function sizeOf({ dtype, shape }: Omit<Tensor, 'data'>): number {
+  return shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
 }
 
 function canonicalText(value: unknown): string {
@@ -164,7 +182,7 @@ function parseEntry(name: string, value: unknown): Entry {
     throw malformed(`${label} has data_offsets that are not two positions`);
   }
   const [begin = 0, end = 0] = offsets;
-  const size = shape.reduce((product, dimension) => product * dimension, DTYPE_BYTES[dtype]);
+  const size = sizeOf({ dtype, shape });
   // A product beyond 2^53 is rounded but stays beyond it (and below 2^428), while end - begin is below it.
   if (end - begin !== size)
     throw malformed(`${label} has a byte range that does not match its shape and dtype`);

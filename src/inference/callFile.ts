@@ -1,45 +1,116 @@
 import {
   parseSafetensors,
   type SafetensorsFile,
-  safetensorsParts,
+  safetensorsLayout,
   type Tensor,
 } from '../adapter/safetensors.js';
-import { bytesToHex, u32, utf8ToBytes } from '../bytes.js';
+import { bytesToHex, labelledSha256, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
-import { type SessionCall, type SessionHeader, sessionModules } from '../protocol/session.js';
-import { headerDigest, MAX_CALL_TOKENS } from '../protocol/sessionDigest.js';
+import {
+  type ActivationRows,
+  type SessionCall,
+  type SessionHeader,
+  sessionModules,
+} from '../protocol/session.js';
+import { headerDigest, MAX_CALL_TOKENS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { createSha256 } from '../sha256.js';
+import { contentDigest } from './contentDigest.js';
 import { MAX_CALL_FILE_BYTES } from './limits.js';
 
-const LABEL = 'zklora/call/v1';
+const LABEL = 'zklora/call/v2';
 const CHECKSUM = 'sha256';
+const NO_CHECKSUM = '0'.repeat(64);
+
+/** Bytes at a place of a file. */
+export interface FilePart {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
 
 /**
- * One call as safetensors: `input.I.x` I16 `[tokens, inFeatures]` and `input.I.exponents` I16 `[tokens]` for
- * each input I of the header, `module.M.y` I64 `[tokens, outFeatures]` for each module M; its metadata hold a
- * checksum.
- *
- * @param index of the call in its session
- * @returns the file's parts, one after the other; those of the call's rows are no copies
- * @throws ZkLoraError `SESSION_MALFORMED` for a call larger than {@link MAX_CALL_FILE_BYTES}.
+ * The file of one call while its parts come in, as safetensors: `input.I.x` I16 `[tokens, inFeatures]` and
+ * `input.I.exponents` I16 `[tokens]` for each input I of the header, `module.M.y` I64 `[tokens, outFeatures]` for each
+ * module M; its metadata hold a checksum.
  */
-export function encodeCall(header: SessionHeader, index: number, call: SessionCall): Uint8Array[] {
-  const { tokens } = call;
-  const tensors = new Map<string, Tensor>();
-  for (const [i, { x, exponents }] of call.inputs.entries()) {
-    tensors.set(`input.${i}.x`, { dtype: 'I16', shape: [tokens, x.length / tokens], data: toBytes(x) });
-    tensors.set(`input.${i}.exponents`, { dtype: 'I16', shape: [tokens], data: toBytes(exponents) });
+export class CallFile {
+  readonly #header: SessionHeader;
+  readonly #index: number;
+  readonly #tokens: number;
+  readonly #shapes: ReadonlyMap<string, Omit<Tensor, 'data'>>;
+  readonly #positions: ReadonlyMap<string, number>;
+  readonly #digests = new Map<string, Uint8Array>();
+
+  /**
+   * @param index of the call in its session
+   * @param modules shapes of all modules of the adapter, in its order
+   * @throws ZkLoraError `SESSION_MALFORMED` for a call larger than {@link MAX_CALL_FILE_BYTES}.
+   */
+  constructor(header: SessionHeader, modules: readonly ModuleShape[], index: number, tokens: number) {
+    this.#header = header;
+    this.#index = index;
+    this.#tokens = tokens;
+    const shapes = new Map<string, Omit<Tensor, 'data'>>();
+    for (const [i, users] of header.inputs.entries()) {
+      shapes.set(`input.${i}.x`, { dtype: 'I16', shape: [tokens, modules[users[0]!]!.inFeatures] });
+      shapes.set(`input.${i}.exponents`, { dtype: 'I16', shape: [tokens] });
+      for (const module of users) {
+        const { outFeatures } = modules[module]!;
+        shapes.set(`module.${module}.y`, { dtype: 'I64', shape: [tokens, outFeatures] });
+      }
+    }
+    this.#shapes = shapes;
+    // the checksum has one length, and so has the header
+    const { positions, bytes } = safetensorsLayout(shapes, { [CHECKSUM]: NO_CHECKSUM });
+    if (bytes > MAX_CALL_FILE_BYTES) {
+      throw new ZkLoraError('SESSION_MALFORMED', 'one call is too large to be recorded; use a smaller batch');
+    }
+    this.#positions = positions;
   }
-  for (const [i, module] of sessionModules(header).entries()) {
-    const y = call.outputs[i]!;
-    tensors.set(`module.${module}.y`, { dtype: 'I64', shape: [tokens, y.length / tokens], data: toBytes(y) });
+
+  /**
+   * Parts of one input; views of its rows.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
+   */
+  input(index: number, rows: ActivationRows): FilePart[] {
+    const parts = [
+      this.#part(`input.${index}.x`, rows.x),
+      this.#part(`input.${index}.exponents`, rows.exponents),
+    ];
+    this.#digests.set(`input.${index}`, inputDigest(rows));
+    return parts;
   }
-  const parts = safetensorsParts(tensors, { [CHECKSUM]: callChecksum(header, index, call) });
-  if (parts.reduce((sum, { length }) => sum + length, 0) > MAX_CALL_FILE_BYTES) {
-    throw new ZkLoraError('SESSION_MALFORMED', 'one call is too large to be recorded; use a smaller batch');
+
+  /**
+   * The part of one module; a view of its rows.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
+   */
+  output(module: number, y: BigInt64Array): FilePart {
+    const name = `module.${module}.y`;
+    const part = this.#part(name, y);
+    this.#digests.set(name, contentDigest(y));
+    return part;
   }
-  return parts;
+
+  #part(name: string, values: Int16Array | BigInt64Array): FilePart {
+    const shape = this.#shapes.get(name)?.shape;
+    if (shape?.reduce((product, size) => product * size, 1) !== values.length) {
+      throw new ZkLoraError('SESSION_MALFORMED', `${name} of a call does not have the size of its module`);
+    }
+    return { position: this.#positions.get(name)!, bytes: toBytes(values) };
+  }
+
+  /** The last part, once all others came in. */
+  head(): FilePart {
+    const checksum = checksumOf(this.#header, this.#index, this.#tokens, (name) => {
+      const digest = this.#digests.get(name);
+      if (digest === undefined) throw new ZkLoraError('INTERNAL', `a call is recorded without ${name}`);
+      return digest;
+    });
+    return { position: 0, bytes: safetensorsLayout(this.#shapes, { [CHECKSUM]: checksum }).head };
+  }
 }
 
 /**
@@ -84,21 +155,36 @@ export function statedTokens(start: Uint8Array): number | undefined {
   return tokens === undefined ? undefined : Number(tokens);
 }
 
-/** Hex; docs/formats.md, `zklora/call/v1`. */
 function callChecksum(
   header: SessionHeader,
   index: number,
   { tokens, inputs, outputs }: SessionCall,
 ): string {
-  const hash = createSha256()
-    .update(utf8ToBytes(`${LABEL}\0`))
-    .update(headerDigest(header))
-    .update(u32(index))
-    .update(u32(tokens));
-  for (const values of [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs]) {
-    hash.update(u32(values.byteLength)).update(toBytes(values));
-  }
-  return bytesToHex(hash.digest());
+  const digests = new Map<string, Uint8Array>([
+    ...inputs.map((rows, i) => [`input.${i}`, inputDigest(rows)] as const),
+    ...sessionModules(header).map((module, i) => [`module.${module}.y`, contentDigest(outputs[i]!)] as const),
+  ]);
+  return checksumOf(header, index, tokens, (name) => digests.get(name)!);
+}
+
+/** Hex; docs/formats.md, `zklora/call/v2`. */
+function checksumOf(
+  header: SessionHeader,
+  index: number,
+  tokens: number,
+  digestOf: (name: string) => Uint8Array,
+): string {
+  const names = [
+    ...header.inputs.map((_, i) => `input.${i}`),
+    ...sessionModules(header).map((module) => `module.${module}.y`),
+  ];
+  return bytesToHex(
+    labelledSha256(LABEL, headerDigest(header), u32(index), u32(tokens), ...names.map(digestOf)),
+  );
+}
+
+function inputDigest({ x, exponents }: ActivationRows): Uint8Array {
+  return createSha256().update(toBytes(x)).update(toBytes(exponents)).digest();
 }
 
 function parseCall(

@@ -104,6 +104,7 @@ export class ContributorSessions {
     this.stopIdleCheck();
     this.hasEnded = true;
     await Promise.allSettled([...this.underWay, this.proofs.close()]);
+    await this.places.clear();
   }
 
   /** Opens a session; returns its random name (16 bytes, hex) and the contributor's signature. */

@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import type { AdapterCommitment } from '../adapter/types.js';
-import { bytesToHex, hexToBytes, u32 } from '../bytes.js';
+import { bytesToHex, concatBytes, hexToBytes, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { holdsInt64Min, int64FromBytes, toBytes } from '../littleEndian.js';
+import { nextTurn } from '../nextTurn.js';
 import type { SessionHeader } from '../protocol/session.js';
-import { createSha256 } from '../sha256.js';
+import { sha256Of } from '../sha256.js';
 import { requireCallFits } from './callSizes.js';
 import type { AttachSession, RemoteSession, SessionStanding, StageRows, Timeouts } from './client.js';
+import { contentDigest } from './contentDigest.js';
 import {
   type ApplyRequest,
   ApplyRequestSchema,
@@ -86,9 +88,11 @@ export class GrpcSession implements RemoteSession {
       response.deltas.length === modules.length &&
       response.deltas.every(({ module }, i) => module === modules[i]);
     if (!asked) throw new ZkLoraError('SESSION_MISMATCH', 'the contributor answered another question');
-    return new Map(
+    const outputs = new Map(
       response.deltas.map(({ module, values }) => [module, this.readDelta(module, values, tokens)]),
     );
+    this.answered.push(new AnsweredQuestion(request, outputs));
+    return outputs;
   }
 
   async finish(calls: number, digest: Uint8Array): Promise<{ user: Uint8Array; contributor: Uint8Array }> {
@@ -178,11 +182,7 @@ export class GrpcSession implements RemoteSession {
     const { call, stage } = request;
     if (this.answered[0]?.request.call !== call) this.answered = [];
     this.answered.length = Math.min(this.answered.length, stage);
-    return retrying(this.connection.retry, async () => {
-      const response = await this.askOnce(request);
-      this.answered.push({ request, digest: answerDigest(response) });
-      return response;
-    });
+    return retrying(this.connection.retry, () => this.askOnce(request));
   }
 
   /** A stream that failed is not used again: the next question opens another. */
@@ -204,8 +204,9 @@ export class GrpcSession implements RemoteSession {
     exchange: Exchange<ApplyRequest, ApplyResponse>,
     { request, digest }: AnsweredQuestion,
   ): Promise<void> {
-    const response = await exchange.ask(request, this.connection.timeouts.answer);
-    if (answerDigest(response) !== digest) {
+    const { call, stage, deltas } = await exchange.ask(request, this.connection.timeouts.answer);
+    const answer = deltas.map(({ module, values }) => [module, sha256Of(values)] as const);
+    if (answerDigest({ call, stage }, answer) !== digest) {
       throw new ZkLoraError('SESSION_MISMATCH', 'the contributor gave another answer to the same question');
     }
   }
@@ -249,14 +250,35 @@ export class GrpcSession implements RemoteSession {
   }
 }
 
-/** A question of the call under way, and what its answer was. */
-interface AnsweredQuestion {
-  readonly request: ApplyRequest;
-  readonly digest: string;
+/** A question of the call under way, and a digest of its answer, which is not kept. */
+class AnsweredQuestion {
+  #outputs: ReadonlyMap<number, BigInt64Array> | undefined;
+  #digest = '';
+
+  constructor(
+    readonly request: ApplyRequest,
+    outputs: ReadonlyMap<number, BigInt64Array>,
+  ) {
+    this.#outputs = outputs;
+    // Later, so that the model has its deltas first.
+    void nextTurn().then(() => this.digest);
+  }
+
+  get digest(): string {
+    if (this.#outputs !== undefined) {
+      const answer = [...this.#outputs].map(([module, y]) => [module, contentDigest(y)] as const);
+      this.#digest = answerDigest(this.request, answer);
+      this.#outputs = undefined;
+    }
+    return this.#digest;
+  }
 }
 
-function answerDigest({ call, stage, deltas }: ApplyResponse): string {
-  const hash = createSha256().update(u32(call)).update(u32(stage));
-  for (const { module, values } of deltas) hash.update(u32(module)).update(u32(values.length)).update(values);
-  return bytesToHex(hash.digest());
+/** @param outputs modules in the answer's order, with the SHA-256 of their deltas */
+function answerDigest(
+  { call, stage }: Pick<ApplyRequest, 'call' | 'stage'>,
+  outputs: readonly (readonly [module: number, digest: Uint8Array])[],
+): string {
+  const parts = outputs.flatMap(([module, digest]) => [u32(module), digest]);
+  return bytesToHex(sha256Of(concatBytes(u32(call), u32(stage), ...parts)));
 }

@@ -2,15 +2,15 @@ import { applyExact } from '../adapter/forward.js';
 import type { QuantizedModule } from '../adapter/types.js';
 import type { ZkLoraError } from '../errors.js';
 import { nextTurn } from '../nextTurn.js';
-import type { ActivationRows, Session, SessionCall, SessionHeader } from '../protocol/session.js';
-import { sessionModules } from '../protocol/session.js';
-import { SessionTree } from '../protocol/sessionTree.js';
+import type { ActivationRows, Session } from '../protocol/session.js';
+import { type CallRows, SessionTree } from '../protocol/sessionTree.js';
 import { answeredCalls, requireAsAnswered } from './answeredCalls.js';
 import { AnsweredJournal, edited, requestDigest } from './answeredJournal.js';
 import type { CallRoom, LyingCall } from './callRoom.js';
 import type { Clock } from './clock.js';
+import { LaterWork } from './laterWork.js';
 import type { Charge, LeakageGuard } from './leakage/guard.js';
-import { reopenSessionRecord, type SessionWriter } from './record.js';
+import { type CallWriter, reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import type { RoomClaim } from './roomClaim.js';
 import type { SessionReads } from './sessionReads.js';
@@ -57,8 +57,9 @@ export class OpenSession {
   private pending: PendingCall | undefined;
   /** Digests of the requests of the last whole call, by stage. */
   private lastRequests: readonly string[];
-  /** A recorded call that the tree lacks. */
-  private unhashed: SessionCall | undefined;
+  /** Of the call under way. */
+  private parts: { readonly rows: CallRows; readonly writer: CallWriter } | undefined;
+  private readonly hashing = new LaterWork();
   private isBrokenOff = false;
   private hasFailed = false;
   private begun: BegunCall;
@@ -167,17 +168,11 @@ export class OpenSession {
       // When one fails, the session is opened again from its files: nothing may be on its way to them.
       await Promise.allSettled(work);
       const [outputs] = await Promise.all(work);
-      for (const [i, input] of inputs.entries()) pending.inputs[input] = rows[i]!;
-      for (const { module, values } of outputs) pending.outputs.set(module, values);
+      for (const input of inputs) pending.inputs.add(input);
       pending.requests.push(digest);
       this.lastProgress = this.tools.clock.now();
-      const whole = wholeCall(this.record.header, pending);
-      if (whole !== undefined) {
-        await this.record.append(whole);
-        this.hashLater(whole);
-        this.lastRequests = pending.requests;
-        this.endCall(true);
-      }
+      this.keep(inputs, rows, outputs);
+      if (pending.inputs.size === this.record.header.inputs.length) await this.recordCall(pending);
       return outputs;
     } catch (error) {
       // What is on disk may lack this stage, or hold a part of it.
@@ -193,29 +188,34 @@ export class OpenSession {
 
   /** Session digest of the whole calls. */
   digest(): Uint8Array {
-    this.hashRows();
+    this.hashing.end();
     return this.tree.digest();
   }
 
-  /** Hashes the rows of a recorded call once its answer is on the way: no answer depends on them. */
-  private hashLater(call: SessionCall): void {
-    this.hashRows();
-    this.unhashed = call;
-    const hash = (): void => {
-      try {
-        this.hashRows();
-      } catch {
-        // The call stays, so that the next call or the digest fails with the reason.
+  /** Records a stage, and hashes it later: its answer is on the way first, and no answer depends on either. */
+  private keep(
+    inputs: readonly number[],
+    given: readonly ActivationRows[],
+    outputs: readonly ModuleOutput[],
+  ): void {
+    const { rows, writer } = this.parts!;
+    for (const [i, input] of inputs.entries()) {
+      writer.input(input, given[i]!);
+      for (const module of this.record.header.inputs[input]!) {
+        const y = outputs.find((one) => one.module === module)!.values;
+        writer.output(module, y);
+        this.hashing.later(() => rows.add(module, given[i]!, y));
       }
-    };
-    setTimeout(hash, 0).unref();
+    }
   }
 
-  /** @throws ZkLoraError `SESSION_MALFORMED` beyond the rows that a session holds */
-  private hashRows(): void {
-    if (this.unhashed === undefined) return;
-    this.tree.add(this.unhashed);
-    this.unhashed = undefined;
+  /** Its record is on disk when the promise resolves. */
+  private async recordCall({ requests }: PendingCall): Promise<void> {
+    const { rows, writer } = this.parts!;
+    await writer.finish();
+    this.hashing.later(() => this.tree.take(rows));
+    this.lastRequests = requests;
+    this.endCall(true);
   }
 
   /** When a stage was last answered that was not held already, or the session was opened. */
@@ -247,6 +247,10 @@ export class OpenSession {
   /** What a stage needs before it is taken up; its call is under way once that is taken. */
   private async claimFor(pending: PendingCall, place: RoomClaim): Promise<RoomClaim> {
     if (this.pending !== undefined) return place;
+    // the rows of a call follow those of the one before it
+    this.hashing.end();
+    const { tokens } = pending;
+    const parts = { rows: this.tree.begin(tokens), writer: this.record.begin(tokens) };
     const status = this.isBegun ? 'UNAVAILABLE' : 'RESOURCE_EXHAUSTED';
     const room = await this.tools.room.claim(pending.bytes, status);
     return {
@@ -259,6 +263,7 @@ export class OpenSession {
         room.take();
         this.pending = pending;
         this.callBegan = this.tools.clock.now();
+        this.parts = parts;
       },
     };
   }
@@ -314,9 +319,16 @@ export class OpenSession {
     this.endCall(false);
   }
 
+  /** When what was dropped of a record is gone from the disk. */
+  settled(): Promise<void> {
+    return this.record.drop();
+  }
+
   private endCall(isWritten: boolean): void {
     if (this.pending !== undefined) this.tools.room.give(this.pending.bytes, isWritten);
     this.pending = undefined;
+    this.parts = undefined;
+    void this.record.drop();
   }
 
   /**
@@ -362,14 +374,6 @@ export class OpenSession {
     }
     return outputs.sort((a, b) => a.module - b.module);
   }
-}
-
-/** The pending call once every input of the session has come in. */
-function wholeCall(header: SessionHeader, pending: PendingCall): SessionCall | undefined {
-  const inputs = pending.inputs.filter((rows) => rows !== undefined);
-  if (inputs.length < pending.inputs.length) return undefined;
-  const outputs = sessionModules(header).map((module) => pending.outputs.get(module)!);
-  return { tokens: pending.tokens, inputs, outputs };
 }
 
 function brokenOff(): ZkLoraError {

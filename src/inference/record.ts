@@ -12,10 +12,18 @@ import {
   writeFileAtomic,
 } from '../files.js';
 import { LOCK_FOLDER } from '../folderLock.js';
-import type { Session, SessionCall, SessionHeader } from '../protocol/session.js';
+import { GrowingFile } from '../growingFile.js';
+import type { ActivationRows, Session, SessionCall, SessionHeader } from '../protocol/session.js';
 import { checkCall, checkHeader, MAX_SESSION_CALLS, type ModuleShape } from '../protocol/sessionDigest.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
-import { CALL_START_BYTES, decodeCall, decodeOwnCall, encodeCall, statedTokens } from './callFile.js';
+import {
+  CALL_START_BYTES,
+  CallFile,
+  decodeCall,
+  decodeOwnCall,
+  type FilePart,
+  statedTokens,
+} from './callFile.js';
 import {
   MAX_CALL_FILE_BYTES,
   MAX_CLOSING_FILE_BYTES,
@@ -55,14 +63,36 @@ export interface SessionRecord extends Session {
   readonly closing: SessionClosing | null;
 }
 
+/** Records one call while it is made; rows stay as they are from the time they are given. */
+export interface CallWriter {
+  /**
+   * @param rows with exponents that have been checked
+   * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
+   */
+  input(input: number, rows: ActivationRows): void;
+  /**
+   * @param y `[tokens, outFeatures]`, without -2^63
+   * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
+   */
+  output(module: number, y: BigInt64Array): void;
+  /**
+   * Ends a call whose inputs and modules all came in; it is on disk when the promise resolves.
+   *
+   * @throws ZkLoraError `FILE_UNWRITABLE`
+   */
+  finish(): Promise<void>;
+}
+
 /** A record that grows: append-only, one whole call at a time. */
 export interface SessionWriter extends SessionRecord {
   /**
-   * Records the next call; on disk when the promise resolves. Its rows stay as they are until then.
+   * Begins to record the next call, in place of one that was begun and not finished.
    *
-   * @throws ZkLoraError `SESSION_MALFORMED` for a call that does not fit, `FILE_UNWRITABLE`.
+   * @throws ZkLoraError `SESSION_MALFORMED` for a call that is too large, or one too many
    */
-  append(call: SessionCall): Promise<void>;
+  begin(tokens: number): CallWriter;
+  /** Lets go of a call that was begun and not finished; nothing of it is in the folder when the promise resolves. */
+  drop(): Promise<void>;
   /** Records the signatures; nothing can be appended afterwards. */
   finish(closing: SessionClosing): Promise<void>;
 }
@@ -116,7 +146,7 @@ export function openSessionRecord(dir: string): Promise<SessionRecord> {
 
 /**
  * Opens a record that is to go on. Every call is read and held against its checksum. A last call that was not written
- * to its end is taken away: nobody was told of it.
+ * to its end is taken away, and so is what a killed process left of one: nobody was told of it.
  *
  * @param modules shapes of all modules of the adapter, in its order
  * @param visit sees every whole call, in order, and the number of a torn last one before it is taken away; what it
@@ -133,6 +163,7 @@ export async function reopenSessionRecord(
     inTurn?<T>(read: () => Promise<T>): Promise<T>;
   },
 ): Promise<SessionWriter> {
+  await clearTemporaries(join(dir, CALL_FOLDER));
   const folder = await openFolder(dir, modules);
   checkHeader(folder.header, modules);
   const take = async (index: number): Promise<void> => {
@@ -177,6 +208,13 @@ export async function clearPartialRecord(dir: string): Promise<void> {
   if (names.includes(CALL_FOLDER)) await rmdir(join(dir, CALL_FOLDER)).catch(() => undefined);
   const own = names.filter((name) => TEMPORARY_FILE.test(name) || [SECRET_FILE, ACCESS_FILE].includes(name));
   for (const name of own) await removeFileDurable(join(dir, name));
+}
+
+/** Takes away calls that were being written when their process was killed. @throws ZkLoraError `FILE_UNWRITABLE` */
+async function clearTemporaries(dir: string): Promise<void> {
+  const names: string[] = await readdir(dir).catch(() => []);
+  for (const name of names.filter((one) => TEMPORARY_FILE.test(one)))
+    await removeFileDurable(join(dir, name));
 }
 
 async function openFolder(dir: string, modules: readonly ModuleShape[] | null): Promise<SessionFolder> {
@@ -238,6 +276,11 @@ function requireClosed({ closing }: SessionRecord): SessionClosing {
 }
 
 class SessionFolder implements SessionWriter {
+  /** Of the call under way. */
+  private begun: GrowingFile | undefined;
+  /** The end of the files that are being taken away. */
+  private dropped: Promise<void> = Promise.resolve();
+
   constructor(
     readonly dir: string,
     readonly header: SessionHeader,
@@ -283,20 +326,38 @@ class SessionFolder implements SessionWriter {
     this.calls -= 1;
   }
 
-  async append(call: SessionCall): Promise<void> {
+  begin(tokens: number): CallWriter {
     if (this.modules === null || this.signed !== null) {
       throw new ZkLoraError('INTERNAL', 'this session record is closed');
     }
-    if (this.calls >= MAX_SESSION_CALLS) {
+    const index = this.calls;
+    if (index >= MAX_SESSION_CALLS) {
       throw new ZkLoraError(
         'SESSION_MALFORMED',
         `a session takes at most ${MAX_SESSION_CALLS} calls; open another`,
       );
     }
-    checkCall(this.header, this.modules, call);
-    const parts = encodeCall(this.header, this.calls, call);
-    await writeFileAtomic(this.pathOf(this.calls), parts, { mode: FILE_MODE });
-    this.calls += 1;
+    const call = new CallFile(this.header, this.modules, index, tokens);
+    const file = new GrowingFile(this.pathOf(index), FILE_MODE);
+    void this.drop();
+    this.begun = file;
+    const write = ({ position, bytes }: FilePart): void => file.write(position, bytes);
+    return {
+      input: (input, rows) => call.input(input, rows).forEach(write),
+      output: (module, y) => write(call.output(module, y)),
+      finish: async () => {
+        write(call.head());
+        if (this.begun === file) this.begun = undefined;
+        await file.finish();
+        this.calls += 1;
+      },
+    };
+  }
+
+  drop(): Promise<void> {
+    this.dropped = Promise.all([this.dropped, this.begun?.discard()]).then(() => undefined);
+    this.begun = undefined;
+    return this.dropped;
   }
 
   async finish(closing: SessionClosing): Promise<void> {

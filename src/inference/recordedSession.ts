@@ -6,7 +6,6 @@ import { bytesToHex, canonicalJson, equalBytes, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { type FolderLock, lockFolder } from '../folderLock.js';
 import { nextTurn } from '../nextTurn.js';
-import { type ActivationRows, sessionModules } from '../protocol/session.js';
 import { sessionDigest } from '../protocol/sessionPass.js';
 import type { BaseModel, Logits } from './baseModel.js';
 import { requireCallFits } from './callSizes.js';
@@ -17,6 +16,7 @@ import { ofContributor, ofOwnRecord } from './origin.js';
 import type { ProofProgress } from './proofJobs.js';
 import {
   BESIDES,
+  type CallWriter,
   clearPartialRecord,
   createSessionRecord,
   hasSessionRecord,
@@ -222,12 +222,6 @@ export function checkBaseModel({
   }
 }
 
-/** Rows and answers of the call under way. */
-interface OpenCall {
-  readonly inputs: ActivationRows[];
-  readonly outputs: Map<number, BigInt64Array>;
-}
-
 /** A pass whose record is written while the last part of the model runs. */
 interface OpenPass {
   readonly applyStage: ApplyStage;
@@ -266,52 +260,59 @@ class UserSession implements AdapterSession {
   }
 
   protected openPass(): OpenPass {
-    const call: OpenCall = { inputs: [], outputs: new Map() };
+    let call: CallWriter | undefined;
     let recording = Promise.resolve();
+    let recorded = recording;
     const applyStage: ApplyStage = async (stage, inputs) => {
-      // The number of this call follows from the record.
-      if (stage === 0) await this.lastRecording;
       const tokens = inputs[0]!.tokens;
+      if (stage === 0) {
+        // The number of this call follows from the record.
+        await this.lastRecording;
+        call = this.writer.begin(tokens);
+      }
+      const writer = call!;
+      const isLast = stage === this.model.stages.length - 1;
       const rows = inputs.map(({ input, values }) => {
         const { inFeatures } = this.commitment.modules[this.model.inputs[input]![0]!]!;
         return { input, rows: quantizeActivations(values, tokens, inFeatures) };
       });
-      const deltas = await ofContributor(() => this.ask(call, stage, tokens, rows));
-      if (stage === this.model.stages.length - 1) {
-        // Later, so that the model's thread has the deltas first.
-        recording = nextTurn().then(() => this.append(call, tokens));
-        // whoever asks for the pass hears of a failure
-        this.lastRecording = recording.catch(() => undefined);
-      }
+      const { answers, deltas } = await ofContributor(() => this.ask(stage, tokens, rows));
+      // Later, so that the model's thread has the deltas first.
+      recording = recording.then(nextTurn).then(() => {
+        for (const part of rows) writer.input(part.input, part.rows);
+        for (const [module, y] of answers) writer.output(module, y);
+        return isLast ? writer.finish() : undefined;
+      });
+      if (isLast) recorded = recording;
+      // whoever asks for the pass hears of a failure
+      this.lastRecording = recording.catch(() => undefined);
       return deltas;
     };
-    return { applyStage, recorded: () => recording };
+    return { applyStage, recorded: () => recorded };
   }
 
-  /** Deltas of one stage, by module; rows and answers are kept for the record. */
+  /** What the contributor answers at one stage, and what the model adds, both by module. */
   private async ask(
-    call: OpenCall,
     stage: number,
     tokens: number,
     rows: readonly StageRows[],
-  ): Promise<Map<number, Float32Array>> {
+  ): Promise<{ answers: Map<number, BigInt64Array>; deltas: Map<number, Float32Array> }> {
     const answers = await this.remote.apply(this.writer.callCount, stage, tokens, rows);
     const deltas = new Map<number, Float32Array>();
     for (const part of rows) {
-      call.inputs[part.input] = part.rows;
       for (const module of this.model.inputs[part.input]!) {
         const y = answers.get(module)!;
         requirePossibleDelta(y, part.rows, this.commitment.modules[module]!);
-        call.outputs.set(module, y);
         deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
       }
     }
-    return deltas;
+    return { answers, deltas };
   }
 
   async close(): Promise<SessionClosing> {
     const { writer, remote } = this;
     if (writer.closing !== null) return writer.closing;
+    await writer.drop();
     const digest = await ofOwnRecord(writer.dir, () => sessionDigest(writer, this.commitment.modules));
     const calls = writer.callCount;
     const signatures = await ofContributor(() => remote.finish(calls, digest));
@@ -333,12 +334,8 @@ class UserSession implements AdapterSession {
 
   async abandon(): Promise<void> {
     this.remote.abandon();
+    await this.writer.drop();
     await this.lock.release();
-  }
-
-  private async append(call: OpenCall, tokens: number): Promise<void> {
-    const outputs = sessionModules(this.writer.header).map((module) => call.outputs.get(module)!);
-    await this.writer.append({ tokens, inputs: call.inputs, outputs });
   }
 }
 

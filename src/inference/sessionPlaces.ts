@@ -28,6 +28,8 @@ export class SessionPlaces {
   private readonly sessions = new Map<string, OpenSession>();
   /** User keys of the sessions whose folders are being made or read. */
   private readonly opening: string[] = [];
+  /** Files of sessions that were let go of, as long as they are being taken away. */
+  private readonly leaving = new Set<Promise<void>>();
 
   constructor(private readonly options: PlacesOptions) {}
 
@@ -101,6 +103,15 @@ export class SessionPlaces {
   forget(sessionId: string, session: OpenSession): void {
     session.dropCall();
     this.sessions.delete(sessionId);
+    const leaving = session.settled();
+    this.leaving.add(leaving);
+    void leaving.then(() => this.leaving.delete(leaving));
+  }
+
+  /** Lets go of all sessions; resolves when what they were writing is finished or gone from the disk. */
+  async clear(): Promise<void> {
+    for (const entry of this.sessions) this.forget(...entry);
+    await Promise.all(this.leaving);
   }
 
   /** Frees the places of sessions without a request for {@link SESSION_IDLE_MS}; the next request opens them again. */

@@ -28,10 +28,8 @@ export interface PendingCall {
   readonly bytes: number;
   /** Digests of the requests that were answered, by stage. */
   readonly requests: string[];
-  /** One place for each input of the session. */
-  readonly inputs: (ActivationRows | undefined)[];
-  /** By module. */
-  readonly outputs: Map<number, BigInt64Array>;
+  /** Inputs of the session that came in. */
+  readonly inputs: Set<number>;
 }
 
 interface ModuleShape {
@@ -77,7 +75,7 @@ export function checkStage(
   let previous = -1;
   for (const { input } of request.inputs) {
     const users = header.inputs[input];
-    if (users === undefined || input <= previous || call.inputs[input] !== undefined) {
+    if (users === undefined || input <= previous || call.inputs.has(input)) {
       throw refusal(
         'INVALID_ARGUMENT',
         'SESSION_MALFORMED',
@@ -106,7 +104,7 @@ function newCall(header: SessionHeader, modules: readonly ModuleShape[], tokens:
       `a call of ${tokens} tokens is larger than ${MAX_CALL_FILE_BYTES} bytes; send fewer tokens in a call`,
     );
   }
-  return { tokens, bytes, requests: [], inputs: header.inputs.map(() => undefined), outputs: new Map() };
+  return { tokens, bytes, requests: [], inputs: new Set() };
 }
 
 /**

@@ -5,10 +5,16 @@
 import { concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { toBytes } from '../littleEndian.js';
-import { MerkleTree } from '../merkle.js';
-import { createSha256 } from '../sha256.js';
+import { HASH_BYTES, MerkleTree } from '../merkle.js';
+import { createSha256, sha256Of } from '../sha256.js';
 import { RowSalts, SALT_BYTES } from './rowSalts.js';
-import { type Session, type SessionCall, type SessionHeader, sessionModules } from './session.js';
+import {
+  type ActivationRows,
+  type Session,
+  type SessionCall,
+  type SessionHeader,
+  sessionModules,
+} from './session.js';
 import { checkCall, checkHeader, headerDigest, type ModuleShape } from './sessionDigest.js';
 import { MAX_TOKENS } from './statement.js';
 
@@ -65,8 +71,8 @@ export function digestOf(
   return labelledSha256(DIGEST, headerDigest(header), u32(calls), u32(tokens), head ?? labelledSha256(EMPTY));
 }
 
-/** Cuts calls into the rows of their modules and hashes these. */
-class RowHasher {
+/** Modules of a session, and the salts of their rows. */
+class SessionRows {
   /** Modules of the session, ascending, with their inputs. */
   readonly members: readonly { readonly module: number; readonly input: number }[];
   readonly #salts: RowSalts;
@@ -83,28 +89,67 @@ class RowHasher {
     return this.#salts.of(leaf);
   }
 
-  /** Rows of a call by token, then by module; views into the call's arrays. */
-  *rows({ tokens, inputs, outputs }: SessionCall, { call, row }: Place): Generator<SessionRow> {
-    for (let token = 0; token < tokens; token++) {
-      for (const [member, { module, input }] of this.members.entries()) {
-        const { x, exponents } = inputs[input]!;
-        const y = outputs[member]!;
-        const [n, k] = [x.length / tokens, y.length / tokens];
-        yield {
-          row: row + token,
-          call,
-          module,
-          exponent: exponents[token]!,
-          x: x.subarray(n * token, n * (token + 1)),
-          y: y.subarray(k * token, k * (token + 1)),
-        };
-      }
-    }
+  /** Salts of so many leaves from one on, 32 bytes each. */
+  salts(first: number, count: number): Uint8Array {
+    const salts = new Uint8Array(count * SALT_BYTES);
+    for (let i = 0; i < count; i++) salts.set(this.#salts.of(first + i), i * SALT_BYTES);
+    return salts;
+  }
+}
+
+/** The rows of one call, hashed module by module in any order while the call is made. */
+export class CallRows {
+  readonly tokens: number;
+  readonly place: Place;
+  readonly #session: SessionRows;
+  /** By token, then by module: as the leaves. */
+  #hashes: Uint8Array | undefined;
+  readonly #hashed: boolean[] = [];
+  #salts: Uint8Array | undefined;
+
+  constructor(session: SessionRows, place: Place, tokens: number) {
+    this.tokens = tokens;
+    this.place = place;
+    this.#session = session;
   }
 
-  *hashes(call: SessionCall, place: Place): Generator<Uint8Array> {
-    let leaf = place.row * this.members.length;
-    for (const row of this.rows(call, place)) yield rowHash(this.salt(leaf++), row);
+  /**
+   * Hashes the rows of one module. Their values have been checked.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
+   */
+  add(module: number, { x, exponents }: ActivationRows, y: BigInt64Array): void {
+    const { tokens } = this;
+    const { members } = this.#session;
+    const member = members.findIndex((one) => one.module === module);
+    const [n, k] = [x.length / tokens, y.length / tokens];
+    if (member < 0 || exponents.length !== tokens || !Number.isInteger(n) || !Number.isInteger(k)) {
+      throw new ZkLoraError('SESSION_MALFORMED', `rows of module ${module} do not fit their call`);
+    }
+    const { call, row } = this.place;
+    this.#hashes ??= new Uint8Array(tokens * members.length * HASH_BYTES);
+    this.#salts ??= this.#session.salts(row * members.length, tokens * members.length);
+    for (let token = 0; token < tokens; token++) {
+      const leaf = token * members.length + member;
+      const hash = rowHash(this.#salts.subarray(leaf * SALT_BYTES, (leaf + 1) * SALT_BYTES), {
+        row: row + token,
+        call,
+        module,
+        exponent: exponents[token]!,
+        x: x.subarray(n * token, n * (token + 1)),
+        y: y.subarray(k * token, k * (token + 1)),
+      });
+      this.#hashes.set(hash, leaf * HASH_BYTES);
+    }
+    this.#hashed[member] = true;
+  }
+
+  /** Hashes of all rows, 32 bytes each. @throws ZkLoraError `INTERNAL` while a module is missing */
+  whole(): Uint8Array {
+    if (!this.#hashes || !this.#session.members.every((_, member) => this.#hashed[member])) {
+      throw new ZkLoraError('INTERNAL', 'a call is hashed before all of its rows came in');
+    }
+    return this.#hashes;
   }
 }
 
@@ -133,7 +178,7 @@ export interface CallFingerprint extends Place {
 export class SessionTree {
   readonly #header: SessionHeader;
   readonly #modules: readonly ModuleShape[];
-  readonly #hasher: RowHasher;
+  readonly #session: SessionRows;
   readonly #tree: MerkleTree;
   readonly #wanted: WantedRow | undefined;
   #opened: SessionRow | undefined;
@@ -153,7 +198,7 @@ export class SessionTree {
     checkHeader(session.header, modules);
     this.#header = session.header;
     this.#modules = modules;
-    this.#hasher = new RowHasher(session);
+    this.#session = new SessionRows(session);
     this.#wanted = wanted;
     this.#tree = new MerkleTree(SESSION_NODE_LABEL, wanted && this.#leafOf(wanted));
   }
@@ -164,28 +209,45 @@ export class SessionTree {
   }
 
   /**
-   * Takes the next call.
+   * Begins the next call; it belongs to the session once it is {@link take}n.
    *
-   * @throws ZkLoraError `SESSION_MALFORMED` when it does not fit (see {@link checkCall}), or beyond 2^31 token rows
+   * @throws ZkLoraError `SESSION_MALFORMED` beyond 2^31 token rows
    */
-  add(call: SessionCall): CallFingerprint {
-    checkCall(this.#header, this.#modules, call);
-    if (this.#tokens + call.tokens > MAX_TOKENS) {
+  begin(tokens: number): CallRows {
+    if (this.#tokens + tokens > MAX_TOKENS) {
       throw new ZkLoraError(
         'SESSION_MALFORMED',
         `a session has at most ${MAX_TOKENS} token rows: open another`,
       );
     }
-    const place = { call: this.#calls, row: this.#tokens };
-    const print = createSha256();
-    for (const hash of this.#hasher.hashes(call, place)) {
-      this.#tree.push(hash);
-      print.update(hash);
+    return new CallRows(this.#session, { call: this.#calls, row: this.#tokens }, tokens);
+  }
+
+  /** Takes a call with all of its rows; it was begun after the call before it was taken. */
+  take(rows: CallRows): CallFingerprint {
+    const hashes = rows.whole();
+    if (rows.place.call !== this.#calls) throw new ZkLoraError('INTERNAL', 'calls are taken in order');
+    for (let at = 0; at < hashes.length; at += HASH_BYTES) {
+      this.#tree.push(hashes.slice(at, at + HASH_BYTES));
     }
-    this.#keepWanted(call, place);
+    const place = { call: this.#calls, row: this.#tokens };
     this.#calls += 1;
-    this.#tokens += call.tokens;
-    return { ...place, hash: print.digest() };
+    this.#tokens += rows.tokens;
+    return { ...place, hash: sha256Of(hashes) };
+  }
+
+  /**
+   * Takes the next call as a whole.
+   *
+   * @throws ZkLoraError `SESSION_MALFORMED` when it does not fit (see {@link checkCall}), or beyond 2^31 token rows
+   */
+  add(call: SessionCall): CallFingerprint {
+    checkCall(this.#header, this.#modules, call);
+    const rows = this.begin(call.tokens);
+    this.#hashAll(rows, call);
+    const print = this.take(rows);
+    this.#keepWanted(call, print);
+    return print;
   }
 
   /**
@@ -195,9 +257,15 @@ export class SessionTree {
    */
   fingerprint(call: SessionCall, place: Place): Uint8Array {
     checkCall(this.#header, this.#modules, call);
-    const print = createSha256();
-    for (const hash of this.#hasher.hashes(call, place)) print.update(hash);
-    return print.digest();
+    const rows = new CallRows(this.#session, place, call.tokens);
+    this.#hashAll(rows, call);
+    return sha256Of(rows.whole());
+  }
+
+  #hashAll(rows: CallRows, { inputs, outputs }: SessionCall): void {
+    for (const [member, { module, input }] of this.#session.members.entries()) {
+      rows.add(module, inputs[input]!, outputs[member]!);
+    }
   }
 
   /** Session digest of the calls so far. */
@@ -208,23 +276,28 @@ export class SessionTree {
   /** The wanted row; undefined when the calls so far do not reach it. */
   opened(): OpenedRow | undefined {
     if (!this.#opened || !this.#wanted) return undefined;
-    const salt = this.#hasher.salt(this.#leafOf(this.#wanted)).slice();
+    const salt = this.#session.salt(this.#leafOf(this.#wanted)).slice();
     return { ...this.#opened, salt, path: this.#tree.path() };
   }
 
   #leafOf({ row, module }: WantedRow): number {
-    const member = this.#hasher.members.findIndex((one) => one.module === module);
+    const member = this.#session.members.findIndex((one) => one.module === module);
     if (member < 0) throw new ZkLoraError('USAGE', 'the session has no such module; `inspect` lists them');
-    return row * this.#hasher.members.length + member;
+    return row * this.#session.members.length + member;
   }
 
-  #keepWanted(call: SessionCall, place: Place): void {
+  #keepWanted({ tokens, inputs, outputs }: SessionCall, { call, row }: Place): void {
     const wanted = this.#wanted;
-    if (!wanted || wanted.row < place.row || wanted.row >= place.row + call.tokens) return;
-    for (const row of this.#hasher.rows(call, place)) {
-      if (row.row !== wanted.row || row.module !== wanted.module) continue;
-      this.#opened = { ...row, x: row.x.slice(), y: row.y.slice() };
-      return;
-    }
+    if (!wanted) return;
+    const token = wanted.row - row;
+    if (!Number.isInteger(token) || token < 0 || token >= tokens) return;
+    const member = this.#session.members.findIndex(({ module }) => module === wanted.module);
+    const { x, exponents } = inputs[this.#session.members[member]!.input]!;
+    const y = outputs[member]!;
+    const rowOf = <A extends Int16Array | BigInt64Array>(values: A): A => {
+      const width = values.length / tokens;
+      return values.slice(width * token, width * (token + 1)) as A;
+    };
+    this.#opened = { ...wanted, call, exponent: exponents[token]!, x: rowOf(x), y: rowOf(y) };
   }
 }

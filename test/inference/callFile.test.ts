@@ -1,18 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { parseSafetensors, serializeSafetensors, type Tensor } from '../../src/adapter/safetensors.js';
-import { bytesToHex, concatBytes, labelledSha256, u32 } from '../../src/bytes.js';
-import {
-  CALL_START_BYTES,
-  decodeCall,
-  decodeOwnCall,
-  encodeCall,
-  statedTokens,
-} from '../../src/inference/callFile.js';
+import { bytesToHex, concatBytes, labelledSha256, sha256, u32 } from '../../src/bytes.js';
+import { CALL_START_BYTES, decodeCall, decodeOwnCall, statedTokens } from '../../src/inference/callFile.js';
 import { parseSessionClosing, parseSessionHeader } from '../../src/inference/sessionHeader.js';
 import { toBytes } from '../../src/littleEndian.js';
 import type { SessionCall, SessionHeader } from '../../src/protocol/index.js';
 import { headerDigest } from '../../src/protocol/sessionDigest.js';
 import { expectRefused } from '../protocol/refused.js';
+import { encodeCall } from '../support/recordCall.js';
 
 const header: SessionHeader = {
   format: 'zklora/session/v1',
@@ -32,9 +27,23 @@ function call(tokens: number): SessionCall {
   return { tokens, inputs: [input(3), input(2)], outputs: [y(1), y(2), y(3)] };
 }
 
+const shapes = [1, 0, 2, 0, 0, 3].map((outFeatures, module) => ({
+  inFeatures: module === 2 ? 2 : 3,
+  outFeatures,
+}));
+
 const NAME = 'call file 000000.safetensors';
-const encoded = (index: number, tokens: number) => concatBytes(...encodeCall(header, index, call(tokens)));
+const encoded = (index: number, tokens: number) => encodeCall(header, shapes, index, call(tokens));
 const decode = (bytes: Uint8Array) => decodeCall(header, bytes, NAME);
+
+/** The checksum that call files had before. */
+function versionOne(index: number, { tokens, inputs, outputs }: SessionCall): Uint8Array {
+  const parts = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs].flatMap((values) => [
+    u32(values.byteLength),
+    toBytes(values),
+  ]);
+  return labelledSha256('zklora/call/v1', headerDigest(header), u32(index), u32(tokens), ...parts);
+}
 
 /** The file of a call with its tensors edited. */
 function edited(edit: (tensors: Map<string, Tensor>) => void, tokens = 2): Uint8Array {
@@ -58,15 +67,22 @@ describe('a call file', () => {
   it('has the checksum that docs/formats.md describes, which holds at its own place only', async () => {
     const bytes = encoded(3, 2);
     const { inputs, outputs } = call(2);
-    const parts = [...inputs.flatMap(({ x, exponents }) => [x, exponents]), ...outputs].flatMap((values) => [
-      u32(values.byteLength),
-      toBytes(values),
-    ]);
-    const digest = labelledSha256('zklora/call/v1', headerDigest(header), u32(3), u32(2), ...parts);
+    const parts = [
+      ...inputs.map(({ x, exponents }) => sha256(concatBytes(toBytes(x), toBytes(exponents)))),
+      ...outputs.map((y) => sha256(toBytes(y))),
+    ];
+    const digest = labelledSha256('zklora/call/v2', headerDigest(header), u32(3), u32(2), ...parts);
     expect(parseSafetensors(bytes).metadata).toEqual({ sha256: bytesToHex(digest) });
     expect(decodeOwnCall(header, 3, bytes, NAME)).toEqual(call(2));
     await expectRefused(() => decodeOwnCall(header, 2, bytes, NAME), 'SESSION_MALFORMED', /fit its checksum/);
     expect(decode(bytes)).toEqual(call(2));
+    const { tensors } = parseSafetensors(bytes);
+    const earlier = serializeSafetensors(tensors, { sha256: bytesToHex(versionOne(3, call(2))) });
+    await expectRefused(
+      () => decodeOwnCall(header, 3, earlier, NAME),
+      'SESSION_MALFORMED',
+      /fit its checksum/,
+    );
   });
 
   it('has the tensors of its session, named by input and module', () => {

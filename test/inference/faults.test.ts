@@ -29,6 +29,16 @@ vi.mock('node:fs/promises', async (original) => {
       const handle = await real.open(...args);
       const path = String(args[0]);
       const [writeFile, sync] = [handle.writeFile.bind(handle), handle.sync.bind(handle)];
+      const write = handle.write.bind(handle);
+      handle.write = (async (data: Uint8Array, offset: number, length: number, position: number) => {
+        try {
+          await disk.write(path);
+        } catch (error) {
+          await write(data, offset, Math.min(length, disk.kept), position);
+          throw error;
+        }
+        return write(data, offset, length, position);
+      }) as FileHandle['write'];
       handle.writeFile = async (data, ...rest) => {
         try {
           await disk.write(path);

@@ -17,11 +17,13 @@ import {
   checkClosing,
   createSessionRecord,
   openSessionRecord,
+  reopenSessionRecord,
   type SessionWriter,
 } from '../../src/inference/record.js';
 import type { SessionClosing } from '../../src/inference/sessionHeader.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
+import { recordCall } from '../support/recordCall.js';
 import { temporaryFolder } from './fixtures.js';
 import { CONTRIBUTOR, header, MODULES, randomCall, SEED, USER } from './parties.js';
 
@@ -46,7 +48,7 @@ async function closingFor(record: SessionWriter): Promise<SessionClosing> {
 async function recorded(close = true): Promise<string> {
   const dir = join(await temporaryFolder(), 'session');
   const record = await createSessionRecord(dir, OPENED, MODULES);
-  for (const call of CALLS) await record.append(call);
+  for (const call of CALLS) await recordCall(record, call);
   if (close) await record.finish(await closingFor(record));
   return dir;
 }
@@ -103,8 +105,11 @@ describe('session record', () => {
     await expect(readdir(dir)).rejects.toThrow('ENOENT');
     const record = await createSessionRecord(dir, OPENED, MODULES);
     const call = randomCall(HEAD, 2);
-    await expect(record.append({ ...call, tokens: 3 })).rejects.toEqual(malformed(/./));
-    await expect(record.append({ ...call, outputs: call.outputs.slice(1) })).rejects.toEqual(malformed(/./));
+    await expect(recordCall(record, { ...call, tokens: 3 })).rejects.toEqual(malformed(/size/));
+    await expect(recordCall(record, { ...call, outputs: call.outputs.toReversed() })).rejects.toEqual(
+      malformed(/size/),
+    );
+    await expect(record.begin(1).finish()).rejects.toMatchObject({ code: 'INTERNAL' });
     expect(await readdir(join(dir, 'calls'))).toEqual([]);
     expect(record.callCount).toBe(0);
   });
@@ -112,11 +117,41 @@ describe('session record', () => {
   it('takes nothing after its closing', async () => {
     const dir = join(await temporaryFolder(), 'session');
     const record = await createSessionRecord(dir, OPENED, MODULES);
-    await record.append(CALLS[0]!);
+    await recordCall(record, CALLS[0]!);
     const closing = await closingFor(record);
     await record.finish(closing);
-    await expect(record.append(CALLS[1]!)).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(recordCall(record, CALLS[1]!)).rejects.toMatchObject({ code: 'INTERNAL' });
     await expect(record.finish(closing)).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  it('is rid of what a killed process left behind when it goes on', async () => {
+    const dir = await recorded(false);
+    await writeFile(join(dir, 'calls', '.000002.safetensors.0011223344556677.tmp'), 'half');
+    const seen: number[] = [];
+    const visit = { call: (_: unknown, index: number) => seen.push(index), torn: () => undefined };
+    const record = await reopenSessionRecord(dir, MODULES, visit);
+    expect(seen).toEqual([0, 1]);
+    expect((await readdir(join(dir, 'calls'))).sort()).toEqual(['000000.safetensors', '000001.safetensors']);
+    await recordCall(record, CALLS[0]!);
+    expect(record.callCount).toBe(3);
+  });
+
+  it('records the call that was begun last, and nothing of one that was dropped', async () => {
+    const dir = join(await temporaryFolder(), 'session');
+    const record = await createSessionRecord(dir, OPENED, MODULES);
+    const first = record.begin(3);
+    const large = record.begin(3);
+    await recordCall(record, CALLS[1]!);
+    for (const begun of [first, large]) {
+      for (const [input, rows] of CALLS[0]!.inputs.entries()) begun.input(input, rows);
+      for (const [module, y] of CALLS[0]!.outputs.entries()) begun.output(module, y);
+      await expect(begun.finish()).rejects.toMatchObject({ code: 'INTERNAL' });
+    }
+    record.begin(1);
+    await record.drop();
+    expect(record.callCount).toBe(1);
+    expect(await readdir(join(dir, 'calls'))).toEqual(['000000.safetensors']);
+    expect(await record.readCall(0)).toEqual(CALLS[1]);
   });
 
   it('ignores what a killed process left behind', async () => {

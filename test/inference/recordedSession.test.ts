@@ -10,6 +10,7 @@ import { MAX_CALL_FILE_BYTES, MAX_MESSAGE_BYTES } from '../../src/inference/limi
 import { createSessionRecord, openSessionRecord } from '../../src/inference/record.js';
 import { openRecordedSession } from '../../src/inference/recordedSession.js';
 import { byteWindows } from '../../src/inference/windows.js';
+import { recordCall } from '../support/recordCall.js';
 import { fakeModel } from './fakeModel.js';
 import { temporaryFolder } from './fixtures.js';
 import { header, MODULES, randomCall, randomModule, SEED, serve, USER } from './parties.js';
@@ -222,7 +223,7 @@ describe('session folder', () => {
     const dir = await temporaryFolder();
     const mode = async (...names: string[]) => ((await stat(join(dir, ...names))).mode & 0o777).toString(8);
     const record = await createSessionRecord(join(dir, 'new'), { header: header(), seed: SEED }, MODULES);
-    await record.append(randomCall(header(), 2));
+    await recordCall(record, randomCall(header(), 2));
     expect(await mode('new')).toBe('700');
     expect(await mode('new', 'session.json')).toBe('600');
     expect(await mode('new', 'session.secret')).toBe('600');
@@ -240,7 +241,7 @@ describe('sizes of a call', () => {
     const dir = join(await temporaryFolder(), 'session');
     const record = await createSessionRecord(dir, { header: header(), seed: SEED }, MODULES);
     for (const tokens of [1, 100]) {
-      await record.append(randomCall(header(), tokens));
+      await recordCall(record, randomCall(header(), tokens));
       const name = `00000${record.callCount - 1}.safetensors`;
       const { size } = await stat(join(dir, 'calls', name));
       const bound = callBytes(header(), MODULES, tokens);

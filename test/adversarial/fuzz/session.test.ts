@@ -14,7 +14,7 @@ import {
   utf8ToBytes,
 } from '../../../src/bytes.js';
 import type { ErrorCode } from '../../../src/errors.js';
-import { decodeCall, decodeOwnCall, encodeCall } from '../../../src/inference/callFile.js';
+import { decodeCall, decodeOwnCall } from '../../../src/inference/callFile.js';
 import {
   checkClosing,
   createSessionRecord,
@@ -29,6 +29,7 @@ import {
 import type { SessionCall, SessionHeader } from '../../../src/protocol/index.js';
 import { sessionDigest } from '../../../src/protocol/sessionPass.js';
 import { SessionTree } from '../../../src/protocol/sessionTree.js';
+import { encodeCall, recordCall } from '../../support/recordCall.js';
 import { MemorySession } from '../../support/scenario.js';
 import { everyByte, everyLength, randomEdits } from './bytes.js';
 import { everyEdit, surroundings } from './json.js';
@@ -65,7 +66,7 @@ beforeAll(async () => {
   const keys = [9, 8].map((fill) => new Uint8Array(32).fill(fill)) as [Uint8Array, Uint8Array];
   header = { ...subject.session.header, contributorKey: bytesToHex(ed25519.getPublicKey(keys[1])) };
   call = subject.session.calls[1]!;
-  ownBytes = concatBytes(...encodeCall(header, 1, call));
+  ownBytes = encodeCall(header, subject.adapter.modules, 1, call);
   // What a digest covers needs no checksum.
   callBytes = serializeSafetensors(parseSafetensors(ownBytes).tensors);
   const session = new MemorySession(header, subject.session.calls);
@@ -81,7 +82,7 @@ beforeAll(async () => {
   };
   folder = await mkdtemp(join(tmpdir(), 'zklora-fuzz-'));
   const writer = await createSessionRecord(join(folder, 'session'), session, subject.adapter.modules);
-  for (const one of session.calls) await writer.append(one);
+  for (const one of session.calls) await recordCall(writer, one);
   await writer.finish(closing);
   record = await openSessionRecord(join(folder, 'session'));
 });
