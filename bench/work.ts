@@ -17,7 +17,13 @@ import {
 import { type Engine, loadEngine } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
 import { openParameters, type ParameterSet } from '../src/circuit/index.js';
-import { proveUnchecked, type SessionCall, type SessionHeader, verifyProof } from '../src/protocol/index.js';
+import {
+  proveUnchecked,
+  type SessionCall,
+  type SessionHeader,
+  sessionDigest,
+  verifyProof,
+} from '../src/protocol/index.js';
 import { partition } from '../src/protocol/statement.js';
 import type { PaperShape } from './paper.js';
 import { openSession, readModules, writeModules, writeSession } from './store.js';
@@ -143,6 +149,8 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
       await parameters.vkey(pairs);
     }
     const { mode } = options;
+    // both sides have signed it when a proof is made; what is short is read once without it
+    const stated = session.callCount > 1 && { sessionDigest: await sessionDigest(session, adapter.modules) };
     const stages: Record<string, number> = {};
     let first = true;
     const result = await timed(engine, options, async () => {
@@ -162,6 +170,7 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
         modules,
         secret,
         session,
+        ...stated,
         mode,
         onProgress,
       });

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { loadEngine } from '../src/algebra/index.js';
+import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { writeFileAtomic } from '../src/files.js';
 import { openSessionRecord } from '../src/inference/record.js';
@@ -53,6 +54,7 @@ export function proveCommand(): Command {
         modules,
         secret,
         session,
+        ...(session.closing && { sessionDigest: hexToBytes(session.closing.digest) }),
         mode: options.perModule ? 'per-module' : 'aggregated',
         onProgress: ({ stage, proof, proofs }) =>
           terminal.progress(`proving: ${stage}`, ...(proofs > 1 ? [proof + 1, proofs] : [])),

@@ -3,6 +3,7 @@
  * command line or in the environment.
  */
 import { loadEngine } from '../algebra/index.js';
+import { hexToBytes } from '../bytes.js';
 import { openParameters } from '../circuit/index.js';
 import { ZkLoraError } from '../errors.js';
 import { proveSession } from '../protocol/index.js';
@@ -33,13 +34,15 @@ async function prove({
   secret,
 }: ProofTask): Promise<Uint8Array> {
   const engine = await loadEngine();
+  const session = await openSessionRecord(sessionDir);
   return proveSession({
     engine,
     parameters: await openParameters(parametersDir),
     adapter,
     modules,
     secret,
-    session: await openSessionRecord(sessionDir),
+    session,
+    ...(session.closing && { sessionDigest: hexToBytes(session.closing.digest) }),
     onProgress: ({ stage, proof, proofs }) =>
       send({ kind: 'progress', progress: { step: stage, done: proof, total: proofs } }),
   });

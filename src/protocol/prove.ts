@@ -15,7 +15,7 @@ import {
   prepareTransforms,
   warmProver,
 } from '../algebra/index.js';
-import { bytesToHex, hexToBytes } from '../bytes.js';
+import { bytesToHex, equalBytes, hexToBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
 import { nextTurn } from '../nextTurn.js';
@@ -35,9 +35,9 @@ import {
   type ProverContext,
   rankSpace,
 } from './proveGroup.js';
-import { type Session, sessionModules } from './session.js';
+import { type CallSource, type Session, sessionModules } from './session.js';
 import { checkHeader } from './sessionDigest.js';
-import { readSession } from './sessionPass.js';
+import { readSession, SessionPass } from './sessionPass.js';
 import { buildStatement } from './statement.js';
 import { finishSum, prepareSum } from './sumProve.js';
 import { verifyProof } from './verify.js';
@@ -54,6 +54,11 @@ export interface ProveOptions {
   readonly modules: readonly QuantizedModule[];
   readonly secret: AdapterSecret;
   readonly session: Session;
+  /**
+   * Digest that the session should have, as both sides signed it. One proof of a session too long to be kept in memory
+   * then takes one pass over it and not two; the digest is compared before anything is proven.
+   */
+  readonly sessionDigest?: Uint8Array;
   /** One proof for the whole adapter (default), or one for each module. */
   readonly mode?: 'aggregated' | 'per-module';
   readonly onProgress?: (event: { stage: ProveStage; proof: number; proofs: number }) => void;
@@ -114,9 +119,9 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
     );
   // the workers have nothing else to do while this thread reads and folds
   const firstMasks = startMasks(subsets[0]!);
-  const reading = Promise.all([readSession(session, adapter.modules), firstMasks]);
+  const reading = Promise.all([openWitness(options), firstMasks]);
   void warmProver(engine);
-  const [{ digest, tokens, stable, inMemory }] = await reading;
+  const [{ digest, tokens, ...rows }] = await reading;
   const srs = await parameters.srs(adapter.domainSize);
   const proofs: Proof[] = [];
   for (const [proofIndex, moduleIndices] of subsets.entries()) {
@@ -134,7 +139,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
       options.onProgress?.({ stage, proof: proofIndex, proofs: subsets.length });
     const context = { engine, parameters, srs, statement, modules: options.modules };
     const formMasks = proofIndex === 0 ? firstMasks : startMasks(moduleIndices);
-    const witness = { adapter, secret, formMasks, session: stable, inMemory };
+    const witness = { adapter, secret, formMasks, ...rows };
     proofs.push(await proveStatement(context, witness, report));
   }
   return encodeProofFile({
@@ -143,6 +148,52 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
     sessionDigest: bytesToHex(digest),
     proofs,
   });
+}
+
+/** A session as it is proven: what its statement needs, and its rows. */
+interface SessionWitness {
+  readonly digest: Uint8Array;
+  readonly tokens: number;
+  readonly session: CallSource;
+  /** `memory`: all of it is; `again`: any pass reads it; `once`: the one pass reads and digests it. */
+  readonly passes: 'memory' | 'again' | 'once';
+  /** To be asked when the session has been read: whether it is the one of the digest. */
+  confirm(): Promise<void>;
+}
+
+/** Reads a session, or gets ready to when its digest is stated and it is too long to be kept. */
+async function openWitness(options: ProveOptions): Promise<SessionWitness> {
+  const { adapter, session, mode, sessionDigest: stated } = options;
+  let source = session;
+  // proofs of single modules are made one after the other, each in a pass of its own
+  if (stated && mode !== 'per-module') {
+    const pass = new SessionPass(session, adapter.modules);
+    const tokens = await pass.countTokens();
+    const kept = pass.keptWhole();
+    if (!kept) {
+      const confirm = async (): Promise<void> => {
+        if (!equalBytes(stated, await pass.finish())) throw otherSession();
+      };
+      return { digest: stated, tokens, session: pass, passes: 'once', confirm };
+    }
+    source = kept;
+  }
+  const { digest, tokens, stable, inMemory } = await readSession(source, adapter.modules);
+  if (stated && !equalBytes(stated, digest)) throw otherSession();
+  return {
+    digest,
+    tokens,
+    session: stable,
+    passes: inMemory ? 'memory' : 'again',
+    confirm: async () => undefined,
+  };
+}
+
+function otherSession(): ZkLoraError {
+  return new ZkLoraError(
+    'SESSION_MISMATCH',
+    'the session is not the one that both sides signed: it was edited, or its closing is of another',
+  );
 }
 
 function checkBelongTogether(options: ProveOptions, id: string): void {
@@ -192,13 +243,10 @@ async function deriveBlinders(
 }
 
 /** What one statement is proven from, besides the {@link ProverContext}. */
-interface StatementWitness {
+interface StatementWitness extends Pick<SessionWitness, 'session' | 'passes' | 'confirm'> {
   readonly adapter: AdapterCommitment;
   readonly secret: AdapterSecret;
   readonly formMasks: Promise<FormMask[]>;
-  readonly session: Session;
-  /** Whether the whole session is in memory. */
-  readonly inMemory: boolean;
 }
 
 /** Proves one statement; docs/protocol.md, steps 1 to 6. */
@@ -208,7 +256,7 @@ async function proveStatement(
   report: (stage: ProveStage) => void,
 ): Promise<Proof> {
   const { engine, statement, srs } = context;
-  const { adapter, session } = witness;
+  const { session, passes } = witness;
   const { transcript, challenges } = startTranscript(statement);
   const { u, v, t } = challenges;
 
@@ -217,8 +265,9 @@ async function proveStatement(
   const vPowers = powersVector(engine, v, widest);
   const [formMasks, folded] = await Promise.all([
     witness.formMasks,
-    foldSession(engine, session, { statement, u, v }, witness.inMemory),
+    foldSession(engine, session, { statement, u, v }, passes === 'memory'),
   ]);
+  await witness.confirm();
   const space = rankSpace(context, folded.inputs, vPowers, t);
 
   report('groth16');
@@ -253,7 +302,7 @@ async function proveStatement(
     weight = Fr.mul(weight, kappa);
   });
   const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u, basis });
-  const short = statement.tokens <= MAX_TOKENS_AT_POINT;
+  const short = passes !== 'once' && statement.tokens <= MAX_TOKENS_AT_POINT;
   const lanes = inferenceLanes(
     context,
     blinders,

@@ -123,6 +123,14 @@ export class SessionPass implements CallSource {
     return tokens;
   }
 
+  /** The session if {@link SessionPass.countTokens} has kept all of it: its calls come from memory. */
+  keptWhole(): Session | undefined {
+    if (this.#kept.size < this.callCount) return undefined;
+    const calls = [...this.#kept.values()];
+    const { header, seed, callCount } = this.#session;
+    return { header, seed, callCount, readCall: async (index) => calls[index]! };
+  }
+
   /**
    * The next call, checked and digested.
    *

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import { bytesToHex } from '../../src/bytes.js';
 import {
+  type ProveOptions,
   proveSession,
+  proveUnchecked,
   type Session,
   type SessionCall,
   sessionDigest,
@@ -10,7 +12,7 @@ import {
   verifyProof,
 } from '../../src/protocol/index.js';
 import { SessionPass } from '../../src/protocol/sessionPass.js';
-import { developmentParameters, makeScenario, type Scenario } from '../support/scenario.js';
+import { developmentParameters, MemorySession, makeScenario, type Scenario } from '../support/scenario.js';
 import { expectRefused } from './refused.js';
 
 /** The first call comes to 64 MiB: what follows is not kept. */
@@ -122,5 +124,42 @@ describe('a pass', () => {
     await expectRefused(() => pass.readCall(2), 'INTERNAL', /in order$/);
     const digest = bytesToHex(await sessionDigest(session, adapter.modules));
     expect(bytesToHex(await pass.finish())).toBe(digest);
+  });
+});
+
+describe('a prover that is told the digest', () => {
+  const digest = () => sessionDigest(scenario.session, scenario.adapter.modules);
+  const prove = (session: Session, change: Partial<ProveOptions> = {}) =>
+    proveUnchecked({ ...scenario, session, ...change });
+
+  it('reads a long session once, and one proof for each module again', async () => {
+    const aggregated = stored(async (index) => CALLS[index]);
+    const made = await prove(aggregated.session, { sessionDigest: await digest() });
+    expect(aggregated.reads).toEqual([1, 1, 1]);
+    expect(await verify(scenario.session, { proof: made })).toMatchObject({ valid: true, tokens: TOKENS });
+    const single = stored(async (index) => CALLS[index]);
+    await prove(single.session, { sessionDigest: await digest(), mode: 'per-module' });
+    // the calls behind the first fit 64 MiB
+    expect(single.reads).toEqual([2, 1, 1]);
+    const untold = stored(async (index) => CALLS[index]);
+    await prove(untold.session);
+    expect(untold.reads).toEqual([2, 1, 1]);
+  });
+
+  it('proves no other session, long or short', async () => {
+    const wrong = (await digest()).map((byte, i) => (i === 31 ? byte ^ 1 : byte));
+    const short = new MemorySession(scenario.session.header, scenario.session.calls.slice(1));
+    for (const change of [{}, { mode: 'per-module' as const }]) {
+      for (const session of [stored().session, stored(async (index) => CALLS[index]).session, short]) {
+        await expectRefused(
+          () => prove(session, { sessionDigest: wrong, ...change }),
+          'SESSION_MISMATCH',
+          /^the session is not the one that both sides signed/,
+        );
+      }
+    }
+    const own = await sessionDigest(short, scenario.adapter.modules);
+    const proof = await prove(short, { sessionDigest: own });
+    expect(await verify(short, { proof })).toMatchObject({ valid: true, tokens: 5 });
   });
 });
