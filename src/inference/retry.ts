@@ -13,7 +13,7 @@ export interface RetryOptions {
   readonly longestPause: number;
   /** For room, where the contributor lacks it and says when there may be some; in milliseconds. */
   readonly longestWait: number;
-  /** Told once for each question that waits for room: how long at most, in milliseconds. */
+  /** Told how long a question waits for room at most, in milliseconds, and again when that becomes longer. */
   readonly onWait: (ms: number) => void;
   readonly pause: (ms: number) => Promise<void>;
   /** Milliseconds, never going back. */
@@ -37,7 +37,7 @@ export const DEFAULT_RETRY: RetryOptions = {
  */
 export async function retrying<T>(options: RetryOptions, work: () => Promise<T>): Promise<T> {
   let lost = 0;
-  let wait: { until: number } | undefined;
+  let wait: { readonly since: number; readonly ms: number } | undefined;
   for (let attempt = 0; ; attempt += 1) {
     let longest = options.longestPause;
     try {
@@ -45,12 +45,12 @@ export async function retrying<T>(options: RetryOptions, work: () => Promise<T>)
     } catch (error) {
       const room = lackOfRoom(error);
       if (room !== undefined) {
-        if (wait === undefined) {
-          const ms = Math.min(room, options.longestWait);
-          wait = { until: options.now() + ms };
+        const ms = Math.min(room, options.longestWait);
+        if (wait === undefined || ms > wait.ms) {
+          wait = { since: wait?.since ?? options.now(), ms };
           if (ms > 0) options.onWait(ms);
         }
-        longest = Math.min(longest, wait.until - options.now());
+        longest = Math.min(longest, wait.since + wait.ms - options.now());
         if (longest <= 0) throw error;
       } else if (isLost(error) && lost < options.attempts) lost += 1;
       else throw error;
