@@ -3,162 +3,103 @@
  * bucket are added in pairs, the sums in pairs again, and all additions of a round share one inversion (Montgomery's
  * trick). An addition takes 6 multiplications in place of the 11 of a mixed addition in Jacobian coordinates.
  *
- * A point in memory is 20 words, x then y as ten pairs of limbs each, values x 2^260. An item is the address of a
- * point; bit 0 says that its negative is meant. Each lane has its own list of items, ordered by bucket, and for each
- * bucket the address where its items end.
+ * A point in memory is x then y, ten pairs of limbs for each element of the base field, values x 2^260. An item is
+ * the address of a point; bit 0 says that its negative is meant. Each lane has its own list of items, ordered by
+ * bucket, and for each bucket the address where its items end.
  *
  * Two points of a pair with the same x have no slope: then the product of the round is zero, no round counts, and all
  * items are added one by one to a random point (`zg_sumItems`), which nothing but its own multiples can meet.
  *
- * Bounds in multiples of q, after round j: x in (-0.1, 2), |y| < 2 (j + 1); values may be negative. Rounds halve the
- * lists, so j <= 16 and every difference stays below 84 q, which is 2^260.
+ * Bounds in multiples of q: x and y in (-0.1, 2); d^2 - x1 - x2 and d (x1 - x3) - y1 are above -5 and below 3.
  */
-import {
-  at,
-  copyQuads,
-  gatherWords,
-  LANES,
-  limbPairs,
-  type Machine,
-  POINT_QUAD_BYTES,
-  scatterWords,
-  wordBytes,
-} from './curveMachine.js';
-import { LIMB_BITS, PAIRS, packPair, QUAD_BYTES, type QuadField, signedLimbs } from './quadField.js';
-import { collect, ELEMENT_BYTES, reduceOnce, WORDS } from './quadWords.js';
-import { Q } from './scalar.js';
-import {
-  type Code,
-  call,
-  i32,
-  i64,
-  type ModuleBuilder,
-  v128,
-  WasmFunction,
-  when,
-  whileLoop,
-} from './wasmCode.js';
-
-/** Bytes of an affine point as the lists refer to it. */
-export const POINT_BYTES = 2 * PAIRS * 4;
+import { at, type Coordinates } from './curveMachine.js';
+import { copyQuads, gatherWords, LANES, limbPairs, quadBytes, scatterWords, wordBytes } from './laneWords.js';
+import { PAIRS, QUAD_BYTES } from './quadField.js';
+import { ELEMENT_BYTES } from './quadWords.js';
+import { type Code, call, i32, v128, WasmFunction, when, whileLoop } from './wasmCode.js';
 
 /** Bytes of a pair of items with the address for their sum. */
-export const PAIR_BYTES = 12;
-
-/** Bytes that a round keeps of each quad of pairs: the difference of x, and the product of those before it. */
-export const WORK_BYTES = 2 * QUAD_BYTES;
+const PAIR_BYTES = 12;
 
 const ITEM_BYTES = 4;
 
 /** Fewer pairs than this cost less as single additions than an inversion does. */
 const MIN_PAIRS = 16;
 
-const { i16x8, i32x4 } = v128;
+/** Adds the kernels for one group; those of quadKernels.ts and the library's field `f1m` must be there. */
+export function addAffineKernels(c: Coordinates): void {
+  const memory = new AffineMemory(c);
+  const kernels: Readonly<Record<string, WasmFunction>> = {
+    loadPoints: loadPoints(c),
+    sortLane: sortLane(c),
+    pairLane: pairLane(c, memory),
+    padLane: padLane(memory),
+    addPairs: addPairs(c, memory),
+    sumItems: sumItems(c, memory),
+  };
+  for (const [name, kernel] of Object.entries(kernels)) kernel.addTo(c.module, `${c.prefix}_${name}`);
+  sumAffine(c, memory).addTo(c.module, `${c.prefix}_sumAffine`);
+}
 
-/** Adds the kernels; those of quadKernels.ts and the library's field `f1m` must be there. */
-export function addAffineKernels(module: ModuleBuilder, m: Machine, field: QuadField): void {
-  const memory = new AffineMemory(module);
-  loadPoints(module, m).addTo(module, 'zg_loadPoints');
-  sortLane().addTo(module, 'zg_sortLane');
-  pairLane(memory).addTo(module, 'zg_pairLane');
-  padLane(memory).addTo(module, 'zg_padLane');
-  reduceSmall(field).addTo(module, 'zg_reduceSmall');
-  invert(module, m, memory, field).addTo(module, 'zg_invert');
-  addPairs(module, m, memory).addTo(module, 'zg_addPairs');
-  sumItems(module, m, memory).addTo(module, 'zg_sumItems');
-  sumAffine(module, memory).addTo(module, 'zg_sumAffine');
+/** Bytes of an affine point as the lists refer to it. */
+export function itemPointBytes(quads: number): number {
+  return 2 * quads * PAIRS * 4;
 }
 
 /** Fixed addresses. */
 class AffineMemory {
-  /** A pair of points with different x, for lanes that have none left. */
+  /** Two points with different x, not on the curve, for lanes that have no pair left. */
   readonly pair: readonly [number, number];
   /** Where the sum of that pair goes. */
   readonly unused: number;
-  /** Quad of ones. */
-  readonly one: number;
-  readonly zero: number;
   /** Ends of the four lists of pairs; next free results of the lanes. */
   readonly pairEnds: number;
   readonly results: number;
-  /** 1 after an inversion of zero. */
-  readonly failed: number;
-  /** Room for elements of 32 bytes. */
-  readonly elements: number;
   /** Two gathered points. */
   readonly left: number;
   readonly right: number;
   /** Words of the lanes that take part. */
   readonly active: number;
   readonly saved: number;
+  /** The coordinate one. */
+  readonly one: number;
 
-  constructor(module: ModuleBuilder) {
-    this.pair = [module.alloc(pointWords(1n, 2n)), module.alloc(pointWords(...DOUBLE_GENERATOR))];
-    this.unused = module.alloc(POINT_BYTES);
-    this.one = module.alloc(quadOf(1n));
-    this.zero = module.alloc(QUAD_BYTES);
+  constructor({ module, quads, bytes }: Coordinates) {
+    const withX = (x: bigint) =>
+      module.alloc(wordBytes([x, ...ZEROS.slice(0, 2 * quads - 1)].flatMap(limbPairs)));
+    this.pair = [withX(1n), withX(2n)];
+    this.unused = module.alloc(itemPointBytes(quads));
     this.pairEnds = module.alloc(16);
     this.results = module.alloc(16);
-    this.failed = module.alloc(4);
-    this.elements = module.alloc(ELEMENTS * ELEMENT_BYTES);
-    this.left = module.alloc(2 * QUAD_BYTES);
-    this.right = module.alloc(2 * QUAD_BYTES);
+    this.left = module.alloc(2 * bytes);
+    this.right = module.alloc(2 * bytes);
     this.active = module.alloc(16);
-    this.saved = module.alloc(POINT_QUAD_BYTES);
-  }
-
-  element(i: number): Code {
-    return i32.const(this.elements + i * ELEMENT_BYTES);
+    this.saved = module.alloc(3 * bytes);
+    this.one = module.alloc([1n, ...ZEROS.slice(0, quads - 1)].flatMap(quadBytes));
   }
 }
 
-const ELEMENTS = 12;
-
-/** 2 (1, 2): slope 3/4. */
-const DOUBLE_GENERATOR = ((): [bigint, bigint] => {
-  const slope = (3n * inverse(4n)) % Q;
-  const x = (slope * slope + Q - 2n) % Q;
-  return [x, (slope * (Q + 1n - x) + Q - 2n) % Q];
-})();
-
-function inverse(value: bigint): bigint {
-  let [power, result] = [value, 1n];
-  for (let e = Q - 2n; e > 0n; e >>= 1n) {
-    if (e & 1n) result = (result * power) % Q;
-    power = (power * power) % Q;
-  }
-  return result;
-}
-
-function pointWords(x: bigint, y: bigint): number[] {
-  return wordBytes([...limbPairs(x), ...limbPairs(y)]);
-}
-
-function quadOf(value: bigint): number[] {
-  return wordBytes(limbPairs(value).flatMap((word) => [word, word, word, word]));
-}
+const ZEROS = [0n, 0n, 0n];
 
 /** n affine points in ffjavascript's form, n a multiple of four, to points of this file. */
-function loadPoints(module: ModuleBuilder, m: Machine): WasmFunction {
+function loadPoints({ machine, quads }: Coordinates): WasmFunction {
   const f = new WasmFunction(['points', 'n', 'out']);
   f.locals('i32', 'p0', 'p1', 'p2', 'p3');
-  const point = i32.const(m.point);
-  const load = [0, 1].flatMap((coordinate) => {
-    const to = at(point, coordinate * QUAD_BYTES);
-    const sources = LANES.map((l) =>
-      i32.add(f.get('points'), i32.const((2 * l + coordinate) * ELEMENT_BYTES)),
-    );
-    return [call(module, 'zq_load', ...sources, i32.const(1), to), m.mulWords(to, i32.const(m.enter), to)];
+  const elements = 2 * quads;
+  const point = machine.module.alloc(elements * QUAD_BYTES);
+  const load = Array.from({ length: elements }, (_, i) => {
+    const sources = LANES.map((l) => at(f.get('points'), (elements * l + i) * ELEMENT_BYTES));
+    return machine.enterQuad(sources, i32.const(point + i * QUAD_BYTES));
   });
   f.emit(
     whileLoop(
       f.get('n'),
       ...load,
-      ...LANES.map((l) => f.set(`p${l}`, at(f.get('out'), l * POINT_BYTES))),
-      scatterWords(f, point, 2 * PAIRS),
-      f.bump('points', 8 * ELEMENT_BYTES),
-      f.bump('out', 4 * POINT_BYTES),
-      f.bump('n', -4),
+      ...LANES.map((l) => f.set(`p${l}`, at(f.get('out'), l * itemPointBytes(quads)))),
+      scatterWords(f, i32.const(point), elements * PAIRS),
+      f.bump('points', LANES.length * elements * ELEMENT_BYTES),
+      f.bump('out', LANES.length * itemPointBytes(quads)),
+      f.bump('n', -LANES.length),
     ),
   );
   return f;
@@ -170,7 +111,7 @@ function loadPoints(module: ModuleBuilder, m: Machine): WasmFunction {
  *
  * @param digits int16, eight bytes apart, at most `buckets` in size
  */
-function sortLane(): WasmFunction {
+function sortLane({ quads }: Coordinates): WasmFunction {
   const f = new WasmFunction(['digits', 'n', 'points', 'buckets', 'ends', 'items']);
   f.locals('i32', 'end', 'left', 'digit', 'sign', 'size', 'from');
   const get = (name: string) => f.get(name);
@@ -216,7 +157,7 @@ function sortLane(): WasmFunction {
         i32.store(get('items'), 0, i32.sub(get('points'), get('sign'))),
         i32.store(get('end'), 0, at(get('items'), ITEM_BYTES)),
       ),
-      f.bump('points', POINT_BYTES),
+      f.bump('points', itemPointBytes(quads)),
       ...next,
     ),
   );
@@ -224,7 +165,7 @@ function sortLane(): WasmFunction {
 }
 
 /** Pairs of the items of each bucket of one lane; in the list the sum takes the place of its two items. */
-function pairLane(memory: AffineMemory): WasmFunction {
+function pairLane({ quads }: Coordinates, memory: AffineMemory): WasmFunction {
   const f = new WasmFunction(['lane', 'ends', 'buckets', 'pairs']);
   f.locals('i32', 'read', 'write', 'end', 'result');
   const get = (name: string) => f.get(name);
@@ -244,7 +185,7 @@ function pairLane(memory: AffineMemory): WasmFunction {
         i32.store(get('pairs'), 8, get('result')),
         i32.store(get('write'), 0, get('result')),
         f.bump('pairs', PAIR_BYTES),
-        f.bump('result', POINT_BYTES),
+        f.bump('result', itemPointBytes(quads)),
         f.bump('write', ITEM_BYTES),
         f.bump('read', 2 * ITEM_BYTES),
       ),
@@ -278,77 +219,6 @@ function padLane(memory: AffineMemory): WasmFunction {
   return f;
 }
 
-/** a = a mod q, up to a fiftieth of q below 0 or above q, for a of less than 6 q in size. */
-function reduceSmall(field: QuadField): WasmFunction {
-  const f = new WasmFunction(['a']);
-  f.locals('v128', 'factor');
-  const loaded = field.load(f, 'a', f.get('a'));
-  const limbs = signedLimbs(field.modulus);
-  // q in units of the top limb, inverted
-  const scale = Number((65536n << BigInt(LIMB_BITS * (2 * PAIRS - 1))) / field.modulus);
-  const top = i32x4.shrS(f.get(`a${PAIRS - 1}`), 16);
-  const quotient = i32x4.shrS(i32x4.mul(top, v128.const32(scale)), 16);
-  f.emit(
-    loaded,
-    f.set('factor', i32x4.sub(v128.const32(0), quotient)),
-    f.set('factor', v128.or(v128.and(f.get('factor'), v128.const32(0xffff)), i32x4.shl(f.get('factor'), 16))),
-    ...Array.from({ length: PAIRS }, (_, i) => {
-      const q = v128.const32(packPair(limbs[2 * i]!, limbs[2 * i + 1]!));
-      return f.set(`a${i}`, i16x8.add(f.get(`a${i}`), i16x8.mul(f.get('factor'), q)));
-    }),
-    field.carry(f, 'a'),
-    field.store(f, 'a', f.get('a')),
-  );
-  return f;
-}
-
-/** a = 1 / a in all lanes; if one is zero nothing changes but the flag. */
-function invert(module: ModuleBuilder, m: Machine, memory: AffineMemory, field: QuadField): WasmFunction {
-  const f = new WasmFunction(['a']);
-  f.locals('i32', 'from', 'to', 'left');
-  f.locals('i64', ...WORDS.map((i) => `w${i}`));
-  const element = (i: number) => memory.element(i);
-  const mul = (a: number, b: number, out: number) =>
-    call(module, 'f1m_mul', element(a), element(b), element(out));
-  const scratch = m.slot('t');
-  // 0..3 the lanes, 4 and 5 products of two, 6 of all, 7 its inverse, then the inverses of 4 and 5 in 8 and 9
-  f.emit(
-    // a positive multiple, canonical in the library's form
-    m.sub8(f.get('a'), i32.const(memory.zero), scratch),
-    m.mulWords(scratch, i32.const(m.leave), scratch),
-    f.set('from', scratch),
-    f.set('to', element(0)),
-    f.set('left', i32.const(4)),
-    whileLoop(
-      f.get('left'),
-      collect(f, f.get('from')),
-      reduceOnce(f, field.modulus),
-      reduceOnce(f, field.modulus),
-      ...WORDS.map((w) => i64.store(f.get('to'), 8 * w, f.get(`w${w}`))),
-      f.bump('from', 4),
-      f.bump('to', ELEMENT_BYTES),
-      f.bump('left', -1),
-    ),
-    mul(0, 1, 4),
-    mul(2, 3, 5),
-    mul(4, 5, 6),
-    i32.store(i32.const(memory.failed), 0, call(module, 'f1m_isZero', element(6))),
-    when(
-      i32.eqz(i32.load(i32.const(memory.failed))),
-      call(module, 'f1m_inverse', element(6), element(7)),
-      mul(7, 5, 8),
-      mul(7, 4, 9),
-      mul(8, 1, 4),
-      mul(8, 0, 5),
-      mul(9, 3, 6),
-      mul(9, 2, 7),
-      call(module, 'zq_load', element(4), element(5), element(6), element(7), i32.const(1), f.get('a')),
-      m.mulWords(f.get('a'), i32.const(m.enter), f.get('a')),
-    ),
-  );
-  return f;
-}
-
 /**
  * Adds the points of n pairs of each lane, n > 0: slope d = (y2 - y1) / (x2 - x1), x3 = d^2 - x1 - x2,
  * y3 = d (x1 - x3) - y1.
@@ -356,14 +226,16 @@ function invert(module: ModuleBuilder, m: Machine, memory: AffineMemory, field: 
  * @param stride bytes from the pairs of one lane to those of the next
  * @param work room for n entries
  */
-function addPairs(module: ModuleBuilder, m: Machine, memory: AffineMemory): WasmFunction {
+function addPairs(c: Coordinates, memory: AffineMemory): WasmFunction {
   const f = new WasmFunction(['pairs', 'stride', 'n', 'work']);
   f.locals('i32', 'left', ...LANES.flatMap((l) => [`e${l}`, `p${l}`]));
   const get = (name: string) => f.get(name);
+  const { machine } = c;
   const [left, right] = [i32.const(memory.left), i32.const(memory.right)];
-  const [xa, ya, xb, yb] = [left, at(left, QUAD_BYTES), right, at(right, QUAD_BYTES)];
-  const [product, slope, t] = [m.slot('product'), m.slot('slope'), m.slot('u1')];
-  const [difference, before] = [get('work'), at(get('work'), QUAD_BYTES)];
+  const [xa, ya, xb, yb] = [left, at(left, c.bytes), right, at(right, c.bytes)];
+  const [product, slope, t] = [c.slot('product'), c.slot('slope'), c.slot('t')];
+  const [difference, before] = [get('work'), at(get('work'), c.bytes)];
+  const words = c.quads * PAIRS;
   const gather = (to: Code, item: 0 | 1, vectors: number): Code[] => [
     ...LANES.map((l) => f.set(`p${l}`, i32.and(i32.load(get(`e${l}`), 4 * item), i32.const(-2)))),
     gatherWords(f, to, vectors),
@@ -371,55 +243,56 @@ function addPairs(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
   const sign = (item: 0 | 1, y: Code): Code[] => [
     ...LANES.map((l) =>
       i32.store(
-        i32.const(m.signs),
+        i32.const(machine.signs),
         4 * l,
         i32.sub(i32.const(0), i32.and(i32.load(get(`e${l}`), 4 * item), i32.const(1))),
       ),
     ),
-    call(module, 'zg_applySigns', y),
+    c.applySigns(y),
   ];
   f.emit(
     f.set('e0', get('pairs')),
     ...([1, 2, 3] as const).map((l) => f.set(`e${l}`, i32.add(get(`e${l - 1}`), get('stride')))),
-    copyQuads(product, i32.const(memory.one), 1),
+    copyQuads(product, i32.const(memory.one), c.quads),
     f.set('left', get('n')),
     whileLoop(
       get('left'),
-      ...gather(left, 0, PAIRS),
-      ...gather(right, 1, PAIRS),
-      m.difference(xb, xa, difference),
-      copyQuads(before, product, 1),
-      m.mul(difference, product, product),
+      ...gather(left, 0, words),
+      ...gather(right, 1, words),
+      c.difference(xb, xa, difference),
+      copyQuads(before, product, c.quads),
+      c.mul(difference, product, product),
       ...LANES.map((l) => f.bump(`e${l}`, PAIR_BYTES)),
-      f.bump('work', WORK_BYTES),
+      f.bump('work', 2 * c.bytes),
       f.bump('left', -1),
     ),
-    call(module, 'zg_invert', product),
+    c.invert(product),
     when(
-      i32.eqz(i32.load(i32.const(memory.failed))),
+      i32.eqz(i32.load(i32.const(machine.failed))),
       f.set('left', get('n')),
       whileLoop(
         get('left'),
-        // entries count from the last one
+        // from the last one back
         ...LANES.map((l) => f.bump(`e${l}`, -PAIR_BYTES)),
-        f.bump('work', -WORK_BYTES),
-        ...gather(left, 0, 2 * PAIRS),
+        f.bump('work', -2 * c.bytes),
+        ...gather(left, 0, 2 * words),
         ...sign(0, ya),
-        ...gather(right, 1, 2 * PAIRS),
+        ...gather(right, 1, 2 * words),
         ...sign(1, yb),
-        m.mul(product, before, t),
-        m.mul(product, difference, product),
-        m.difference(yb, ya, slope),
-        m.mul(slope, t, slope),
-        m.mul(slope, slope, t),
-        m.sum(xb, xa, xb),
-        m.difference(t, xb, xb),
-        call(module, 'zg_reduceSmall', xb),
-        m.difference(xa, xb, t),
-        m.mul(slope, t, yb),
-        m.difference(yb, ya, yb),
+        c.mul(product, before, t),
+        c.mul(product, difference, product),
+        c.difference(yb, ya, slope),
+        c.mul(slope, t, slope),
+        c.mul(slope, slope, t),
+        c.sum(xb, xa, xb),
+        c.difference(t, xb, xb),
+        c.reduce(xb),
+        c.difference(xa, xb, t),
+        c.mul(slope, t, yb),
+        c.difference(yb, ya, yb),
+        c.reduce(yb),
         ...LANES.map((l) => f.set(`p${l}`, i32.load(get(`e${l}`), 8))),
-        scatterWords(f, right, 2 * PAIRS),
+        scatterWords(f, right, 2 * words),
         f.bump('left', -1),
       ),
     ),
@@ -433,7 +306,7 @@ function addPairs(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
  *
  * @param stride bytes from the ends of one lane to those of the next
  */
-function sumItems(module: ModuleBuilder, m: Machine, memory: AffineMemory): WasmFunction {
+function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
   const f = new WasmFunction(['ends', 'stride', 'n', 'running', 'total']);
   f.locals(
     'i32',
@@ -445,7 +318,8 @@ function sumItems(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
   );
   f.locals('v128', 'mask');
   const get = (name: string) => f.get(name);
-  const [x, y] = [i32.const(memory.left), i32.const(memory.left + QUAD_BYTES)];
+  const { module, machine } = c;
+  const [x, y] = [i32.const(memory.left), i32.const(memory.left + c.bytes)];
   const look = [
     f.set('any', i32.const(0)),
     f.set('all', i32.const(-1)),
@@ -460,12 +334,12 @@ function sumItems(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
     f.set('has', i32.load(i32.const(memory.active), 4 * l)),
     f.set(`p${l}`, i32.const(memory.pair[0])),
     when(get('has'), f.set(`p${l}`, i32.load(get(`i${l}`)))),
-    i32.store(i32.const(m.signs), 4 * l, i32.sub(i32.const(0), i32.and(get(`p${l}`), i32.const(1)))),
+    i32.store(i32.const(machine.signs), 4 * l, i32.sub(i32.const(0), i32.and(get(`p${l}`), i32.const(1)))),
     f.set(`p${l}`, i32.and(get(`p${l}`), i32.const(-2))),
     // minus -1
     f.set(`i${l}`, i32.sub(get(`i${l}`), i32.shl(get('has'), i32.const(2)))),
   ]);
-  const keep = Array.from({ length: 3 * PAIRS }, (_, i) =>
+  const keep = Array.from({ length: 3 * c.quads * PAIRS }, (_, i) =>
     v128.store(
       get('running'),
       16 * i,
@@ -487,13 +361,13 @@ function sumItems(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
       whileLoop(
         get('any'),
         ...take,
-        gatherWords(f, x, 2 * PAIRS),
-        copyQuads(i32.const(memory.saved), get('running'), 3),
-        call(module, 'zg_addQuads', get('running'), x, y),
+        gatherWords(f, x, 2 * c.quads * PAIRS),
+        copyQuads(i32.const(memory.saved), get('running'), 3 * c.quads),
+        call(module, `${c.prefix}_addQuads`, get('running'), x, y),
         when(i32.eqz(get('all')), f.set('mask', v128.load(i32.const(memory.active))), ...keep),
         ...look,
       ),
-      call(module, 'zg_add', get('total'), get('running')),
+      call(module, `${c.prefix}_add`, get('total'), get('running')),
       f.bump('n', -1),
     ),
   );
@@ -509,7 +383,7 @@ function sumItems(module: ModuleBuilder, m: Machine, memory: AffineMemory): Wasm
  * @param results room for 4 n points
  * @param work room for n / 2 + 1 entries
  */
-function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
+function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: AffineMemory): WasmFunction {
   const f = new WasmFunction([
     'points',
     'digits',
@@ -526,7 +400,7 @@ function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
   const sortAll = LANES.map((l) =>
     call(
       module,
-      'zg_sortLane',
+      `${prefix}_sortLane`,
       at(get('digits'), 2 * l),
       get('n'),
       get('points'),
@@ -541,7 +415,7 @@ function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
     ...LANES.flatMap((l) => [
       call(
         module,
-        'zg_pairLane',
+        `${prefix}_pairLane`,
         i32.const(l),
         i32.add(get('ends'), i32.mul(get('endsStride'), i32.const(l))),
         get('buckets'),
@@ -553,7 +427,7 @@ function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
     ...LANES.map((l) =>
       call(
         module,
-        'zg_padLane',
+        `${prefix}_padLane`,
         i32.load(i32.const(memory.pairEnds), 4 * l),
         i32.add(pairsOf(l), get('most')),
       ),
@@ -561,11 +435,11 @@ function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
     f.set('most', i32.divU(get('most'), i32.const(PAIR_BYTES))),
     when(
       get('most'),
-      call(module, 'zg_addPairs', get('pairs'), get('pairsStride'), get('most'), get('work')),
+      call(module, `${prefix}_addPairs`, get('pairs'), get('pairsStride'), get('most'), get('work')),
     ),
     // half as many or fewer next time
     f.set('bound', i32.shrU(get('most'), i32.const(1))),
-    when(i32.load(i32.const(memory.failed)), ...sortAll, f.set('bound', i32.const(0))),
+    when(i32.load(i32.const(machine.failed)), ...sortAll, f.set('bound', i32.const(0))),
   ];
   f.emit(
     f.set('items', get('lists')),
@@ -578,13 +452,21 @@ function sumAffine(module: ModuleBuilder, memory: AffineMemory): WasmFunction {
       i32.store(
         i32.const(memory.results),
         4 * l,
-        i32.add(get('results'), i32.mul(get('n'), i32.const(POINT_BYTES * l))),
+        i32.add(get('results'), i32.mul(get('n'), i32.const(itemPointBytes(quads) * l))),
       ),
     ),
     ...sortAll,
-    i32.store(i32.const(memory.failed), 0, i32.const(0)),
+    i32.store(i32.const(machine.failed), 0, i32.const(0)),
     whileLoop(i32.gtU(get('bound'), i32.const(MIN_PAIRS)), ...round),
-    call(module, 'zg_sumItems', get('ends'), get('endsStride'), get('buckets'), get('running'), get('total')),
+    call(
+      module,
+      `${prefix}_sumItems`,
+      get('ends'),
+      get('endsStride'),
+      get('buckets'),
+      get('running'),
+      get('total'),
+    ),
   );
   return f;
 }

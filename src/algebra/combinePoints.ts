@@ -1,12 +1,11 @@
 /** Sums of a few points with common scalars, by the vector kernels of curveKernels.ts. */
-import { bytesToNumberBE } from '@noble/curves/utils.js';
 import { ZkLoraError } from '../errors.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { OPERAND_BYTES, pointQuad } from './curveKernels.js';
-import { LANES, POINT_QUAD_BYTES } from './curveMachine.js';
 import { type Eisenstein, unitDigits } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { encodeG1, G1_BYTES, G1_JACOBIAN_BYTES, type G1Point } from './points.js';
+import { LANES } from './laneWords.js';
+import { G1_BYTES, G1_JACOBIAN_BYTES } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { anyZeroZ, startOf, timesGenerator } from './randomStart.js';
 import { Fr } from './scalar.js';
@@ -27,12 +26,10 @@ export async function combinePoints(
 ): Promise<Uint8Array | undefined> {
   const parts = factors.length;
   const count = points.byteLength / G1_BYTES / parts;
-  const { total } = startOf(engine);
+  const { total } = startOf(engine, 'G1');
   const { program, doublings } = programFor(factors);
-  const surplus = encodeG1(
-    timesGenerator(engine, Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))) as G1Point,
-  );
-  const quad = pointQuad(bytesToNumberBE(surplus.subarray(0, 32)), bytesToNumberBE(surplus.subarray(32)));
+  const surplus = timesGenerator(engine, 'G1', Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings))));
+  const quad = pointQuad(engine.curve.G1.toObject(surplus) as bigint[]);
   // x and y of an operand; nothing is added to its other multiples
   const operands = new Uint8Array((parts + 1) * OPERAND_BYTES);
   operands.set(quad.subarray(0, QUAD_BYTES), parts * OPERAND_BYTES);
@@ -46,7 +43,7 @@ export async function combinePoints(
     const steps: TaskStep[] = [
       { cmd: 'ALLOCSET', var: PROGRAM, buff: program },
       { cmd: 'ALLOCSET', var: START, buff: total.quad },
-      { cmd: 'ALLOC', var: SUM, len: POINT_QUAD_BYTES },
+      { cmd: 'ALLOC', var: SUM, len: 3 * QUAD_BYTES },
       { cmd: 'ALLOCSET', var: OPERANDS, buff: operands },
       { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * G1_JACOBIAN_BYTES },
     ];
@@ -88,7 +85,7 @@ export async function combinePoints(
     out.set(sums!, at);
     at += sums!.byteLength;
   }
-  return anyZeroZ(out) ? undefined : out;
+  return anyZeroZ(out, G1_JACOBIAN_BYTES) ? undefined : out;
 }
 
 const PROGRAM = 0;

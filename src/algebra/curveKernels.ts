@@ -11,9 +11,11 @@
  * B q is below (A B / 84 + 1) q.
  */
 import { addAffineKernels } from './affineKernels.js';
-import { at, copyQuads, LANES, limbPairs, Machine, wordBytes } from './curveMachine.js';
+import { at, type Coordinates, Machine } from './curveMachine.js';
+import { copyQuads, LANES, quadBytes } from './laneWords.js';
 import { QUAD_BYTES, QuadField } from './quadField.js';
-import { collect, ELEMENT_BYTES, reduceOnce, WORDS } from './quadWords.js';
+import { QuadraticCoordinates } from './quadraticCoordinates.js';
+import { ELEMENT_BYTES } from './quadWords.js';
 import { Q } from './scalar.js';
 import {
   type Code,
@@ -40,16 +42,19 @@ const Z = 2 * QUAD_BYTES;
 export function addCurveKernels(module: ModuleBuilder): void {
   const field = new QuadField(Q);
   const machine = new Machine(module, field);
+  for (const coordinates of [machine, new QuadraticCoordinates(machine)]) {
+    const { prefix } = coordinates;
+    addMixed(coordinates).addTo(module, `${prefix}_addQuads`);
+    addPoints(coordinates).addTo(module, `${prefix}_add`);
+    storePoints(coordinates).addTo(module, `${prefix}_storePoints`);
+    addAffineKernels(coordinates);
+  }
   recode().addTo(module, 'zg_recode');
   windowDigits().addTo(module, 'zg_windowDigits');
   rowDigits().addTo(module, 'zg_rowDigits');
-  addMixed(module, machine).addTo(module, 'zg_addQuads');
-  addPoints(module, machine).addTo(module, 'zg_add');
   doublePoint(module, machine).addTo(module, 'zg_double');
-  addAffineKernels(module, machine, field);
   loadAffine(module, machine).addTo(module, 'zg_loadAffine');
   combine(module, machine).addTo(module, 'zg_combine');
-  storePoints(module, machine, field).addTo(module, 'zg_storePoints');
 }
 
 /** out[i] = scalars[i] + offset, 40 bytes each; scalars of 32 bytes below 2^256, offset of 40 bytes. */
@@ -130,8 +135,8 @@ function rowDigits(): WasmFunction {
  *
  * X3 = r^2 - H^3 - 2 U1 H^2, Y3 = r (U1 H^2 - X3) - S1 H^3.
  */
-function finishAddition(m: Machine, p: Code, u1: Code, s1: Code, z: Code): Code[] {
-  const [h, r, hh, hhh, v, t] = ['h', 'r', 'hh', 'hhh', 'v', 't'].map((name) => m.slot(name)) as [
+function finishAddition(c: Coordinates, p: Code, u1: Code, s1: Code, z: Code): Code[] {
+  const [h, r, hh, hhh, v, t] = ['h', 'r', 'hh', 'hhh', 'v', 't'].map((name) => c.slot(name)) as [
     Code,
     Code,
     Code,
@@ -140,60 +145,60 @@ function finishAddition(m: Machine, p: Code, u1: Code, s1: Code, z: Code): Code[
     Code,
   ];
   return [
-    m.mul(h, h, hh),
-    m.mul(h, hh, hhh),
-    m.mul(u1, hh, v),
-    m.mul(s1, hhh, m.slot('sh')),
-    m.mul(z, h, at(p, Z)),
-    m.sum(v, v, t),
-    m.sum(t, hhh, t),
-    m.mul(r, r, hh),
-    m.sub8(hh, t, at(p, X)),
-    m.sub16(v, at(p, X), t),
-    m.mul(r, t, hh),
-    m.sub8(hh, m.slot('sh'), at(p, Y)),
+    c.mul(h, h, hh),
+    c.mul(h, hh, hhh),
+    c.mul(u1, hh, v),
+    c.mul(s1, hhh, c.slot('sh')),
+    c.mul(z, h, at(p, 2 * c.bytes)),
+    c.sum(v, v, t),
+    c.sum(t, hhh, t),
+    c.mul(r, r, hh),
+    c.sub8(hh, t, p),
+    c.sub16(v, p, t),
+    c.mul(r, t, hh),
+    c.sub8(hh, c.slot('sh'), at(p, c.bytes)),
   ];
 }
 
 /** p += (x, +-y), quads of affine points; signs by the machine's vector. */
-function addMixed(module: ModuleBuilder, m: Machine): WasmFunction {
+function addMixed(c: Coordinates): WasmFunction {
   const f = new WasmFunction(['p', 'x', 'y']);
   const p = f.get('p');
-  const [zz, u2, s2] = [m.slot('zz'), m.slot('u2'), m.slot('s2')];
+  const [zz, u2, s2] = [c.slot('zz'), c.slot('u2'), c.slot('s2')];
   f.emit(
-    m.mul(at(p, Z), at(p, Z), zz),
-    m.mul(zz, f.get('x'), u2),
-    m.mul(zz, at(p, Z), zz),
-    m.mul(zz, f.get('y'), s2),
-    call(module, 'zg_applySigns', s2),
-    m.sub16(u2, at(p, X), m.slot('h')),
-    m.sub16(s2, at(p, Y), m.slot('r')),
-    ...finishAddition(m, p, at(p, X), at(p, Y), at(p, Z)),
+    c.mul(at(p, 2 * c.bytes), at(p, 2 * c.bytes), zz),
+    c.mul(zz, f.get('x'), u2),
+    c.mul(zz, at(p, 2 * c.bytes), zz),
+    c.mul(zz, f.get('y'), s2),
+    c.applySigns(s2),
+    c.sub16(u2, p, c.slot('h')),
+    c.sub16(s2, at(p, c.bytes), c.slot('r')),
+    ...finishAddition(c, p, p, at(p, c.bytes), at(p, 2 * c.bytes)),
   );
   return f;
 }
 
 /** p += q */
-function addPoints(_module: ModuleBuilder, m: Machine): WasmFunction {
+function addPoints(c: Coordinates): WasmFunction {
   const f = new WasmFunction(['p', 'q']);
   const p = f.get('p');
   const q = f.get('q');
   const [z1, z2, u1, s1, u2, s2, zz] = ['z1', 'z2', 'u1', 's1', 'u2', 's2', 'zz'].map((name) =>
-    m.slot(name),
+    c.slot(name),
   ) as [Code, Code, Code, Code, Code, Code, Code];
   f.emit(
-    m.mul(at(p, Z), at(p, Z), z1),
-    m.mul(at(q, Z), at(q, Z), z2),
-    m.mul(at(p, X), z2, u1),
-    m.mul(at(q, X), z1, u2),
-    m.mul(at(q, Z), z2, z2),
-    m.mul(at(p, Z), z1, z1),
-    m.mul(at(p, Y), z2, s1),
-    m.mul(at(q, Y), z1, s2),
-    m.sub8(u2, u1, m.slot('h')),
-    m.sub8(s2, s1, m.slot('r')),
-    m.mul(at(p, Z), at(q, Z), zz),
-    ...finishAddition(m, p, u1, s1, zz),
+    c.mul(at(p, 2 * c.bytes), at(p, 2 * c.bytes), z1),
+    c.mul(at(q, 2 * c.bytes), at(q, 2 * c.bytes), z2),
+    c.mul(p, z2, u1),
+    c.mul(q, z1, u2),
+    c.mul(at(q, 2 * c.bytes), z2, z2),
+    c.mul(at(p, 2 * c.bytes), z1, z1),
+    c.mul(at(p, c.bytes), z2, s1),
+    c.mul(at(q, c.bytes), z1, s2),
+    c.sub8(u2, u1, c.slot('h')),
+    c.sub8(s2, s1, c.slot('r')),
+    c.mul(at(p, 2 * c.bytes), at(q, 2 * c.bytes), zz),
+    ...finishAddition(c, p, u1, s1, zz),
   );
   return f;
 }
@@ -281,36 +286,27 @@ function combine(module: ModuleBuilder, m: Machine): WasmFunction {
   return f;
 }
 
-/** Four Jacobian points in ffjavascript's form, 96 bytes each, from a point quad. */
-function storePoints(_module: ModuleBuilder, m: Machine, field: QuadField): WasmFunction {
+/** Four Jacobian points in ffjavascript's form from points in lanes. */
+function storePoints({ machine, quads }: Coordinates): WasmFunction {
   const f = new WasmFunction(['p', 'out']);
-  f.locals('i32', 'lane', 'from');
-  f.locals('i64', ...WORDS.map((i) => `w${i}`));
-  const get = (name: string) => f.get(name);
-  [X, Y, Z].forEach((offset, i) => {
-    const scratch = m.slot('t');
-    f.emit(
-      m.mulWords(at(get('p'), offset), i32.const(m.leave), scratch),
-      f.set('from', scratch),
-      f.set('lane', i32.const(4)),
-      whileLoop(
-        get('lane'),
-        collect(f, get('from')),
-        reduceOnce(f, field.modulus),
-        reduceOnce(f, field.modulus),
-        ...WORDS.map((w) => i64.store(get('out'), ELEMENT_BYTES * i + 8 * w, f.get(`w${w}`))),
-        f.bump('from', 4),
-        f.bump('out', 3 * ELEMENT_BYTES),
-        f.bump('lane', -1),
+  const elements = 3 * quads;
+  f.emit(
+    ...Array.from({ length: elements }, (_, i) =>
+      machine.store(
+        at(f.get('p'), i * QUAD_BYTES),
+        at(f.get('out'), i * ELEMENT_BYTES),
+        elements * ELEMENT_BYTES,
       ),
-      f.bump('out', -4 * 3 * ELEMENT_BYTES),
-    );
-  });
+    ),
+  );
   return f;
 }
 
-/** The same affine point in all four lanes, as a point quad. */
-export function pointQuad(x: bigint, y: bigint): Uint8Array {
-  const words = [x, y, 1n].flatMap(limbPairs).flatMap((word) => LANES.map(() => word));
-  return Uint8Array.from(wordBytes(words));
+/**
+ * The same point in all lanes.
+ *
+ * @param coordinates Jacobian, six elements for G2
+ */
+export function pointQuad(coordinates: readonly bigint[]): Uint8Array {
+  return Uint8Array.from(coordinates.flatMap(quadBytes));
 }

@@ -1,33 +1,57 @@
 /**
- * What the kernels of G1 share: quads in memory with the operations on them, and the way between words and quads.
+ * What the kernels of the curve compute with: quads in memory with the operations on them, as coordinates of G1.
  */
 import { CUBE_ROOT } from './endomorphism.js';
-import {
-  LIMB_BITS,
-  LIMB_MASK,
-  multiplierWords,
-  PAIRS,
-  packPair,
-  QUAD_BYTES,
-  type QuadField,
-} from './quadField.js';
-import { Q } from './scalar.js';
+import { invertQuad, reduceSmall, storeQuad } from './laneKernels.js';
+import { quadBytes, wordBytes } from './laneWords.js';
+import { multiplierWords, PAIRS, QUAD_BYTES, type QuadField } from './quadField.js';
 import { type Code, call, i32, type ModuleBuilder, v128, WasmFunction } from './wasmCode.js';
-
-/** Bytes of a point: three quads. */
-export const POINT_QUAD_BYTES = 3 * QUAD_BYTES;
-
-/** Lanes of a quad. */
-export const LANES = [0, 1, 2, 3] as const;
 
 const { i16x8 } = v128;
 
-/** Quads at fixed addresses and the operations on them. */
-export class Machine {
+/**
+ * Coordinates of points, four at a time in vector lanes, at addresses in memory. Operations may write where they read.
+ */
+export interface Coordinates {
+  readonly module: ModuleBuilder;
+  readonly machine: Machine;
+  /** What the names of its kernels begin with. */
+  readonly prefix: 'zg' | 'zh';
+  /** Quads of a coordinate. */
+  readonly quads: 1 | 2;
+  /** Bytes of a coordinate. */
+  readonly bytes: number;
+  /** Address of a named coordinate at a fixed place. */
+  slot(name: string): Code;
+  mul(a: Code, b: Code, out: Code): Code;
+  sum(a: Code, b: Code, out: Code): Code;
+  /** a - b, which may be negative */
+  difference(a: Code, b: Code, out: Code): Code;
+  /** a - b for b < 8q, and not negative where the formulas rely on that */
+  sub8(a: Code, b: Code, out: Code): Code;
+  /** The same for b < 16q. */
+  sub16(a: Code, b: Code, out: Code): Code;
+  /** a = a mod q, up to a fiftieth of q below 0 or above q, for a of less than 6 q in size */
+  reduce(a: Code): Code;
+  /** a = -a in the lanes that the machine's signs say */
+  applySigns(a: Code): Code;
+  /** a = 1 / a in all lanes; if one is zero the machine's flag is set and a is undefined. */
+  invert(a: Code): Code;
+}
+
+/** Coordinates in the prime field, of G1; quads at fixed addresses and the operations on them. */
+export class Machine implements Coordinates {
+  readonly machine = this;
+  readonly prefix = 'zg';
+  readonly quads = 1;
+  readonly bytes = QUAD_BYTES;
+  /** Quads of zeros and of ones. */
+  readonly zero: number;
+  readonly one: number;
+  /** One word: 1 after an inversion of zero. */
+  readonly failed: number;
   /** Signs of the lanes, one vector: 0 or -1. */
   readonly signs: number;
-  /** A gathered point. */
-  readonly point: number;
   /** Multiplier from ffjavascript's form x 2^256 to x 2^260. */
   readonly enter: number;
   /** Multiplier back. */
@@ -41,7 +65,9 @@ export class Machine {
     field: QuadField,
   ) {
     this.signs = module.alloc(16);
-    this.point = module.alloc(POINT_QUAD_BYTES);
+    this.zero = module.alloc(QUAD_BYTES);
+    this.one = module.alloc(quadBytes(1n));
+    this.failed = module.alloc(4);
     this.enter = module.alloc(multiplierBytes(2n ** 264n % field.modulus));
     this.leave = module.alloc(multiplierBytes(2n ** 256n % field.modulus));
     this.roots = [CUBE_ROOT, CUBE_ROOT ** 2n].map((root) =>
@@ -79,6 +105,9 @@ export class Machine {
       }),
     );
     sign.addTo(module, 'zg_applySigns');
+    reduceSmall(field).addTo(module, 'zg_reduceSmall');
+    storeQuad(this, field).addTo(module, 'zg_storeQuad');
+    invertQuad(this).addTo(module, 'zg_invert');
   }
 
   /** Address of a named quad of a function. */
@@ -95,6 +124,19 @@ export class Machine {
     return call(this.module, 'zg_mul', a, b, out);
   }
 
+  /** Four canonical elements in the library's form, `stride` bytes apart, from one of at least -8q and below 8q. */
+  store(a: Code, out: Code, stride: number): Code {
+    return call(this.module, 'zg_storeQuad', a, out, i32.const(stride));
+  }
+
+  /** A quad from four elements in the library's form. */
+  enterQuad(elements: readonly Code[], out: Code): Code {
+    return [
+      ...call(this.module, 'zq_load', ...elements, i32.const(1), out),
+      ...this.mulWords(out, i32.const(this.enter), out),
+    ];
+  }
+
   mulWords(a: Code, words: Code, out: Code): Code {
     return call(this.module, 'zg_mulWords', a, words, out);
   }
@@ -103,17 +145,28 @@ export class Machine {
     return call(this.module, 'zg_sum', a, b, out);
   }
 
-  /** a - b, which may be negative */
+  reduce(a: Code): Code {
+    return call(this.module, 'zg_reduceSmall', a);
+  }
+
+  applySigns(a: Code): Code {
+    return call(this.module, 'zg_applySigns', a);
+  }
+
+  invert(a: Code): Code {
+    return call(this.module, 'zg_invert', a);
+  }
+
   difference(a: Code, b: Code, out: Code): Code {
     return call(this.module, 'zg_difference', a, b, out);
   }
 
-  /** a - b + 8q */
+  /** With 8 q added. */
   sub8(a: Code, b: Code, out: Code): Code {
     return call(this.module, 'zg_sub8', a, b, out);
   }
 
-  /** a - b + 16q */
+  /** With 16 q added. */
   sub16(a: Code, b: Code, out: Code): Code {
     return call(this.module, 'zg_sub16', a, b, out);
   }
@@ -140,74 +193,4 @@ function twoOperands(
 
 export function at(base: Code, offset: number): Code {
   return offset === 0 ? base : i32.add(base, i32.const(offset));
-}
-
-/** Limbs of x 2^260 mod q, two in a word, as in one lane of a quad. */
-export function limbPairs(value: bigint): number[] {
-  const shifted = (value << 260n) % Q;
-  const limb = (k: number) => Number((shifted >> BigInt(LIMB_BITS * k)) & BigInt(LIMB_MASK));
-  return Array.from({ length: PAIRS }, (_, i) => packPair(limb(2 * i), limb(2 * i + 1)));
-}
-
-/** Words of 32 bits, little-endian. */
-export function wordBytes(words: readonly number[]): number[] {
-  return words.flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255));
-}
-
-/** Copies whole quads. */
-export function copyQuads(to: Code, from: Code, quads: number): Code {
-  return Array.from({ length: quads * PAIRS }, (_, i) =>
-    v128.store(to, 16 * i, v128.load(from, 16 * i)),
-  ).flat();
-}
-
-/** Names of the locals that hold the lanes' addresses of words. */
-const POINTERS = LANES.map((lane) => `p${lane}`);
-
-/**
- * Words of four elements or points, at p0..p3, to as many vectors in memory. Reads up to three words more.
- *
- * @param vectors number of words of each
- */
-export function gatherWords(f: WasmFunction, to: Code, vectors: number): Code {
-  const turn = transpose(f);
-  const code: Code[] = [];
-  for (let first = 0; first < vectors; first += 4) {
-    code.push(...LANES.map((l) => f.set(`r${l}`, v128.loadUnaligned(f.get(POINTERS[l]!), 4 * first))));
-    code.push(...turn);
-    const lanes = LANES.filter((lane) => first + lane < vectors);
-    code.push(...lanes.map((l) => v128.store(to, 16 * (first + l), f.get(`r${l}`))));
-  }
-  return code.flat();
-}
-
-/** Back: vectors in memory to words at p0..p3; a multiple of four. */
-export function scatterWords(f: WasmFunction, from: Code, vectors: number): Code {
-  const turn = transpose(f);
-  const code: Code[] = [];
-  for (let first = 0; first < vectors; first += 4) {
-    code.push(...LANES.map((l) => f.set(`r${l}`, v128.load(from, 16 * (first + l)))));
-    code.push(...turn);
-    code.push(...LANES.map((l) => v128.storeUnaligned(f.get(POINTERS[l]!), 4 * first, f.get(`r${l}`))));
-  }
-  return code.flat();
-}
-
-/** Transposes the 4 x 4 words of locals r0..r3. */
-function transpose(f: WasmFunction): Code[] {
-  f.locals('v128', 'r0', 'r1', 'r2', 'r3', 't0', 't1', 't2', 't3');
-  const words = (...lanes: readonly number[]) =>
-    lanes.flatMap((lane) => [0, 1, 2, 3].map((b) => 4 * lane + b));
-  const mix = (a: string, b: string, ...lanes: readonly number[]) =>
-    v128.shuffle(f.get(a), f.get(b), words(...lanes));
-  return [
-    f.set('t0', mix('r0', 'r1', 0, 4, 1, 5)),
-    f.set('t1', mix('r2', 'r3', 0, 4, 1, 5)),
-    f.set('t2', mix('r0', 'r1', 2, 6, 3, 7)),
-    f.set('t3', mix('r2', 'r3', 2, 6, 3, 7)),
-    f.set('r0', mix('t0', 't1', 0, 1, 4, 5)),
-    f.set('r1', mix('t0', 't1', 2, 3, 6, 7)),
-    f.set('r2', mix('t2', 't3', 0, 1, 4, 5)),
-    f.set('r3', mix('t2', 't3', 2, 3, 6, 7)),
-  ];
 }

@@ -137,38 +137,34 @@ const AFFINE_G2_BYTES = 128;
 const SCALAR_BYTES = 32;
 
 /**
- * Puts {@link bucketSum} in the place of the library's multi-scalar multiplication in G1, which snarkjs calls on the
- * same curve object. The library's own stays for short scalars, for few points, and where there is no bucket sum.
+ * Puts {@link bucketSum} in the place of the library's multi-scalar multiplications, which snarkjs calls on the same
+ * curve object. The library's own stays for other scalars, for few points, and where there is no bucket sum.
  *
- * In both groups, terms that are the identity are left out first: a third to a half of all terms where a circuit is
- * padded to its size.
+ * Terms that are the identity are left out first: a third to a half of all terms where a circuit is padded to its
+ * size.
  */
 function speedUpLibrary(engine: Engine): void {
-  const { G1, G2 } = engine.curve;
-  const library = G1.multiExpAffine;
-  G1.multiExpAffine = async (bases, scalars, ...rest) => {
-    const count = bases.byteLength / AFFINE_BYTES;
-    // snarkjs also passes ffjavascript's BigBuffer, whose bytes have no indices
-    const plain = bases instanceof Uint8Array && scalars instanceof Uint8Array;
-    if (plain && count >= MIN_BUCKET_TERMS && areShort(scalars, count)) {
-      const terms = effectiveTerms(bases, scalars, AFFINE_BYTES);
-      const left = terms.bases.byteLength / AFFINE_BYTES;
-      if (left === 0) return G1.zero;
-      if (left < MIN_BUCKET_TERMS) return library(terms.bases, terms.scalars, ...rest);
-      const sum = await bucketSum(engine, terms.bases, terms.scalars);
-      if (sum) return sum;
-    }
-    return library(bases, scalars, ...rest);
-  };
-  const libraryG2 = G2.multiExpAffine;
-  G2.multiExpAffine = async (bases, scalars, ...rest) => {
-    const plain = bases instanceof Uint8Array && scalars instanceof Uint8Array;
-    const count = bases.byteLength / AFFINE_G2_BYTES;
-    if (!plain || scalars.byteLength !== count * SCALAR_BYTES) return libraryG2(bases, scalars, ...rest);
-    const terms = effectiveTerms(bases, scalars, AFFINE_G2_BYTES);
-    if (terms.bases.byteLength === 0) return G2.zero;
-    return libraryG2(terms.bases, terms.scalars, ...rest);
-  };
+  for (const [name, baseBytes] of [
+    ['G1', AFFINE_BYTES],
+    ['G2', AFFINE_G2_BYTES],
+  ] as const) {
+    const group = engine.curve[name];
+    const library = group.multiExpAffine;
+    group.multiExpAffine = async (bases, scalars, ...rest) => {
+      const count = bases.byteLength / baseBytes;
+      // snarkjs also passes ffjavascript's BigBuffer, whose bytes have no indices
+      const plain = bases instanceof Uint8Array && scalars instanceof Uint8Array;
+      if (plain && count >= MIN_BUCKET_TERMS && areShort(scalars, count)) {
+        const terms = effectiveTerms(bases, scalars, baseBytes);
+        const left = terms.bases.byteLength / baseBytes;
+        if (left === 0) return group.zero;
+        if (left < MIN_BUCKET_TERMS) return library(terms.bases, terms.scalars, ...rest);
+        const sum = await bucketSum(engine, terms.bases, terms.scalars, name);
+        if (sum) return sum;
+      }
+      return library(bases, scalars, ...rest);
+    };
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Multi-scalar multiplication in G1 with the vector kernels of affineKernels.ts: bucket method, signed digits, four
+ * Multi-scalar multiplication in G1 and G2 with the vector kernels of affineKernels.ts: bucket method, signed digits, four
  * windows or rows at a time.
  *
  * The addition formulas of Jacobian coordinates are not complete, so sums over buckets start from random points, which
@@ -7,14 +7,16 @@
  * Z coordinate ends as zero and the caller computes the result with the library instead.
  */
 import { concatBytes } from '../bytes.js';
-import { listBytes, POINT_BYTES, WORK_BYTES } from './affineKernels.js';
+import { itemPointBytes, listBytes } from './affineKernels.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { RECODED_BYTES } from './curveKernels.js';
-import { LANES, POINT_QUAD_BYTES } from './curveMachine.js';
 import type { Engine } from './engine.js';
-import { G1_BYTES, G1_JACOBIAN_BYTES } from './points.js';
+import { LANES } from './laneWords.js';
+import { G1_BYTES, G1_JACOBIAN_BYTES, G2_BYTES, G2_JACOBIAN_BYTES } from './points.js';
+import { QUAD_BYTES } from './quadField.js';
 import {
   anyZeroZ,
+  type GroupName,
   hasZeroZ,
   type JacobianPoint,
   type RandomStart,
@@ -61,32 +63,72 @@ const RUNNING = 9;
 const TOTAL = 10;
 const RESULT = 11;
 
+/** How the kernels and the library have the points of a group. */
+interface GroupForm {
+  readonly name: GroupName;
+  /** What the names of the kernels begin with. */
+  readonly kernels: 'zg' | 'zh';
+  /** What the names of the library's functions begin with. */
+  readonly library: 'g1m' | 'g2m';
+  readonly affineBytes: number;
+  readonly jacobianBytes: number;
+  /** Quads of a coordinate. */
+  readonly quads: 1 | 2;
+}
+
+const FORMS: Readonly<Record<GroupName, GroupForm>> = {
+  G1: {
+    name: 'G1',
+    kernels: 'zg',
+    library: 'g1m',
+    affineBytes: G1_BYTES,
+    jacobianBytes: G1_JACOBIAN_BYTES,
+    quads: 1,
+  },
+  G2: {
+    name: 'G2',
+    kernels: 'zh',
+    library: 'g2m',
+    affineBytes: G2_BYTES,
+    jacobianBytes: G2_JACOBIAN_BYTES,
+    quads: 2,
+  },
+};
+
 /** Steps that prepare bases and room for their sums. */
-function prepare(points: Uint8Array, buckets: number): TaskStep[] {
-  const count = points.byteLength / G1_BYTES;
+function prepare(form: GroupForm, points: Uint8Array, buckets: number): TaskStep[] {
+  const { affineBytes, jacobianBytes, quads } = form;
+  const count = points.byteLength / affineBytes;
   const whole = GROUP * Math.ceil(count / GROUP);
   return [
-    { cmd: 'ALLOC', var: POINTS, len: whole * G1_BYTES },
+    { cmd: 'ALLOC', var: POINTS, len: whole * affineBytes },
     { cmd: 'SET', var: POINTS, buff: points },
-    { cmd: 'ALLOC', var: BASES, len: whole * POINT_BYTES },
-    call('zg_loadPoints', { var: POINTS }, { val: whole }, { var: BASES }),
+    { cmd: 'ALLOC', var: BASES, len: whole * itemPointBytes(quads) },
+    call(`${form.kernels}_loadPoints`, { var: POINTS }, { val: whole }, { var: BASES }),
     { cmd: 'ALLOC', var: DIGITS, len: count * 2 * GROUP },
     { cmd: 'ALLOC', var: LISTS, len: listBytes(count, buckets) },
-    { cmd: 'ALLOC', var: PAIR_SUMS, len: count * GROUP * POINT_BYTES },
-    { cmd: 'ALLOC', var: WORK, len: ((count >> 1) + 1) * WORK_BYTES },
-    { cmd: 'ALLOC', var: RUNNING, len: POINT_QUAD_BYTES },
-    { cmd: 'ALLOC', var: TOTAL, len: POINT_QUAD_BYTES },
-    { cmd: 'ALLOC', var: RESULT, len: GROUP * G1_JACOBIAN_BYTES },
+    { cmd: 'ALLOC', var: PAIR_SUMS, len: count * GROUP * itemPointBytes(quads) },
+    // a difference of coordinates and a product for each quad of pairs
+    { cmd: 'ALLOC', var: WORK, len: ((count >> 1) + 1) * 2 * quads * QUAD_BYTES },
+    { cmd: 'ALLOC', var: RUNNING, len: 3 * quads * QUAD_BYTES },
+    { cmd: 'ALLOC', var: TOTAL, len: 3 * quads * QUAD_BYTES },
+    { cmd: 'ALLOC', var: RESULT, len: GROUP * jacobianBytes },
   ];
 }
 
 /** Steps from digits to four sums in output `out`. */
-function sumDigits(start: RandomStart, count: number, buckets: number, out: number): TaskStep[] {
+function sumDigits(
+  form: GroupForm,
+  start: RandomStart,
+  count: number,
+  buckets: number,
+  out: number,
+): TaskStep[] {
   return [
     { cmd: 'SET', var: RUNNING, buff: start.running.quad },
     { cmd: 'SET', var: TOTAL, buff: start.total.quad },
     call(
-      'zg_sumAffine',
+      `${form.kernels}_sumAffine`,
       { var: BASES },
       { var: DIGITS },
       { val: count },
@@ -97,8 +139,8 @@ function sumDigits(start: RandomStart, count: number, buckets: number, out: numb
       { var: RUNNING },
       { var: TOTAL },
     ),
-    call('zg_storePoints', { var: TOTAL }, { var: RESULT }),
-    { cmd: 'GET', out, var: RESULT, len: GROUP * G1_JACOBIAN_BYTES },
+    call(`${form.kernels}_storePoints`, { var: TOTAL }, { var: RESULT }),
+    { cmd: 'GET', out, var: RESULT, len: GROUP * form.jacobianBytes },
   ];
 }
 
@@ -134,16 +176,18 @@ function digitOffset({ width, groups }: Plan): Uint8Array {
 /**
  * `sum_i scalars[i] * points[i]`, Jacobian; undefined if a sum met a random start (see above).
  *
- * @param points affine, 64 bytes each, none the identity
- * @param scalars canonical integers, 32 bytes each, little-endian
+ * @param points affine, of G1 (64 bytes each) or G2 (128), none the identity
+ * @param scalars integers below 2^254, 32 bytes each, little-endian
  */
 export async function bucketSum(
   engine: Engine,
   points: Uint8Array,
   scalars: Uint8Array,
+  group: GroupName = 'G1',
 ): Promise<JacobianPoint | undefined> {
-  const start = startOf(engine);
-  const count = points.byteLength / G1_BYTES;
+  const form = FORMS[group];
+  const start = startOf(engine, group);
+  const count = points.byteLength / form.affineBytes;
   const plan = planFor(count, engine.threads);
   const { width, groups } = plan;
   const buckets = 2 ** (width - 1);
@@ -151,15 +195,15 @@ export async function bucketSum(
   const perTask = Math.ceil(groups / engine.threads);
   for (let first = 0; first < groups; first += perTask) {
     const steps: TaskStep[] = [
-      ...prepare(points, buckets),
+      ...prepare(form, points, buckets),
       { cmd: 'ALLOCSET', var: SCALARS, buff: scalars },
       // the kernel reads eight bytes from any byte on
       { cmd: 'ALLOC', var: RECODED, len: count * RECODED_BYTES + 8 },
       { cmd: 'ALLOCSET', var: OFFSET, buff: digitOffset(plan) },
       call('zg_recode', { var: SCALARS }, { val: count }, { var: OFFSET }, { var: RECODED }),
     ];
-    for (let group = first; group < Math.min(groups, first + perTask); group++) {
-      const bit = group * GROUP * width;
+    for (let windows = first; windows < Math.min(groups, first + perTask); windows++) {
+      const bit = windows * GROUP * width;
       steps.push(
         call(
           'zg_windowDigits',
@@ -169,39 +213,44 @@ export async function bucketSum(
           { val: width },
           { var: DIGITS },
         ),
-        ...sumDigits(start, count, buckets, group - first),
+        ...sumDigits(form, start, count, buckets, windows - first),
       );
     }
     tasks.push(engine.curve.tm.queueAction(steps));
   }
   const windows = concatBytes(...(await Promise.all(tasks)).flat());
-  if (anyZeroZ(windows)) return undefined;
-  return engine.curve.G1.sub(joinWindows(engine, windows, width), surplusOf(engine, plan));
+  if (anyZeroZ(windows, form.jacobianBytes)) return undefined;
+  return engine.curve[group].sub(joinWindows(engine, form, windows, width), surplusOf(engine, group, plan));
 }
 
-/** sum_w 2^(width w) windows[w], Jacobian; windows of 96 bytes, lowest first. */
-function joinWindows(engine: Engine, windows: Uint8Array, width: number): JacobianPoint {
+/** sum_w 2^(width w) windows[w], Jacobian; lowest first. */
+function joinWindows(
+  engine: Engine,
+  { library, jacobianBytes }: GroupForm,
+  windows: Uint8Array,
+  width: number,
+): JacobianPoint {
   return engine.sync(({ call, put, get }) => {
     const lowest = put(windows);
-    const sum = lowest + windows.byteLength - G1_JACOBIAN_BYTES;
-    for (let window = sum - G1_JACOBIAN_BYTES; window >= lowest; window -= G1_JACOBIAN_BYTES) {
-      for (let bit = 0; bit < width; bit++) call.g1m_double!(sum, sum);
-      call.g1m_add!(sum, window, sum);
+    const sum = lowest + windows.byteLength - jacobianBytes;
+    for (let window = sum - jacobianBytes; window >= lowest; window -= jacobianBytes) {
+      for (let bit = 0; bit < width; bit++) call[`${library}_double`]!(sum, sum);
+      call[`${library}_add`]!(sum, window, sum);
     }
-    return get(sum, G1_JACOBIAN_BYTES);
+    return get(sum, jacobianBytes);
   });
 }
 
 /** What the random points add to a whole sum, Jacobian: it depends on the plan alone. */
-function surplusOf(engine: Engine, { width, groups }: Plan): JacobianPoint {
-  const start = startOf(engine);
+function surplusOf(engine: Engine, group: GroupName, { width, groups }: Plan): JacobianPoint {
+  const start = startOf(engine, group);
   const key = `${width}:${groups}`;
   let surplus = start.surpluses.get(key);
   if (!surplus) {
     let weights = 0n;
     for (let w = 0; w < groups * GROUP; w++) weights = (weights << BigInt(width)) + 1n;
     const scalar = Fr.mul(Fr.create(weights), excess(start, 2 ** (width - 1)));
-    surplus = engine.curve.G1.toJacobian(timesGenerator(engine, scalar));
+    surplus = engine.curve[group].toJacobian(timesGenerator(engine, group, scalar));
     start.surpluses.set(key, surplus);
   }
   return surplus;
@@ -217,13 +266,14 @@ export async function bucketSumRows(
   points: Uint8Array,
   rows: readonly Int16Array[],
 ): Promise<(JacobianPoint | undefined)[]> {
-  const start = startOf(engine);
+  const form = FORMS.G1;
+  const start = startOf(engine, 'G1');
   const count = points.byteLength / G1_BYTES;
   const { G1 } = engine.curve;
-  const surplus = G1.toJacobian(timesGenerator(engine, Fr.mul(257n, excess(start, ROW_BUCKETS))));
+  const surplus = G1.toJacobian(timesGenerator(engine, 'G1', Fr.mul(257n, excess(start, ROW_BUCKETS))));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < rows.length; from += 2 * PAIRS_PER_TASK) {
-    const steps = prepare(points, ROW_BUCKETS);
+    const steps = prepare(form, points, ROW_BUCKETS);
     for (let pair = 0; pair < PAIRS_PER_TASK; pair++) {
       const a = rows[from + 2 * pair];
       if (!a) break;
@@ -233,7 +283,7 @@ export async function bucketSumRows(
         { cmd: 'ALLOCSET', var: rowA, buff: bytesOf(a) },
         { cmd: 'ALLOCSET', var: rowB, buff: bytesOf(b) },
         call('zg_rowDigits', { var: rowA }, { var: rowB }, { val: count }, { var: DIGITS }),
-        ...sumDigits(start, count, ROW_BUCKETS, pair),
+        ...sumDigits(form, start, count, ROW_BUCKETS, pair),
       );
     }
     tasks.push(engine.curve.tm.queueAction(steps));

@@ -18,9 +18,9 @@ export const G2_BYTES = 128;
 export const G1_COMPRESSED_BYTES = 32;
 export const G2_COMPRESSED_BYTES = 64;
 
-/** Jacobian point of G1 in ffjavascript's form. */
+/** Jacobian points in ffjavascript's form. */
 export const G1_JACOBIAN_BYTES = 96;
-const G2_JACOBIAN_BYTES = 192;
+export const G2_JACOBIAN_BYTES = 192;
 
 const FIELD_BYTES = 32;
 

@@ -2,12 +2,13 @@
  * Random points that sums of points start from, so that additions whose formulas are not complete meet nothing that
  * they do not cover; and how to see that one did.
  */
-import { bytesToNumberBE } from '@noble/curves/utils.js';
 import { pointQuad } from './curveKernels.js';
 import type { Engine } from './engine.js';
-import { encodeG1, G1_JACOBIAN_BYTES, type G1Point } from './points.js';
-import { randomScalar, SCALAR_BYTES } from './scalar.js';
+import { randomScalar } from './scalar.js';
 import { vectorFromScalars } from './vector.js';
+
+/** One of the two groups of points. */
+export type GroupName = 'G1' | 'G2';
 
 /** Jacobian point in ffjavascript's form. */
 export type JacobianPoint = Uint8Array;
@@ -26,39 +27,41 @@ export interface RandomStart {
   readonly surpluses: Map<string, JacobianPoint>;
 }
 
-const starts = new WeakMap<Engine, RandomStart>();
+const starts = { G1: new WeakMap<Engine, RandomStart>(), G2: new WeakMap<Engine, RandomStart>() };
 
 /** The random points of an engine, drawn when they are first needed. */
-export function startOf(engine: Engine): RandomStart {
-  let start = starts.get(engine);
+export function startOf(engine: Engine, group: GroupName): RandomStart {
+  let start = starts[group].get(engine);
   if (!start) {
-    start = { running: randomPoint(engine), total: randomPoint(engine), surpluses: new Map() };
-    starts.set(engine, start);
+    start = { running: randomPoint(engine, group), total: randomPoint(engine, group), surpluses: new Map() };
+    starts[group].set(engine, start);
   }
   return start;
 }
 
-function randomPoint(engine: Engine): RandomPoint {
+function randomPoint(engine: Engine, group: GroupName): RandomPoint {
   const scalar = randomScalar();
-  const bytes = encodeG1(timesGenerator(engine, scalar) as G1Point);
-  const [x, y] = [bytesToNumberBE(bytes.subarray(0, 32)), bytesToNumberBE(bytes.subarray(32))];
-  return { scalar, quad: pointQuad(x, y) };
+  const point = engine.curve[group].toObject(timesGenerator(engine, group, scalar));
+  return { scalar, quad: pointQuad((point as Coordinate[]).flat()) };
 }
+
+/** As the library gives coordinates: in G2 pairs. */
+type Coordinate = bigint | readonly bigint[];
 
 /** Affine. */
-export function timesGenerator(engine: Engine, scalar: bigint): Uint8Array {
-  const { G1 } = engine.curve;
-  return G1.toAffine(G1.timesFr(G1.g, vectorFromScalars(engine, [scalar])));
+export function timesGenerator(engine: Engine, group: GroupName, scalar: bigint): Uint8Array {
+  const curve = engine.curve[group];
+  return curve.toAffine(curve.timesFr(curve.g, vectorFromScalars(engine, [scalar])));
 }
 
-/** Whether one of several Jacobian points, 96 bytes each, has a zero Z. */
-export function anyZeroZ(points: Uint8Array): boolean {
-  for (let at = 0; at < points.byteLength; at += G1_JACOBIAN_BYTES) {
-    if (hasZeroZ(points.subarray(at, at + G1_JACOBIAN_BYTES))) return true;
+/** Whether one of several Jacobian points, `bytes` each, has a zero Z. */
+export function anyZeroZ(points: Uint8Array, bytes: number): boolean {
+  for (let at = 0; at < points.byteLength; at += bytes) {
+    if (hasZeroZ(points.subarray(at, at + bytes))) return true;
   }
   return false;
 }
 
 export function hasZeroZ(point: JacobianPoint): boolean {
-  return point.subarray(2 * SCALAR_BYTES).every((byte) => byte === 0);
+  return point.subarray((2 * point.byteLength) / 3).every((byte) => byte === 0);
 }

@@ -42,7 +42,7 @@ export async function proveGroth16(engine: Engine, key: ProverKey, wires: Uint8A
     const quotient = await quotientValues(engine, key, wires);
     return G1.multiExpAffine(key.hPoints, vectorToBytes(engine, quotient));
   };
-  // a long task for each worker first, while this thread prepares the quotient; the many short ones of G2 fill gaps
+  // all at once: a task for each worker and product, while this thread prepares the quotient
   const multiplying = Promise.all([
     G1.multiExpAffine(key.aPoints, wires),
     multiplyQuotient(),

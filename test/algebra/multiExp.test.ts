@@ -5,10 +5,10 @@ import { BigBuffer } from 'ffjavascript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { combinePoints } from '../../src/algebra/combinePoints.js';
 import { OPERAND_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
-import { POINT_QUAD_BYTES } from '../../src/algebra/curveMachine.js';
 import { shortForm } from '../../src/algebra/endomorphism.js';
 import * as al from '../../src/algebra/index.js';
 import { bucketSum, bucketSumRows } from '../../src/algebra/multiExp.js';
+import { QUAD_BYTES } from '../../src/algebra/quadField.js';
 import '../support/deterministic.js';
 
 const { Fr, R } = al;
@@ -141,6 +141,46 @@ describe('multi-scalar multiplication by buckets', () => {
     }
   });
 
+  it('does the same in G2, with equal and opposite points and many rounds', async () => {
+    const { G2 } = engine.curve;
+    const g2 = (k: bigint) => G2.toAffine(G2.timesFr(G2.g, al.vectorFromScalars(engine, [Fr.create(k)])));
+    const ratio = R - 12345n;
+    const count = 500;
+    const bases = await G2.batchToAffine(
+      await G2.batchApplyKey(
+        concatBytes(...Array.from({ length: count }, () => G2.gAffine)),
+        al.vectorFromScalars(engine, [3n]),
+        al.vectorFromScalars(engine, [ratio]),
+        'affine',
+        'jacobian',
+      ),
+    );
+    const logarithms = [3n];
+    while (logarithms.length < count) logarithms.push(Fr.mul(logarithms.at(-1)!, ratio));
+    const sumOf = async (points: Uint8Array, scalars: readonly bigint[]) => {
+      const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
+      return G2.toAffine((await bucketSum(engine, points, vector, 'G2'))!);
+    };
+    for (const size of [8, 63, count]) {
+      const scalars = Array.from({ length: size }, (_, i) => Fr.pow(R - 7n, BigInt(i + 1)));
+      const points = bases.slice(0, size * al.G2_BYTES);
+      expect(await sumOf(points, scalars)).toEqual(g2(dot(scalars, logarithms.slice(0, size))));
+    }
+    const few = [1n, R - 1n, 2n, R - 2n, 5n];
+    const known = Array.from({ length: 300 }, (_, i) => few[i % few.length]!);
+    const scalars = known.map((_, i) => Fr.pow(3n, BigInt(i % 160)));
+    expect(await sumOf(concatBytes(...known.map(g2)), scalars)).toEqual(g2(dot(scalars, known)));
+    // through the library's name, with terms that are the identity, and a sum that is
+    const padded = concatBytes(new Uint8Array(al.G2_BYTES), bases.slice(0, 9 * al.G2_BYTES));
+    const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, [9n, ...scalars.slice(0, 9)]));
+    expect(G2.toAffine(await G2.multiExpAffine(padded, vector))).toEqual(
+      g2(dot(scalars.slice(0, 9), logarithms.slice(0, 9))),
+    );
+    const opposite = concatBytes(...Array.from({ length: 20 }, (_, i) => g2(i % 2 === 0 ? 7n : R - 7n)));
+    const ones = al.vectorToBytes(engine, al.constantVector(engine, R - 1n, 20));
+    expect(G2.isZero(await G2.multiExpAffine(opposite, ones))).toBe(true);
+  });
+
   it('leaves to the library what it does not cover: 256-bit scalars, and buffers that are no arrays', async () => {
     const { G1 } = engine.curve;
     const logarithms = Array.from({ length: 12 }, (_, i) => BigInt(i + 1));
@@ -233,14 +273,14 @@ describe('multi-scalar multiplication by buckets', () => {
     const { x, y } = BASE.toAffine();
     for (const sign of [0, -1]) {
       const stored = engine.sync(({ call, put, alloc, get }) => {
-        const p = put(pointQuad(x, y));
+        const p = put(pointQuad([x, y, 1n]));
         // a program of the combining kernel: the start, +-G, then twice and +-5G
         const points = alloc(2 * OPERAND_BYTES);
         const affinePoints = put(al.joinPoints([...Array(4).fill(affine(1n)), ...Array(4).fill(affine(5n))]));
         call.zg_loadAffine!(affinePoints, 64, points);
         call.zg_loadAffine!(affinePoints + 4 * 64, 64, points + OPERAND_BYTES);
         const program = put(sign === 0 ? Uint8Array.of(1, 0, 9) : Uint8Array.of(2, 0, 10));
-        const sum = alloc(POINT_QUAD_BYTES);
+        const sum = alloc(3 * QUAD_BYTES);
         call.zg_combine!(sum, p, points, program, 3);
         const out = alloc(4 * 96);
         call.zg_storePoints!(sum, out);
