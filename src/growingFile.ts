@@ -5,7 +5,10 @@ import { ZkLoraError } from './errors.js';
 import { moveWithoutReplacing, syncFolder, temporaryBeside, writeError } from './files.js';
 
 /** Parts that wait are written once they have so many bytes: each write costs a turn of a helper thread. */
-const BURST_BYTES = 4 * 2 ** 20;
+const BURST_BYTES = 2 ** 20;
+
+/** The disk begins with what was written once it has so many bytes. */
+const FLUSH_BYTES = 4 * 2 ** 20;
 
 /** Below this a copy costs less than a write. */
 const SMALL_PART_BYTES = 2 ** 16;
@@ -28,6 +31,9 @@ export class GrowingFile {
   #waitingBytes = 0;
   /** The end of what is being written. */
   #writing: Promise<void> = Promise.resolve();
+  /** The end of what the disk has begun with. Nothing waits for it before the end: a slow disk would keep parts in memory. */
+  #flushing: Promise<void> | undefined;
+  #unflushedBytes = 0;
   #failure: { readonly error: unknown } | undefined;
   #isWriting = false;
   #isOver = false;
@@ -58,8 +64,10 @@ export class GrowingFile {
     try {
       await this.#writing;
       if (this.#isDiscarded) throw new ZkLoraError('INTERNAL', 'the file was discarded');
-      if (this.#failure) throw this.#failure.error;
-      await this.#flush();
+      this.#requireWritten();
+      await this.#writeWaiting();
+      await this.#flushing;
+      this.#requireWritten();
       await this.#handle?.sync();
       await this.#close();
       await moveWithoutReplacing(this.#temporary, this.#path);
@@ -84,26 +92,44 @@ export class GrowingFile {
   /** Writes what waits, and has the disk begin with it, so that the end has little left to do. */
   #burst(): void {
     this.#isWriting = true;
-    const write = async (): Promise<void> => {
-      await this.#flush();
-      await this.#handle?.datasync();
-    };
-    this.#writing = write().then(
+    this.#writing = this.#writeWaiting().then(
       () => {
         this.#isWriting = false;
+        if (this.#unflushedBytes >= FLUSH_BYTES) this.#flush();
         if (this.#waitingBytes >= BURST_BYTES && !this.#isOver) this.#burst();
       },
       (error: unknown) => {
-        this.#failure = { error };
-        this.#waiting = [];
         this.#isWriting = false;
+        this.#fail(error);
       },
     );
   }
 
-  async #flush(): Promise<void> {
+  #flush(): void {
+    if (this.#flushing !== undefined) return;
+    this.#unflushedBytes = 0;
+    this.#flushing = this.#handle?.datasync().then(
+      () => {
+        this.#flushing = undefined;
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  /** What was not written once is not asked for again: a flush after one that failed may say that all is well. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#waiting = [];
+  }
+
+  #requireWritten(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  async #writeWaiting(): Promise<void> {
     const parts = this.#waiting.sort((a, b) => a.position - b.position);
     this.#waiting = [];
+    this.#unflushedBytes += this.#waitingBytes;
     this.#waitingBytes = 0;
     this.#handle ??= await this.#open();
     for (const { position, bytes } of gathered(parts)) await writeAll(this.#handle, bytes, position);
@@ -118,6 +144,7 @@ export class GrowingFile {
   async #close(): Promise<void> {
     const handle = this.#handle;
     this.#handle = undefined;
+    await this.#flushing;
     await handle?.close();
   }
 }

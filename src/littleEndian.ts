@@ -40,6 +40,17 @@ export function int64FromBytes(bytes: Uint8Array, count: number, what: string): 
   return new BigInt64Array(new Uint8Array(bytes).buffer);
 }
 
+/**
+ * The same as a view where the bytes lie at a multiple of 8, a copy elsewhere: for bytes that do not change any more.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function int64Within(bytes: Uint8Array, count: number, what: string): BigInt64Array {
+  if (bytes.byteOffset % 8 !== 0) return int64FromBytes(bytes, count, what);
+  checkLength(bytes, 8 * count, what);
+  return new BigInt64Array(bytes.buffer, bytes.byteOffset, count);
+}
+
 function checkLength(bytes: Uint8Array, length: number, what: string): void {
   if (bytes.length === length) return;
   throw new ZkLoraError('SESSION_MALFORMED', `${what} should have ${length} bytes but has ${bytes.length}`);

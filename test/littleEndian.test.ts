@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { holdsInt64Min } from '../src/littleEndian.js';
+import { holdsInt64Min, int64Within, toBytes } from '../src/littleEndian.js';
 
 it('finds -2^63 and nothing that only looks like a part of it', () => {
   const min = -(2n ** 63n);
@@ -11,4 +11,21 @@ it('finds -2^63 and nothing that only looks like a part of it', () => {
   }
   expect(holdsInt64Min(BigInt64Array.of(0n, 2n ** 31n, min))).toBe(true);
   expect(holdsInt64Min(new BigInt64Array())).toBe(false);
+});
+
+it('looks at int64 where they lie, copies them from odd places, and refuses another length', () => {
+  const values = BigInt64Array.of(-1n, 2n ** 40n, -(2n ** 62n));
+  const bytes = new Uint8Array(32);
+  for (let at = 0; at <= 8; at += 1) {
+    bytes.fill(0);
+    bytes.set(toBytes(values), at);
+    const read = int64Within(bytes.subarray(at, at + 24), 3, 'values');
+    expect(read).toEqual(values);
+    expect(read.buffer === bytes.buffer).toBe(at % 8 === 0);
+    for (const count of [2, 4]) {
+      expect(() => int64Within(bytes.subarray(at, at + 24), count, 'values')).toThrow(
+        expect.objectContaining({ code: 'SESSION_MALFORMED' }),
+      );
+    }
+  }
 });

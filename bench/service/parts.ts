@@ -18,7 +18,7 @@ import {
   type SessionWriter,
 } from '../../src/inference/index.js';
 import { messageBytes } from '../../src/inference/messageBytes.js';
-import { int64FromBytes, toBytes } from '../../src/littleEndian.js';
+import { int64Within, toBytes } from '../../src/littleEndian.js';
 import { type SessionCall, type SessionHeader, sessionModules } from '../../src/protocol/session.js';
 import { SessionTree } from '../../src/protocol/sessionTree.js';
 import type { RecordedCall } from './recorded.js';
@@ -116,7 +116,7 @@ export async function measureParts(options: PartsOptions): Promise<Part[]> {
     await part('decode the answers', 'user', () => {
       for (const bytes of replyBytes) {
         for (const { module, values } of fromBinary(ApplyResponseSchema, bytes).deltas) {
-          int64FromBytes(values, values.length / 8, `module ${module}`);
+          int64Within(values, values.length / 8, `module ${module}`);
         }
       }
     }),

@@ -21,13 +21,14 @@ export function roundHalfEven(value: number): number {
   return value + ROUNDING - ROUNDING;
 }
 
-/** Largest magnitude; NaN or infinite when any value is. */
-export function maxMagnitude(values: Float32Array): number {
+/** Largest magnitude from one place on to before another; NaN or infinite when any value is. */
+export function maxMagnitude(values: Float32Array, from = 0, to = values.length): number {
   let max = 0;
-  for (let i = 0; i < values.length; i++) {
+  for (let i = from; i < to; i++) {
     const magnitude = Math.abs(values[i]!);
+    if (magnitude <= max) continue;
     if (Number.isNaN(magnitude)) return NaN;
-    if (magnitude > max) max = magnitude;
+    max = magnitude;
   }
   return max;
 }
@@ -47,8 +48,17 @@ export function exponentFor(max: number, bits: number): number {
   return max * powerOfTwo(-exponent) < 2 ** bits - 0.5 ? exponent : exponent + 1;
 }
 
-/** Nearest integers (ties to even) to finite values / 2^exponent, into `out`. The division is exact. */
-export function quantizeInto(out: Int16Array, values: Float32Array, exponent: number): void {
+/**
+ * Nearest integers (ties to even) to finite values / 2^exponent, into the same places of `out`, from one on to before
+ * another. The division is exact.
+ */
+export function quantizeInto(
+  out: Int16Array,
+  values: Float32Array,
+  exponent: number,
+  from = 0,
+  to = values.length,
+): void {
   const inverse = powerOfTwo(-exponent);
-  for (let i = 0; i < values.length; i++) out[i] = roundHalfEven(values[i]! * inverse);
+  for (let i = from; i < to; i++) out[i] = roundHalfEven(values[i]! * inverse);
 }

@@ -6,6 +6,7 @@ import { assertFitsInt64, assertModuleShape } from './overflow.js';
 import type { QuantizedModule } from './types.js';
 
 const TWO_32 = 2 ** 32;
+const TWO_63 = 2 ** 63;
 
 /** Made at the first product. */
 let products: ExactProduct | undefined;
@@ -70,8 +71,7 @@ export function scaleDelta(
       'a module exponent or scaling is out of range; check the adapter',
     );
   }
-  const highWords = new Int32Array(y.buffer, y.byteOffset, 2 * y.length);
-  const lowWords = new Uint32Array(y.buffer, y.byteOffset, 2 * y.length);
+  const words = new Int32Array(y.buffer, y.byteOffset, 2 * y.length);
   const delta = new Float32Array(y.length);
   for (let token = 0; token < exponents.length; token++) {
     const exponent = exponents[token]!;
@@ -83,14 +83,17 @@ export function scaleDelta(
     }
     const factor = powerOfTwo(exponent + aExponent + bExponent) * scaling;
     for (let i = token * outFeatures; i < (token + 1) * outFeatures; i++) {
-      const value = Math.fround((highWords[2 * i + 1]! * TWO_32 + lowWords[2 * i]!) * factor);
-      if (!Number.isFinite(value)) {
+      delta[i] = (words[2 * i + 1]! * TWO_32 + (words[2 * i]! >>> 0)) * factor;
+    }
+    // 2^63, rounded as its delta is: where that is finite, all are
+    if (Number.isFinite(Math.fround(TWO_63 * factor))) continue;
+    for (let i = token * outFeatures; i < (token + 1) * outFeatures; i++) {
+      if (!Number.isFinite(delta[i]!)) {
         throw new ZkLoraError(
           'STATEMENT_INVALID',
           `a delta of token ${token} is beyond float32; the adapter or its scaling does not fit this model`,
         );
       }
-      delta[i] = value;
     }
   }
   return delta;

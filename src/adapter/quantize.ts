@@ -69,8 +69,8 @@ export function quantizeActivations(values: Float32Array, tokens: number, featur
   const x = new Int16Array(values.length);
   const exponents = new Int16Array(tokens);
   for (let token = 0; token < tokens; token++) {
-    const row = values.subarray(token * features, (token + 1) * features);
-    const max = maxMagnitude(row);
+    const [from, to] = [token * features, (token + 1) * features];
+    const max = maxMagnitude(values, from, to);
     if (!Number.isFinite(max)) {
       throw new ZkLoraError(
         'STATEMENT_INVALID',
@@ -79,7 +79,7 @@ export function quantizeActivations(values: Float32Array, tokens: number, featur
     }
     const exponent = exponentFor(max, MAGNITUDE_BITS);
     exponents[token] = exponent;
-    quantizeInto(x.subarray(token * features, (token + 1) * features), row, exponent);
+    quantizeInto(x, values, exponent, from, to);
   }
   return { x, exponents };
 }

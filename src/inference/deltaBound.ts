@@ -32,7 +32,10 @@ export function requirePossibleDelta(
     let size = 0;
     for (let i = token * features; i < (token + 1) * features; i += 1) size += Math.abs(x[i]!);
     const bound = rank * MAX_WEIGHT ** 2 * size * SLACK;
+    // whatever its low word, a value with a smaller high word is within the bound
+    const high = Math.floor(bound / 2 ** 32) - 1;
     for (let i = token * outFeatures; i < (token + 1) * outFeatures; i += 1) {
+      if (Math.abs(words[2 * i + 1]!) < high) continue;
       const value = words[2 * i + 1]! * 2 ** 32 + (words[2 * i]! >>> 0);
       if (Math.abs(value) <= bound) continue;
       throw new ZkLoraError(

@@ -4,7 +4,7 @@ import type { MethodDefinition } from '@grpc/grpc-js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { bytesToHex, concatBytes, hexToBytes, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { holdsInt64Min, int64FromBytes, toBytes } from '../littleEndian.js';
+import { holdsInt64Min, int64Within, toBytes } from '../littleEndian.js';
 import { nextTurn } from '../nextTurn.js';
 import type { SessionHeader } from '../protocol/session.js';
 import { sha256Of } from '../sha256.js';
@@ -239,7 +239,7 @@ export class GrpcSession implements RemoteSession {
 
   private readDelta(module: number, bytes: Uint8Array, tokens: number): BigInt64Array {
     const { outFeatures } = this.commitment.modules[module]!;
-    const values = int64FromBytes(bytes, tokens * outFeatures, `the delta of module ${module}`);
+    const values = int64Within(bytes, tokens * outFeatures, `the delta of module ${module}`);
     if (holdsInt64Min(values)) {
       throw new ZkLoraError(
         'SESSION_MALFORMED',
