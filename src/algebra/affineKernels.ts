@@ -10,7 +10,7 @@
  * Two points of a pair with the same x have no slope: then the product of the round is zero, no round counts, and all
  * items are added one by one to a random point (`zg_sumItems`), which nothing but its own multiples can meet.
  *
- * Bounds in multiples of q: x and y in (-0.1, 2); d^2 - x1 - x2 and d (x1 - x3) - y1 are above -5 and below 3.
+ * Bounds in multiples of q: x and y of points in (-0.1, 2), of sums in (-0.1, 1.1); d^2 - x1 - x2 and d (x1 - x3) - y1 are above -5 and below 3.
  */
 import { at, type Coordinates } from './curveMachine.js';
 import { copyQuads, gatherWords, LANES, limbPairs, quadBytes, scatterWords, wordBytes } from './laneWords.js';
@@ -437,7 +437,7 @@ function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: Affi
       get('most'),
       call(module, `${prefix}_addPairs`, get('pairs'), get('pairsStride'), get('most'), get('work')),
     ),
-    // half as many or fewer next time
+    // about as many as next time: buckets with an odd number of items may give a few more
     f.set('bound', i32.shrU(get('most'), i32.const(1))),
     when(i32.load(i32.const(machine.failed)), ...sortAll, f.set('bound', i32.const(0))),
   ];

@@ -23,10 +23,13 @@ import {
   startOf,
   timesGenerator,
 } from './randomStart.js';
-import { Fr } from './scalar.js';
+import { Fr, SCALAR_BYTES } from './scalar.js';
 
 /** Fewer terms than this are multiplied as fast one by one, or by the library: a bucket sum has its tasks to set up. */
 export const MIN_BUCKET_TERMS = 8;
+
+/** Points that are multiplied at a time: a worker thread takes 744 bytes of memory for each of G1, twice that in G2. */
+export const MAX_TERMS = 2 ** 16;
 
 /** Windows that one pass of the kernel fills. */
 const GROUP = LANES.length;
@@ -186,8 +189,19 @@ export async function bucketSum(
   group: GroupName = 'G1',
 ): Promise<JacobianPoint | undefined> {
   const form = FORMS[group];
-  const start = startOf(engine, group);
   const count = points.byteLength / form.affineBytes;
+  if (count > MAX_TERMS) {
+    const cut = (from: number, to: number) =>
+      bucketSum(
+        engine,
+        points.subarray(from * form.affineBytes, to * form.affineBytes),
+        scalars.subarray(from * SCALAR_BYTES, to * SCALAR_BYTES),
+        group,
+      );
+    const [sum, others] = [await cut(0, MAX_TERMS), await cut(MAX_TERMS, count)];
+    return sum && others && engine.curve[group].add(sum, others);
+  }
+  const start = startOf(engine, group);
   const plan = planFor(count, engine.threads);
   const { width, groups } = plan;
   const buckets = 2 ** (width - 1);
@@ -267,9 +281,19 @@ export async function bucketSumRows(
   rows: readonly Int16Array[],
 ): Promise<(JacobianPoint | undefined)[]> {
   const form = FORMS.G1;
-  const start = startOf(engine, 'G1');
   const count = points.byteLength / G1_BYTES;
   const { G1 } = engine.curve;
+  if (count > MAX_TERMS) {
+    const cut = (from: number, to: number) =>
+      bucketSumRows(
+        engine,
+        points.subarray(from * G1_BYTES, to * G1_BYTES),
+        rows.map((row) => row.subarray(from, to)),
+      );
+    const [sums, others] = [await cut(0, MAX_TERMS), await cut(MAX_TERMS, count)];
+    return sums.map((sum, r) => sum && others[r] && G1.add(sum, others[r]));
+  }
+  const start = startOf(engine, 'G1');
   const surplus = G1.toJacobian(timesGenerator(engine, 'G1', Fr.mul(257n, excess(start, ROW_BUCKETS))));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < rows.length; from += 2 * PAIRS_PER_TASK) {

@@ -22,13 +22,8 @@ export function bits(f: WasmFunction, from: number, count: number): Code {
   return i64.and(value, i64.const(2 ** count - 1));
 }
 
-/**
- * Signed limbs (at most 4096 in size) of 2^shift times the canonical element at an address, into the i64 locals
- * b0..b19.
- *
- * @param shift at most 5: the product must stay below 2^259
- */
-export function cutSigned(f: WasmFunction, address: Code, shift = 0): Code[] {
+/** Signed limbs (at most 4096 in size) of the canonical element at an address, into the i64 locals b0..b19. */
+export function cutSigned(f: WasmFunction, address: Code): Code[] {
   f.locals('i64', ...WORDS.map((i) => `w${i}`), 'carry', ...Array.from({ length: LIMBS }, (_, i) => `b${i}`));
   const code: Code[] = [
     ...WORDS.map((i) => f.set(`w${i}`, i64.load(address, 8 * i))),
@@ -37,10 +32,8 @@ export function cutSigned(f: WasmFunction, address: Code, shift = 0): Code[] {
   for (let i = 0; i < LIMBS; i++) {
     const limb = f.get(`b${i}`);
     // the top limb has fewer bits: it absorbs the last carry
-    const from = Math.max(0, LIMB_BITS * i - shift);
-    const count = Math.min(LIMB_BITS * (i + 1) - shift, 256) - from;
-    let chunk = bits(f, from, count);
-    if (i === 0 && shift > 0) chunk = i64.shl(chunk, i64.const(shift));
+    const from = LIMB_BITS * i;
+    const chunk = bits(f, from, Math.min(LIMB_BITS, 256 - from));
     code.push(f.set(`b${i}`, i64.add(chunk, f.get('carry'))));
     if (i === LIMBS - 1) break;
     code.push(

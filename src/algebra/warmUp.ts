@@ -2,7 +2,6 @@
  * Runs the kernels of the worker threads on small operands, so that V8 has compiled them when they are needed: work
  * for idle threads while the main thread reads a session.
  */
-
 import { combinePoints } from './combinePoints.js';
 import type { Curve } from './curve.js';
 import { shortForm } from './endomorphism.js';

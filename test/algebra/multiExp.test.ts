@@ -7,7 +7,7 @@ import { combinePoints } from '../../src/algebra/combinePoints.js';
 import { OPERAND_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
 import { shortForm } from '../../src/algebra/endomorphism.js';
 import * as al from '../../src/algebra/index.js';
-import { bucketSum, bucketSumRows } from '../../src/algebra/multiExp.js';
+import { bucketSum, bucketSumRows, MAX_TERMS } from '../../src/algebra/multiExp.js';
 import { QUAD_BYTES } from '../../src/algebra/quadField.js';
 import '../support/deterministic.js';
 
@@ -30,6 +30,7 @@ const extremes = [0n, 1n, 2n, R - 1n, R - 2n, R >> 1n, 2n ** 253n, 2n ** 128n - 
 const scalar = fc.oneof(fc.bigInt({ min: 0n, max: R - 1n }), fc.constantFrom(...extremes));
 /** Logarithms of points, small so that equal and opposite points occur. */
 const logarithm = fc.oneof(fc.bigInt({ min: 1n, max: R - 1n }), fc.constantFrom(1n, 2n, R - 1n, R - 2n));
+const total = (values: readonly bigint[]) => values.reduce((sum, value) => Fr.add(sum, value), 0n);
 const dot = (a: readonly bigint[], b: readonly bigint[]) =>
   a.reduce((sum, value, i) => Fr.add(sum, Fr.mul(value, b[i]!)), 0n);
 
@@ -118,27 +119,47 @@ describe('multi-scalar multiplication by buckets', () => {
     expect(sums.map((sum) => G1.toAffine(sum!))).toEqual(want);
   });
 
-  it('is right where points, or sums of points, are equal or opposite, in one lane or in all', async () => {
+  it('is right where two points of a pair have the same x, in any lane and round', async () => {
     const { G1 } = engine.curve;
-    const { bases, logarithms } = await manyPoints(400);
-    // the last two are one point; the point before is the sum of two others, which the rounds form first
-    const known = [...logarithms.slice(0, 397), Fr.add(logarithms[0]!, logarithms[1]!), 11n, 11n];
-    const points = concatBytes(bases.slice(0, 397 * al.G1_BYTES), ...known.slice(397).map(affine));
-    for (const last of [1n, R - 1n]) {
-      for (const at of [0n, 100n]) {
-        const few = new Set([0, 1, 397]);
-        const scalars = known.map((_, i) => {
-          if (i === 399) return Fr.mul(last, 1n << at);
-          return i === 398 || few.has(i) ? 1n << at : BigInt(i) << 20n;
-        });
-        const sum = await bucketSum(
-          engine,
-          points,
-          al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars)),
+    const count = 512;
+    const { bases, logarithms } = await manyPoints(count);
+    for (const lane of [0, 1, 2, 3]) {
+      for (const round of [0, 1, 2, 3]) {
+        // of the points of one bucket, the sum of the first 2^round is that of the next ones or its negative
+        const block = 2 ** round;
+        const last = 2 * block - 1;
+        const sumOf = (from: number, to: number) => total(logarithms.slice(from, to));
+        const first = sumOf(0, block);
+        const wanted = lane % 2 === 0 ? first : Fr.neg(first);
+        const known = logarithms.with(last, Fr.sub(wanted, sumOf(block, last)));
+        const points = bases.slice();
+        points.set(affine(known[last]!), last * al.G1_BYTES);
+        const full = new Int16Array(count).fill(lane % 2 === 0 ? 1 : 256);
+        const empty = new Int16Array(count);
+        const sums = await bucketSumRows(engine, points, lane < 2 ? [full, empty] : [empty, full]);
+        const want = Fr.mul(BigInt(full[0]!), total(known));
+        expect(sums.map((sum) => G1.toAffine(sum!))).toEqual(
+          (lane < 2 ? [want, 0n] : [0n, want]).map(affine),
         );
-        expect(G1.toAffine(sum!)).toEqual(affine(dot(scalars, known)));
       }
     }
+  });
+
+  it('keeps coordinates small over many rounds, and multiplies many points part by part', async () => {
+    const { G1 } = engine.curve;
+    const count = MAX_TERMS + 5;
+    const multiples = new Uint8Array(count * al.G1_JACOBIAN_BYTES);
+    let multiple = G1.zero;
+    for (let i = 0; i < count; i++) {
+      multiple = G1.add(multiple, G1.g);
+      multiples.set(multiple, i * al.G1_JACOBIAN_BYTES);
+    }
+    const bases = await G1.batchToAffine(multiples);
+    const sums = await bucketSumRows(engine, bases, [new Int16Array(count).fill(257)]);
+    const want = Fr.mul(257n, (BigInt(count) * BigInt(count + 1)) / 2n);
+    expect(sums.map((sum) => G1.toAffine(sum!))).toEqual([affine(want)]);
+    const scalars = al.vectorToBytes(engine, al.constantVector(engine, 257n, count));
+    expect(G1.toAffine((await bucketSum(engine, bases, scalars))!)).toEqual(affine(want));
   });
 
   it('does the same in G2, with equal and opposite points and many rounds', async () => {
