@@ -41,7 +41,19 @@ export function int64FromBytes(bytes: Uint8Array, count: number, what: string): 
 }
 
 /**
- * The same as a view where the bytes lie at a multiple of 8, a copy elsewhere: for bytes that do not change any more.
+ * {@link int16FromBytes} as a view where the bytes lie at an even address, a copy elsewhere: for bytes that do not change
+ * any more.
+ *
+ * @throws ZkLoraError `SESSION_MALFORMED`
+ */
+export function int16Within(bytes: Uint8Array, count: number, what: string): Int16Array {
+  if (bytes.byteOffset % 2 !== 0) return int16FromBytes(bytes, count, what);
+  checkLength(bytes, 2 * count, what);
+  return new Int16Array(bytes.buffer, bytes.byteOffset, count);
+}
+
+/**
+ * {@link int64FromBytes} as a view where the bytes lie at a multiple of 8, a copy elsewhere: for bytes that do not change any more.
  *
  * @throws ZkLoraError `SESSION_MALFORMED`
  */

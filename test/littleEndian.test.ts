@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { holdsInt64Min, int64Within, toBytes } from '../src/littleEndian.js';
+import { holdsInt64Min, int16Within, int64Within, toBytes } from '../src/littleEndian.js';
 
 it('finds -2^63 and nothing that only looks like a part of it', () => {
   const min = -(2n ** 63n);
@@ -27,5 +27,18 @@ it('looks at int64 where they lie, copies them from odd places, and refuses anot
         expect.objectContaining({ code: 'SESSION_MALFORMED' }),
       );
     }
+  }
+});
+
+it('looks at int16 where they lie and copies them from odd places', () => {
+  const values = Int16Array.of(-32768, 32767, 5);
+  for (const at of [0, 1, 2, 3]) {
+    const bytes = new Uint8Array(16);
+    bytes.set(toBytes(values), at);
+    const part = bytes.subarray(at, at + 6);
+    const read = int16Within(part, 3, 'values');
+    expect(read).toEqual(values);
+    expect(read.buffer === bytes.buffer).toBe(at % 2 === 0);
+    expect(() => int16Within(part, 2, 'values')).toThrow(/^values should have 4 bytes but has 6$/);
   }
 });

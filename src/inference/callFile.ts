@@ -6,7 +6,7 @@ import {
 } from '../adapter/safetensors.js';
 import { bytesToHex, labelledSha256, u32 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { int16FromBytes, int64FromBytes, toBytes } from '../littleEndian.js';
+import { int16Within, int64Within, toBytes } from '../littleEndian.js';
 import {
   type ActivationRows,
   type SessionCall,
@@ -115,7 +115,8 @@ export class CallFile {
 
 /**
  * Reads a call file: exactly the tensors that the header asks for, all with the same number of tokens. Its checksum
- * is not looked at: the session digest covers what it covers.
+ * is not looked at: the session digest covers what it covers. Rows are views into the bytes where these are aligned, as
+ * in the files that {@link encodeCall} makes.
  *
  * @param what names the file in messages
  * @throws ZkLoraError `SESSION_MALFORMED`, `SAFETENSORS_MALFORMED`
@@ -212,7 +213,7 @@ function parseCall(
   };
   const int16 = (name: string, dimensions: number): Int16Array => {
     const { data, size } = find(name, 'I16', dimensions);
-    return int16FromBytes(data, size, name);
+    return int16Within(data, size, name);
   };
   const inputs = header.inputs.map((_, i) => ({
     x: int16(`input.${i}.x`, 2),
@@ -221,7 +222,7 @@ function parseCall(
   const outputs = modules.map((module) => {
     const name = `module.${module}.y`;
     const { data, size } = find(name, 'I64', 2);
-    return int64FromBytes(data, size, name);
+    return int64Within(data, size, name);
   });
   return { call: { tokens, inputs, outputs }, checksum: metadata[CHECKSUM] };
 }
