@@ -54,22 +54,21 @@ describe('multi-scalar multiplication by buckets', () => {
     );
   });
 
-  /** Points 3 G, 3 k G, 3 k^2 G, ... and their logarithms. */
-  async function manyPoints(count: number): Promise<{ bases: Uint8Array; logarithms: bigint[] }> {
-    const { G1 } = engine.curve;
+  /** Points 3 G, 3 k G, 3 k^2 G, ... of a group, and their logarithms. */
+  async function manyPoints(
+    count: number,
+    group = engine.curve.G1,
+  ): Promise<{ bases: Uint8Array; logarithms: bigint[] }> {
     const ratio = R - 12345n;
-    const bases = await G1.batchToAffine(
-      await G1.batchApplyKey(
-        al.joinPoints(Array.from({ length: count }, () => al.g1Generator(engine))),
-        al.vectorFromScalars(engine, [3n]),
-        al.vectorFromScalars(engine, [ratio]),
-        'affine',
-        'jacobian',
-      ),
-    );
+    const generators = concatBytes(...Array.from({ length: count }, () => group.gAffine));
+    const [first, step] = [3n, ratio].map((k) => al.vectorFromScalars(engine, [k])) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    const multiples = await group.batchApplyKey(generators, first, step, 'affine', 'jacobian');
     const logarithms = [3n];
     while (logarithms.length < count) logarithms.push(Fr.mul(logarithms.at(-1)!, ratio));
-    return { bases, logarithms };
+    return { bases: await group.batchToAffine(multiples), logarithms };
   }
 
   it('is right at sizes with other digit widths and numbers of rounds', async () => {
@@ -165,19 +164,8 @@ describe('multi-scalar multiplication by buckets', () => {
   it('does the same in G2, with equal and opposite points and many rounds', async () => {
     const { G2 } = engine.curve;
     const g2 = (k: bigint) => G2.toAffine(G2.timesFr(G2.g, al.vectorFromScalars(engine, [Fr.create(k)])));
-    const ratio = R - 12345n;
     const count = 500;
-    const bases = await G2.batchToAffine(
-      await G2.batchApplyKey(
-        concatBytes(...Array.from({ length: count }, () => G2.gAffine)),
-        al.vectorFromScalars(engine, [3n]),
-        al.vectorFromScalars(engine, [ratio]),
-        'affine',
-        'jacobian',
-      ),
-    );
-    const logarithms = [3n];
-    while (logarithms.length < count) logarithms.push(Fr.mul(logarithms.at(-1)!, ratio));
+    const { bases, logarithms } = await manyPoints(count, G2);
     const sumOf = async (points: Uint8Array, scalars: readonly bigint[]) => {
       const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
       return G2.toAffine((await bucketSum(engine, points, vector, 'G2'))!);
