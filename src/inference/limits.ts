@@ -63,13 +63,7 @@ export const CALL_LIFE_MS = 900_000;
  */
 export const MAX_ROOM_WAIT_MS = 2 * CALL_QUIET_MS;
 
-/**
- * Sessions that are read from their folders in a minute without having a place in memory: as many as may give their places in
- * that time.
- */
-export const GUEST_READS_PER_MINUTE = MAX_OPEN_SESSIONS;
-
-/** Of one user key. */
+/** Sessions of one user key that are read from their folders in a minute without having a place in memory. */
 export const GUEST_READS_PER_USER_AND_MINUTE = 16;
 
 /** Bytes of the disk that recorded calls leave free: room for the ledger, proofs, and what else is on the disk. */

@@ -109,13 +109,20 @@ interface SessionParts {
 async function open<S>(options: AdapterSessionOptions, make: (parts: SessionParts) => S): Promise<S> {
   const { dir, resume = false, leastCalls = 0 } = options;
   checkBaseModel(options);
-  const goesOn = resume && (await hasSessionRecord(dir));
-  if (!goesOn) requireCalls(dir, 0, leastCalls);
-  if (resume) await clearPartialRecord(dir);
-  // First, so that a folder that cannot be had costs the contributor no session.
-  if (!goesOn) await reserveSessionFolder(dir, BESIDES);
+  if (!resume) {
+    requireCalls(dir, 0, leastCalls);
+    // First, so that a folder that cannot be had costs the contributor no session.
+    await reserveSessionFolder(dir, BESIDES);
+  }
   const lock = await lockFolder(dir);
   try {
+    const goesOn = resume && (await hasSessionRecord(dir));
+    if (resume && !goesOn) {
+      requireCalls(dir, 0, leastCalls);
+      // what is partial may be another process's beginning: looked at under the lock alone
+      await clearPartialRecord(dir);
+      await reserveSessionFolder(dir, BESIDES);
+    }
     const opened = goesOn ? await openAgain(options) : await openNew(options);
     return make({ ...opened, lock });
   } catch (error) {

@@ -13,12 +13,15 @@ export interface RetryOptions {
   readonly longestPause: number;
   /** For room, where the contributor lacks it and says when there may be some; in milliseconds. */
   readonly longestWait: number;
-  /** Told how long a question waits for room at most, in milliseconds, and again when that becomes longer. */
+  /** Told how long a question waits for room at most, in milliseconds, and again when that becomes longer by a second. */
   readonly onWait: (ms: number) => void;
   readonly pause: (ms: number) => Promise<void>;
   /** Milliseconds, never going back. */
   readonly now: () => number;
 }
+
+/** A wait is told again when it has become longer by so much. */
+const TOLD_AGAIN_MS = 1000;
 
 /** About half a minute altogether: a restart of the contributor takes a few seconds. */
 export const DEFAULT_RETRY: RetryOptions = {
@@ -37,7 +40,7 @@ export const DEFAULT_RETRY: RetryOptions = {
  */
 export async function retrying<T>(options: RetryOptions, work: () => Promise<T>): Promise<T> {
   let lost = 0;
-  let wait: { readonly since: number; readonly ms: number } | undefined;
+  let wait: { readonly since: number; readonly ms: number; readonly told: number } | undefined;
   for (let attempt = 0; ; attempt += 1) {
     let longest = options.longestPause;
     try {
@@ -46,12 +49,16 @@ export async function retrying<T>(options: RetryOptions, work: () => Promise<T>)
       const room = lackOfRoom(error);
       if (room !== undefined) {
         const ms = Math.min(room, options.longestWait);
-        if (wait === undefined || ms > wait.ms) {
-          wait = { since: wait?.since ?? options.now(), ms };
-          if (ms > 0) options.onWait(ms);
+        const longer = wait !== undefined && ms > wait.ms;
+        if (wait === undefined || longer) {
+          const tell = ms > 0 && (wait === undefined || ms >= wait.told + TOLD_AGAIN_MS);
+          if (tell) options.onWait(ms);
+          wait = { since: wait?.since ?? options.now(), ms, told: tell ? ms : (wait?.told ?? 0) };
         }
-        longest = Math.min(longest, wait.since + wait.ms - options.now());
-        if (longest <= 0) throw error;
+        const left = wait.since + wait.ms - options.now();
+        if (left <= 0) throw error;
+        // a contributor that wants a little more each time is not asked without end
+        longest = Math.min(longest, longer ? Math.max(left, options.firstPause / 2) : left);
       } else if (isLost(error) && lost < options.attempts) lost += 1;
       else throw error;
     }

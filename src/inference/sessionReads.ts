@@ -1,13 +1,10 @@
 import type { Clock } from './clock.js';
-import { GUEST_READS_PER_MINUTE, GUEST_READS_PER_USER_AND_MINUTE } from './limits.js';
+import { GUEST_READS_PER_USER_AND_MINUTE } from './limits.js';
 import { refusal } from './refusal.js';
 import { TokenBuckets } from './tokenBucket.js';
 import { UserQueue } from './userQueue.js';
 
 const MINUTE_MS = 60_000;
-
-/** The bucket of everybody. */
-const ALL = '';
 
 /**
  * Reading of sessions that are not in memory: a file at a time, however many are asked for at once, the user keys taking
@@ -15,14 +12,11 @@ const ALL = '';
  */
 export class SessionReads {
   private readonly turns = new UserQueue();
-  private readonly byUser: TokenBuckets;
-  private readonly inAll: TokenBuckets;
+  private readonly guests: TokenBuckets;
 
   constructor(clock: Clock) {
-    const buckets = (perMinute: number): TokenBuckets =>
-      new TokenBuckets({ perSecond: perMinute / 60, burst: perMinute }, () => clock.now());
-    this.byUser = buckets(GUEST_READS_PER_USER_AND_MINUTE);
-    this.inAll = buckets(GUEST_READS_PER_MINUTE);
+    const perMinute = GUEST_READS_PER_USER_AND_MINUTE;
+    this.guests = new TokenBuckets({ perSecond: perMinute / 60, burst: perMinute }, () => clock.now());
   }
 
   /** Reads one file in the turn of a user. */
@@ -32,12 +26,12 @@ export class SessionReads {
 
   /**
    * Counts the reading of a session that gets no place in memory before it is known whether its request is taken up: nothing
-   * of it stays when it is refused.
+   * of it stays when it is refused. Each key has its own measure: a common one could be used up by others.
    *
    * @throws ZkLoraError `LIMIT_REACHED`
    */
   countGuest(userKey: string): void {
-    if (this.byUser.tryTake(userKey) && this.inAll.tryTake(ALL)) return;
+    if (this.guests.tryTake(userKey)) return;
     throw refusal(
       'UNAVAILABLE',
       'LIMIT_REACHED',

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { bytesToHex, equalBytes } from '../../src/bytes.js';
+import { lockFolder } from '../../src/folderLock.js';
 import { connectContributor } from '../../src/inference/client.js';
 import { SESSION_IDLE_MS } from '../../src/inference/limits.js';
 import { checkClosing, openSessionRecord } from '../../src/inference/record.js';
@@ -150,6 +151,16 @@ describe('a user that comes back', () => {
     await expect(openRecordedSession(without)).rejects.toEqual(mismatch(/another user key/));
     await (await openRecordedSession(again)).abandon();
     await served.server.close();
+  });
+
+  it('leaves alone what another process has only begun', async () => {
+    const { again, dir } = await user();
+    const begun = join(dir, 'begun');
+    const lock = await lockFolder(begun);
+    await writeFile(join(begun, 'session.secret'), 'the seed of the other');
+    await expect(again({ dir: begun })).rejects.toMatchObject({ code: 'FOLDER_IN_USE' });
+    expect(await readFile(join(begun, 'session.secret'), 'utf8')).toBe('the seed of the other');
+    await lock.release();
   });
 
   it('is refused where it does not belong', async () => {

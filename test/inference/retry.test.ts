@@ -58,6 +58,10 @@ describe('room', () => {
     expect(longer).toMatchObject({ time: 5000, waits: [1000, 5000] });
     const rising = Array.from({ length: 500 }, (_, i) => endless(1000 * (i + 1)));
     expect((await asking(rising)).time).toBeLessThanOrEqual(MAX_ROOM_WAIT_MS);
+    // a little more each time
+    const creeping = await asking(Array.from({ length: 10 ** 5 }, (_, i) => endless(5 * (i + 1))));
+    expect(creeping.tries).toBeLessThan(MAX_ROOM_WAIT_MS / (DEFAULT_RETRY.firstPause / 2));
+    expect(creeping.waits.length).toBeLessThan(MAX_ROOM_WAIT_MS / 1000);
     expect(await asking([endless(10 ** 9)])).toMatchObject({ time: MAX_ROOM_WAIT_MS });
     expect(await asking([endless(10 ** 9)], { longestWait: 700 })).toMatchObject({ time: 700, waits: [700] });
     expect(await asking([endless(10 ** 9)], { longestWait: 0 })).toMatchObject({
