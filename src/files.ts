@@ -301,7 +301,10 @@ export async function syncFolder(path: string): Promise<void> {
 /** What opening or flushing a folder fails with where that is not supported, or not allowed. */
 const UNSYNCABLE: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EINVAL', 'EISDIR', 'ENOSYS', 'ENOTSUP']);
 
-/** Gives a file its name, unless that is taken. A hard link fails where the name is taken, atomically; file systems without links get check-then-rename. */
+/**
+ * Gives a file its name, unless that is taken. A hard link fails where the name is taken, atomically; file systems
+ * without links get check-then-rename.
+ */
 export async function moveWithoutReplacing(from: string, to: string): Promise<void> {
   try {
     await link(from, to);

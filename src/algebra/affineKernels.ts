@@ -10,13 +10,14 @@
  * Two points of a pair with the same x have no slope: then the product of the round is zero, no round counts, and all
  * items are added one by one to a random point (`zg_sumItems`), which nothing but its own multiples can meet.
  *
- * Bounds in multiples of q: x and y of points in (-0.1, 2), of sums in (-0.1, 1.1); d^2 - x1 - x2 and d (x1 - x3) - y1 are above -5 and below 3.
+ * Bounds in multiples of q: x and y of points in (-0.1, 2), of sums in (-0.1, 1.1); d^2 - x1 - x2 and
+ * d (x1 - x3) - y1 are above -5 and below 3.
  */
 import { at, type Coordinates } from './curveMachine.js';
-import { copyQuads, gatherWords, LANES, limbPairs, quadBytes, scatterWords, wordBytes } from './laneWords.js';
+import { copyQuads, gatherWords, LANES, limbPairs, quadBytes, scatterWords } from './laneWords.js';
 import { PAIRS, QUAD_BYTES } from './quadField.js';
 import { ELEMENT_BYTES } from './quadWords.js';
-import { type Code, call, i32, v128, WasmFunction, when, whileLoop } from './wasmCode.js';
+import { type Code, call, i32, v128, WasmFunction, when, whileLoop, wordBytes } from './wasmCode.js';
 
 /** Bytes of a pair of items with the address for their sum. */
 const PAIR_BYTES = 12;
@@ -29,16 +30,15 @@ const MIN_PAIRS = 16;
 /** Adds the kernels for one group; those of quadKernels.ts and the library's field `f1m` must be there. */
 export function addAffineKernels(c: Coordinates): void {
   const memory = new AffineMemory(c);
-  const kernels: Readonly<Record<string, WasmFunction>> = {
-    loadPoints: loadPoints(c),
-    sortLane: sortLane(c),
-    pairLane: pairLane(c, memory),
-    padLane: padLane(memory),
-    addPairs: addPairs(c, memory),
-    sumItems: sumItems(c, memory),
-  };
-  for (const [name, kernel] of Object.entries(kernels)) kernel.addTo(c.module, `${c.prefix}_${name}`);
-  sumAffine(c, memory).addTo(c.module, `${c.prefix}_sumAffine`);
+  const add = (name: string, kernel: WasmFunction) => kernel.addTo(c.module, `${c.prefix}_${name}`);
+  add('loadPoints', loadPoints(c));
+  add('sortLane', sortLane(c));
+  add('pairLane', pairLane(c, memory));
+  add('padLane', padLane(memory));
+  add('addPairs', addPairs(c, memory));
+  add('sumItems', sumItems(c, memory));
+  // calls the others
+  add('sumAffine', sumAffine(c, memory));
 }
 
 /** Bytes of an affine point as the lists refer to it. */
@@ -241,13 +241,7 @@ function addPairs(c: Coordinates, memory: AffineMemory): WasmFunction {
     gatherWords(f, to, vectors),
   ];
   const sign = (item: 0 | 1, y: Code): Code[] => [
-    ...LANES.map((l) =>
-      i32.store(
-        i32.const(machine.signs),
-        4 * l,
-        i32.sub(i32.const(0), i32.and(i32.load(get(`e${l}`), 4 * item), i32.const(1))),
-      ),
-    ),
+    ...LANES.map((l) => machine.setSign(l, i32.load(get(`e${l}`), 4 * item))),
     c.applySigns(y),
   ];
   f.emit(
@@ -334,7 +328,7 @@ function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
     f.set('has', i32.load(i32.const(memory.active), 4 * l)),
     f.set(`p${l}`, i32.const(memory.pair[0])),
     when(get('has'), f.set(`p${l}`, i32.load(get(`i${l}`)))),
-    i32.store(i32.const(machine.signs), 4 * l, i32.sub(i32.const(0), i32.and(get(`p${l}`), i32.const(1)))),
+    machine.setSign(l, get(`p${l}`)),
     f.set(`p${l}`, i32.and(get(`p${l}`), i32.const(-2))),
     // minus -1
     f.set(`i${l}`, i32.sub(get(`i${l}`), i32.shl(get('has'), i32.const(2)))),
@@ -395,7 +389,7 @@ function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: Affi
     'running',
     'total',
   ]);
-  f.locals('i32', 'items', 'ends', 'endsStride', 'pairs', 'pairsStride', 'most', 'lane', 'to', 'bound');
+  f.locals('i32', 'items', 'ends', 'endsStride', 'pairs', 'pairsStride', 'most', 'to', 'bound');
   const get = (name: string) => f.get(name);
   const sortAll = LANES.map((l) =>
     call(

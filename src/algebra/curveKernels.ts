@@ -269,8 +269,7 @@ function combine(module: ModuleBuilder, m: Machine): WasmFunction {
   const add: Code[] = [
     f.set('step', i32.sub(get('step'), i32.const(1))),
     f.set('quad', i32.shrU(get('step'), i32.const(1))),
-    f.set('step', i32.sub(i32.const(0), i32.and(get('step'), i32.const(1)))),
-    ...LANES.map((l) => i32.store(i32.const(m.signs), 4 * l, get('step'))),
+    ...LANES.map((l) => m.setSign(l, get('step'))),
     call(module, 'zg_addQuads', get('p'), quad(get('quad')), quad(i32.or(get('quad'), i32.const(3)))),
   ];
   f.emit(

@@ -3,9 +3,8 @@
  */
 import { CUBE_ROOT } from './endomorphism.js';
 import { invertQuad, reduceSmall, storeQuad } from './laneKernels.js';
-import { quadBytes, wordBytes } from './laneWords.js';
 import { multiplierWords, PAIRS, QUAD_BYTES, type QuadField } from './quadField.js';
-import { type Code, call, i32, type ModuleBuilder, v128, WasmFunction } from './wasmCode.js';
+import { type Code, call, i32, type ModuleBuilder, v128, WasmFunction, wordBytes } from './wasmCode.js';
 
 const { i16x8 } = v128;
 
@@ -39,15 +38,35 @@ export interface Coordinates {
   invert(a: Code): Code;
 }
 
+/** Fixed places by name. */
+export class Slots {
+  readonly #addresses = new Map<string, number>();
+
+  /** @param bytes of each */
+  constructor(
+    private readonly module: ModuleBuilder,
+    private readonly bytes: number,
+  ) {}
+
+  /** The address of a name, the same each time. */
+  at(name: string): Code {
+    let address = this.#addresses.get(name);
+    if (address === undefined) {
+      address = this.module.alloc(this.bytes);
+      this.#addresses.set(name, address);
+    }
+    return i32.const(address);
+  }
+}
+
 /** Coordinates in the prime field, of G1; quads at fixed addresses and the operations on them. */
 export class Machine implements Coordinates {
   readonly machine = this;
   readonly prefix = 'zg';
   readonly quads = 1;
   readonly bytes = QUAD_BYTES;
-  /** Quads of zeros and of ones. */
+  /** A quad of zeros. */
   readonly zero: number;
-  readonly one: number;
   /** One word: 1 after an inversion of zero. */
   readonly failed: number;
   /** Signs of the lanes, one vector: 0 or -1. */
@@ -58,15 +77,15 @@ export class Machine implements Coordinates {
   readonly leave: number;
   /** Multipliers by the cube roots of unity. */
   readonly roots: readonly number[];
-  readonly #slots = new Map<string, number>();
+  readonly #slots: Slots;
 
   constructor(
     readonly module: ModuleBuilder,
     field: QuadField,
   ) {
+    this.#slots = new Slots(module, QUAD_BYTES);
     this.signs = module.alloc(16);
     this.zero = module.alloc(QUAD_BYTES);
-    this.one = module.alloc(quadBytes(1n));
     this.failed = module.alloc(4);
     this.enter = module.alloc(multiplierBytes(2n ** 264n % field.modulus));
     this.leave = module.alloc(multiplierBytes(2n ** 256n % field.modulus));
@@ -110,14 +129,13 @@ export class Machine implements Coordinates {
     invertQuad(this).addTo(module, 'zg_invert');
   }
 
-  /** Address of a named quad of a function. */
   slot(name: string): Code {
-    let address = this.#slots.get(name);
-    if (address === undefined) {
-      address = this.module.alloc(QUAD_BYTES);
-      this.#slots.set(name, address);
-    }
-    return i32.const(address);
+    return this.#slots.at(name);
+  }
+
+  /** The sign of a lane for {@link applySigns}: minus where the lowest bit of `bits` is set. */
+  setSign(lane: number, bits: Code): Code {
+    return i32.store(i32.const(this.signs), 4 * lane, i32.sub(i32.const(0), i32.and(bits, i32.const(1))));
   }
 
   mul(a: Code, b: Code, out: Code): Code {

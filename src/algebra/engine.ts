@@ -2,8 +2,10 @@ import { buildBn128 } from 'ffjavascript';
 import type { Curve } from './curve.js';
 import { addFieldKernels } from './kernels.js';
 import { bucketSum, MIN_BUCKET_TERMS } from './multiExp.js';
+import { POINT_BYTES } from './points.js';
 import { guardPool, type WorkerPool } from './poolGuard.js';
 import { runningEngine, setRunningEngine } from './running.js';
+import { SCALAR_BYTES } from './scalar.js';
 
 /**
  * The one door to ffjavascript: curve, worker pool and kernels.
@@ -132,10 +134,6 @@ async function build(): Promise<Engine> {
   return engine;
 }
 
-const AFFINE_BYTES = 64;
-const AFFINE_G2_BYTES = 128;
-const SCALAR_BYTES = 32;
-
 /**
  * Puts {@link bucketSum} in the place of the library's multi-scalar multiplications, which snarkjs calls on the same
  * curve object. The library's own stays for other scalars, for few points, and where there is no bucket sum.
@@ -144,10 +142,8 @@ const SCALAR_BYTES = 32;
  * size.
  */
 function speedUpLibrary(engine: Engine): void {
-  for (const [name, baseBytes] of [
-    ['G1', AFFINE_BYTES],
-    ['G2', AFFINE_G2_BYTES],
-  ] as const) {
+  for (const name of ['G1', 'G2'] as const) {
+    const baseBytes = POINT_BYTES[name];
     const group = engine.curve[name];
     const library = group.multiExpAffine;
     group.multiExpAffine = async (bases, scalars, ...rest) => {

@@ -3,7 +3,7 @@
  */
 import { LIMB_BITS, LIMB_MASK, PAIRS, packPair } from './quadField.js';
 import { Q } from './scalar.js';
-import { type Code, v128, type WasmFunction } from './wasmCode.js';
+import { type Code, v128, type WasmFunction, wordBytes } from './wasmCode.js';
 
 /** Lanes of a quad. */
 export const LANES = [0, 1, 2, 3] as const;
@@ -13,11 +13,6 @@ export function limbPairs(value: bigint): number[] {
   const shifted = (value << 260n) % Q;
   const limb = (k: number) => Number((shifted >> BigInt(LIMB_BITS * k)) & BigInt(LIMB_MASK));
   return Array.from({ length: PAIRS }, (_, i) => packPair(limb(2 * i), limb(2 * i + 1)));
-}
-
-/** Words of 32 bits, little-endian. */
-export function wordBytes(words: readonly number[]): number[] {
-  return words.flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255));
 }
 
 /** The same element in all lanes of a quad. */

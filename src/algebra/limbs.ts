@@ -69,10 +69,6 @@ function signedEntries(matrix: SmallIntegers): { entries: Int16Array; offset: nu
   return { entries: Int16Array.from(matrix, (value) => value - SIGN), offset: SIGN };
 }
 
-function bytesOf(entries: Int16Array): Uint8Array {
-  return new Uint8Array(entries.buffer, entries.byteOffset, entries.byteLength);
-}
-
 /**
  * `out[c] = sum_r coefficients[r] * matrix[r, c]`.
  *
@@ -150,7 +146,7 @@ function combineChunk(
     const matrix = alloc(octets * PLANE_ELEMENTS * cols * 2 + 2 * PLANE_ELEMENTS);
     let at = matrix;
     for (const piece of pieces) {
-      write(at, bytesOf(piece));
+      write(at, toBytes(piece));
       at += piece.byteLength;
     }
     call.zk_combineRows!(matrix, 2 * cols, octets, limbs, blocks, out);
@@ -183,7 +179,7 @@ export function multiplyRows(
       const quads = Math.ceil(count / MULTIPLY_ROWS);
       const sums = alloc(quads * MULTIPLY_ROWS * 32);
       const limbs = put(planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES));
-      const address = put(bytesOf(entries.subarray(from * cols, (from + count) * cols)));
+      const address = put(toBytes(entries.subarray(from * cols, (from + count) * cols)));
       alloc((quads * MULTIPLY_ROWS - count) * cols * 2 + 2 * MULTIPLY_COLUMNS);
       call.zk_multiplyRows!(address, 2 * cols, quads, limbs, blocks, sums);
       return get(sums, count * 32);

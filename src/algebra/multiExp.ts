@@ -7,16 +7,16 @@
  * Z coordinate ends as zero and the caller computes the result with the library instead.
  */
 import { concatBytes } from '../bytes.js';
+import { toBytes } from '../littleEndian.js';
 import { itemPointBytes, listBytes } from './affineKernels.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { RECODED_BYTES } from './curveKernels.js';
 import type { Engine } from './engine.js';
 import { LANES } from './laneWords.js';
-import { G1_BYTES, G1_JACOBIAN_BYTES, G2_BYTES, G2_JACOBIAN_BYTES } from './points.js';
+import { G1_BYTES, G1_JACOBIAN_BYTES, G2_JACOBIAN_BYTES, type GroupName, POINT_BYTES } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import {
   anyZeroZ,
-  type GroupName,
   hasZeroZ,
   type JacobianPoint,
   type RandomStart,
@@ -68,7 +68,6 @@ const RESULT = 11;
 
 /** How the kernels and the library have the points of a group. */
 interface GroupForm {
-  readonly name: GroupName;
   /** What the names of the kernels begin with. */
   readonly kernels: 'zg' | 'zh';
   /** What the names of the library's functions begin with. */
@@ -81,18 +80,16 @@ interface GroupForm {
 
 const FORMS: Readonly<Record<GroupName, GroupForm>> = {
   G1: {
-    name: 'G1',
     kernels: 'zg',
     library: 'g1m',
-    affineBytes: G1_BYTES,
+    affineBytes: POINT_BYTES.G1,
     jacobianBytes: G1_JACOBIAN_BYTES,
     quads: 1,
   },
   G2: {
-    name: 'G2',
     kernels: 'zh',
     library: 'g2m',
-    affineBytes: G2_BYTES,
+    affineBytes: POINT_BYTES.G2,
     jacobianBytes: G2_JACOBIAN_BYTES,
     quads: 2,
   },
@@ -304,8 +301,8 @@ export async function bucketSumRows(
       const b = rows[from + 2 * pair + 1] ?? a;
       const [rowA, rowB] = [RESULT + 1 + 2 * pair, RESULT + 2 + 2 * pair];
       steps.push(
-        { cmd: 'ALLOCSET', var: rowA, buff: bytesOf(a) },
-        { cmd: 'ALLOCSET', var: rowB, buff: bytesOf(b) },
+        { cmd: 'ALLOCSET', var: rowA, buff: toBytes(a) },
+        { cmd: 'ALLOCSET', var: rowB, buff: toBytes(b) },
         call('zg_rowDigits', { var: rowA }, { var: rowB }, { val: count }, { var: DIGITS }),
         ...sumDigits(form, start, count, ROW_BUCKETS, pair),
       );
@@ -320,10 +317,6 @@ export async function bucketSumRows(
     for (let bit = 0; bit < 8; bit++) sum = G1.double(sum);
     return G1.sub(G1.add(sum, low), surplus);
   });
-}
-
-function bytesOf(row: Int16Array): Uint8Array {
-  return new Uint8Array(row.buffer, row.byteOffset, row.byteLength);
 }
 
 function splitPoints(points: Uint8Array): JacobianPoint[] {

@@ -1,14 +1,9 @@
 import { randomBytes } from '@noble/hashes/utils.js';
 import type { Engine } from './engine.js';
-import { G1_BYTES, G2_BYTES } from './points.js';
+import { MAX_TERMS } from './multiExp.js';
+import { G2_BYTES, type GroupName, POINT_BYTES } from './points.js';
 import { Q, R, SCALAR_BYTES } from './scalar.js';
 import { type FieldVector, subVector, vectorLength, vectorToBytes } from './vector.js';
-
-/** The two source groups of the pairing. */
-export type GroupName = 'G1' | 'G2';
-
-/** Bytes of an affine point in ffjavascript's form. */
-export const POINT_BYTES: Readonly<Record<GroupName, number>> = { G1: G1_BYTES, G2: G2_BYTES };
 
 const ON_CURVE: Readonly<Record<GroupName, string>> = {
   G1: 'g1m_inCurveAffine',
@@ -17,9 +12,6 @@ const ON_CURVE: Readonly<Record<GroupName, string>> = {
 
 /** Points in WebAssembly memory at once. */
 const CURVE_CHUNK = 2 ** 13;
-
-/** Points of one multi-scalar multiplication: each worker task gets a copy of its points. */
-const SUM_CHUNK = 2 ** 16;
 
 const TOP_WORD = Number(Q >> 224n);
 
@@ -80,8 +72,8 @@ export async function combinePoints(
   const operations = engine.curve[group];
   const size = POINT_BYTES[group];
   let sum = operations.zero;
-  for (let from = 0; from < vectorLength(scalars); from += SUM_CHUNK) {
-    const count = Math.min(SUM_CHUNK, vectorLength(scalars) - from);
+  for (let from = 0; from < vectorLength(scalars); from += MAX_TERMS) {
+    const count = Math.min(MAX_TERMS, vectorLength(scalars) - from);
     const part = await operations.multiExpAffine(
       points.subarray(from * size, (from + count) * size),
       vectorToBytes(engine, subVector(scalars, from, count)),
@@ -108,8 +100,8 @@ export async function areInSubgroup(engine: Engine, points: Uint8Array): Promise
   const count = points.length / G2_BYTES;
   for (let round = 0; count > 0 && round < SUBGROUP_ROUNDS; round++) {
     let sum = G2.zero;
-    for (let from = 0; from < count; from += SUM_CHUNK) {
-      const size = Math.min(SUM_CHUNK, count - from);
+    for (let from = 0; from < count; from += MAX_TERMS) {
+      const size = Math.min(MAX_TERMS, count - from);
       const weights = randomBytes(size * SUBGROUP_SCALAR_BYTES);
       const part = points.subarray(from * G2_BYTES, (from + size) * G2_BYTES);
       sum = G2.add(sum, await G2.multiExpAffine(part, weights));

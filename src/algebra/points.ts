@@ -15,6 +15,13 @@ export type G2Point = Uint8Array & { readonly __group: 'G2' };
 
 export const G1_BYTES = 64;
 export const G2_BYTES = 128;
+
+/** The two source groups of the pairing. */
+export type GroupName = 'G1' | 'G2';
+
+/** Bytes of an affine point in ffjavascript's form. */
+export const POINT_BYTES: Readonly<Record<GroupName, number>> = { G1: G1_BYTES, G2: G2_BYTES };
+
 export const G1_COMPRESSED_BYTES = 32;
 export const G2_COMPRESSED_BYTES = 64;
 

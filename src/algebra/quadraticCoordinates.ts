@@ -4,7 +4,7 @@
  * Products and differences of products are reduced, so that coordinates stay below 5 q in size in all formulas; they
  * may be negative.
  */
-import { at, type Coordinates, type Machine } from './curveMachine.js';
+import { at, type Coordinates, type Machine, Slots } from './curveMachine.js';
 import { QUAD_BYTES } from './quadField.js';
 import { type Code, call, i32, type ModuleBuilder, WasmFunction, when } from './wasmCode.js';
 
@@ -13,21 +13,17 @@ export class QuadraticCoordinates implements Coordinates {
   readonly prefix = 'zh';
   readonly quads = 2;
   readonly bytes = 2 * QUAD_BYTES;
-  readonly #slots = new Map<string, number>();
+  readonly #slots: Slots;
 
   constructor(readonly machine: Machine) {
     this.module = machine.module;
+    this.#slots = new Slots(this.module, this.bytes);
     product(machine).addTo(this.module, 'zh_mul');
     inverse(machine).addTo(this.module, 'zh_invert');
   }
 
   slot(name: string): Code {
-    let address = this.#slots.get(name);
-    if (address === undefined) {
-      address = this.module.alloc(this.bytes);
-      this.#slots.set(name, address);
-    }
-    return i32.const(address);
+    return this.#slots.at(name);
   }
 
   mul(a: Code, b: Code, out: Code): Code {

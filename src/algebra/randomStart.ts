@@ -4,11 +4,9 @@
  */
 import { pointQuad } from './curveKernels.js';
 import type { Engine } from './engine.js';
+import type { GroupName } from './points.js';
 import { randomScalar } from './scalar.js';
 import { vectorFromScalars } from './vector.js';
-
-/** One of the two groups of points. */
-export type GroupName = 'G1' | 'G2';
 
 /** Jacobian point in ffjavascript's form. */
 export type JacobianPoint = Uint8Array;

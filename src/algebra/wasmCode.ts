@@ -136,8 +136,10 @@ export const f64 = {
   ],
 };
 
-/** A 32-bit word, little-endian. */
-const bytesOf = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255);
+/** Bytes of 32-bit words, little-endian. */
+export function wordBytes(words: readonly number[]): number[] {
+  return words.flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 255));
+}
 
 /** 128-bit vectors; names say the lanes that an instruction sees. */
 export const v128 = {
@@ -168,10 +170,7 @@ export const v128 = {
   /** The same 32-bit word in all four lanes. */
   const32: (word: number): Code => v128.const(word, word, word, word),
   /** Four 32-bit words, lowest first. */
-  const: (...words: readonly [number, number, number, number]): Code => [
-    ...vector(12),
-    ...words.flatMap(bytesOf),
-  ],
+  const: (...words: readonly [number, number, number, number]): Code => [...vector(12), ...wordBytes(words)],
   and: binary(...vector(0x4e)),
   /** a and not b. */
   andNot: binary(...vector(0x4f)),

@@ -16,7 +16,8 @@ import {
   vectorFromScalars,
   vectorToScalars,
 } from '../algebra/index.js';
-import { combinePoints, type GroupName } from '../algebra/pointBatch.js';
+import { combinePoints } from '../algebra/pointBatch.js';
+import type { GroupName } from '../algebra/points.js';
 import { equalBytes } from '../bytes.js';
 import type { ConstraintSystem, SparseRow } from '../circuit/r1cs.js';
 import { groth16DomainSize } from '../circuit/size.js';

@@ -1,5 +1,6 @@
 import type { Engine } from '../algebra/index.js';
-import { areInSubgroup, firstInvalidPoint, type GroupName } from '../algebra/pointBatch.js';
+import { areInSubgroup, firstInvalidPoint } from '../algebra/pointBatch.js';
+import type { GroupName } from '../algebra/points.js';
 
 /**
  * Refuses points with a coordinate not below Q, off the curve or, in G2, outside the subgroup.

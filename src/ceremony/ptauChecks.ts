@@ -1,5 +1,5 @@
 import { type Engine, type G1Point, type G2Point, g1Generator, g2Generator } from '../algebra/index.js';
-import { POINT_BYTES } from '../algebra/pointBatch.js';
+import { POINT_BYTES } from '../algebra/points.js';
 import { equalBytes } from '../bytes.js';
 import { PTAU_SECTION } from '../circuit/ptau.js';
 import { ZkLoraError } from '../errors.js';

@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { GroupName } from '../algebra/pointBatch.js';
-import { POINT_BYTES } from '../algebra/pointBatch.js';
+import { type GroupName, POINT_BYTES } from '../algebra/points.js';
 import { serializeBinFile } from '../circuit/binfile.js';
 import { PTAU_SECTION } from '../circuit/ptau.js';
 import { ZkLoraError } from '../errors.js';

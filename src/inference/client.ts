@@ -172,7 +172,10 @@ export async function connectContributor(options: ConnectOptions): Promise<Contr
   };
 }
 
-/** Not repeated unless it was refused for lack of room: a header opens one session, and whether a lost request arrived is not known. */
+/**
+ * Not repeated unless it was refused for lack of room: a header opens one session, and whether a lost request arrived is
+ * not known.
+ */
 async function openSession(connection: Connection, request: OpenSession): Promise<RemoteSession> {
   const { channel, timeouts, retry } = connection;
   const { commitment, user, inputs } = request;

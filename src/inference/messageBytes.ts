@@ -23,8 +23,8 @@ const MAX_VARINT_BYTES = 10;
 
 /**
  * Bytes of a message, such as `toBinary` gives. Large `bytes` fields inside the parts of a list begin at a multiple of
- * 8 bytes, where a number stands before them: it gets more bytes than it needs, which every parser takes. Large `bytes` fields are copied once, into an array of the right
- * size; `toBinary` copies them some five times while its buffer grows.
+ * 8 bytes, where a number stands before them: it gets more bytes than it needs, which every parser takes. They are copied
+ * once, into an array of the right size; `toBinary` copies them some five times while its buffer grows.
  */
 export function messageBytes<D extends DescMessage>(schema: D, message: MessageShape<D>): Buffer {
   const parts = partsOf(schema, message, 0);

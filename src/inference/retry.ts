@@ -40,7 +40,9 @@ export const DEFAULT_RETRY: RetryOptions = {
  */
 export async function retrying<T>(options: RetryOptions, work: () => Promise<T>): Promise<T> {
   let lost = 0;
-  let wait: { readonly since: number; readonly ms: number; readonly told: number } | undefined;
+  let wait: { readonly since: number; readonly ms: number } | undefined;
+  /** Milliseconds from which on a wait is told. */
+  let nextTold = 1;
   for (let attempt = 0; ; attempt += 1) {
     let longest = options.longestPause;
     try {
@@ -51,9 +53,11 @@ export async function retrying<T>(options: RetryOptions, work: () => Promise<T>)
         const ms = Math.min(room, options.longestWait);
         const longer = wait !== undefined && ms > wait.ms;
         if (wait === undefined || longer) {
-          const tell = ms > 0 && (wait === undefined || ms >= wait.told + TOLD_AGAIN_MS);
-          if (tell) options.onWait(ms);
-          wait = { since: wait?.since ?? options.now(), ms, told: tell ? ms : (wait?.told ?? 0) };
+          wait = { since: wait?.since ?? options.now(), ms };
+          if (ms >= nextTold) {
+            options.onWait(ms);
+            nextTold = ms + TOLD_AGAIN_MS;
+          }
         }
         const left = wait.since + wait.ms - options.now();
         if (left <= 0) throw error;

@@ -12,7 +12,8 @@ import {
   powersVector,
   randomScalar,
 } from '../algebra/index.js';
-import { combinePoints, type GroupName, POINT_BYTES } from '../algebra/pointBatch.js';
+import { combinePoints } from '../algebra/pointBatch.js';
+import { type GroupName, POINT_BYTES } from '../algebra/points.js';
 import { equalBytes } from '../bytes.js';
 
 // Randomised checks of points that lie on the curve and, in G2, in the subgroup. The weights are the powers of one

@@ -101,8 +101,9 @@ export class SessionPass implements CallSource {
   }
 
   /**
-   * Token rows of the session, before the pass; {@link SessionPass.finish} holds them against what was read. The first calls are read for it and kept, until
-   * they come to 64 MiB; the others count what {@link Session.statedTokens} says, and are read where it says nothing.
+   * Token rows of the session, before the pass; {@link SessionPass.finish} holds them against what was read. The first
+   * calls are read for it and kept, until they come to 64 MiB; the others count what {@link Session.statedTokens} says,
+   * and are read where it says nothing.
    *
    * @throws ZkLoraError what reading a call throws
    */
