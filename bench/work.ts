@@ -14,7 +14,7 @@ import {
   domainSizeFor,
   registerAdapter,
 } from '../src/adapter/index.js';
-import { type Engine, loadEngine } from '../src/algebra/index.js';
+import { type Engine, loadEngine, warmProver, warmVerifier } from '../src/algebra/index.js';
 import { bytesToHex } from '../src/bytes.js';
 import { openParameters, type ParameterSet } from '../src/circuit/index.js';
 import {
@@ -138,11 +138,13 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
 
   prove: async (dir, options) => {
     const parameters = await openParameters(options.parameters);
-    const modules = await readModules(dir);
     const adapter = await readJson<AdapterCommitment>(dir, 'adapter.json');
     const secret = await readJson<AdapterSecret>(dir, 'secret.json');
-    const session = await openSession(dir, options.repeatCalls);
     const engine = await loadEngine();
+    // as `zklora prove` does, not waited for
+    void warmProver(engine);
+    const modules = await readModules(dir);
+    const session = await openSession(dir, options.repeatCalls);
     await parameters.srs(adapter.domainSize);
     for (const pairs of circuitsOf(adapter, options, parameters.set)) {
       await parameters.zkey(pairs);
@@ -185,9 +187,11 @@ const STEPS: Readonly<Record<string, (dir: string, options: StepOptions) => Prom
   verify: async (dir, options) => {
     const parameters = await openParameters(options.parameters);
     const adapter = await readJson<AdapterCommitment>(dir, 'adapter.json');
-    const session = await openSession(dir, options.repeatCalls);
     const proof = new Uint8Array(await readFile(join(dir, `${options.mode}.zkl`)));
     const engine = await loadEngine();
+    // as `zklora verify` does, not waited for
+    void warmVerifier(engine);
+    const session = await openSession(dir, options.repeatCalls);
     for (const pairs of circuitsOf(adapter, options, parameters.set)) await parameters.vkey(pairs);
     return timed(engine, options, async () => {
       const verdict = await verifyProof({

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { loadEngine } from '../src/algebra/index.js';
+import { loadEngine, warmProver } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { writeFileAtomic } from '../src/files.js';
@@ -41,11 +41,13 @@ export function proveCommand(): Command {
     terminal.progress('reading adapter and session');
     const adapter = await loadCommitment(options.commitment);
     const secret = await loadSecret(options.secret, terminal);
-    const modules = await loadQuantizedAdapter(options.adapter);
     const parameters = await openParameters(options.parameters);
-    const session = await openSessionRecord(options.session);
     const engine = await loadEngine();
+    // while this thread reads weights and session
+    void warmProver(engine);
     try {
+      const modules = await loadQuantizedAdapter(options.adapter);
+      const session = await openSessionRecord(options.session);
       const started = performance.now();
       const proof = await proveSession({
         engine,

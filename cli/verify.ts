@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
-import { loadEngine } from '../src/algebra/index.js';
+import { loadEngine, warmVerifier } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import {
   type AdapterLineageQuestion,
@@ -75,10 +75,12 @@ export function verifyCommand(): Command {
     terminal.progress('reading proof and session');
     const adapter = await loadCommitment(options.commitment);
     const parameters = await openParameters(options.parameters);
-    const session = await openSessionRecord(options.session);
     const proof = await loadProof(options.proof);
     const engine = await loadEngine();
+    // while this thread reads
+    void warmVerifier(engine);
     try {
+      const session = await openSessionRecord(options.session);
       const refused = pinned(options, parameters.id, adapterId(adapter));
       if (refused) {
         terminal.result(describeRefusal(refused), refused);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Engine, loadEngine } from '../src/algebra/index.js';
+import { type Engine, loadEngine, warmVerifier } from '../src/algebra/index.js';
 import { openParameters, type ParameterStore } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
 import { checkClosing, openSessionRecord, PROOF_FILE, type SessionRecord } from '../src/inference/index.js';
@@ -60,6 +60,7 @@ export async function verifyContributors(
     return EXIT_INVALID;
   }
   const engine = await loadEngine();
+  void warmVerifier(engine);
   try {
     const read = new Map<string, ReadMember | Refused>();
     for (const contributor of asked) {

@@ -28,4 +28,4 @@ export {
 export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';
-export { warmProver } from './warmUp.js';
+export { warmProver, warmVerifier } from './warmUp.js';

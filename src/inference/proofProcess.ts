@@ -2,7 +2,7 @@
  * Entry of the process that makes one proof. Everything it needs comes over its channel, secrets too: nothing is on the
  * command line or in the environment.
  */
-import { loadEngine } from '../algebra/index.js';
+import { loadEngine, warmProver } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
 import { openParameters } from '../circuit/index.js';
 import { ZkLoraError } from '../errors.js';
@@ -34,6 +34,7 @@ async function prove({
   secret,
 }: ProofTask): Promise<Uint8Array> {
   const engine = await loadEngine();
+  void warmProver(engine);
   const session = await openSessionRecord(sessionDir);
   return proveSession({
     engine,
