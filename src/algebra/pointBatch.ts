@@ -63,7 +63,7 @@ function isCanonical(point: Uint8Array): boolean {
 }
 
 /** `sum_i scalars[i] * points[i]`, affine; the identity as zero bytes. */
-export async function combinePoints(
+export async function sumPoints(
   engine: Engine,
   group: GroupName,
   points: Uint8Array,

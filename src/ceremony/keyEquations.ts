@@ -16,7 +16,7 @@ import {
   vectorFromScalars,
   vectorToScalars,
 } from '../algebra/index.js';
-import { combinePoints } from '../algebra/pointBatch.js';
+import { sumPoints } from '../algebra/pointBatch.js';
 import type { GroupName } from '../algebra/points.js';
 import { equalBytes } from '../bytes.js';
 import type { ConstraintSystem, SparseRow } from '../circuit/r1cs.js';
@@ -88,7 +88,7 @@ async function requireMatrixSections(
   const high = await combineMatrices(engine, system, powers, size, weights, publicCount, system.wires);
 
   const sumOf = (group: GroupName, points: Uint8Array, from: number, to: number) =>
-    combinePoints(engine, group, points, subVector(weights, from, to - from));
+    sumPoints(engine, group, points, subVector(weights, from, to - from));
   const same = (sum: Uint8Array, a: Uint8Array, b: Uint8Array) => G1.eq(sum, addAffine(engine, a, b));
   if (!same(await sumOf('G1', key.a, 0, system.wires), low.a, high.a)) throw mismatch('section A is wrong');
   if (!same(await sumOf('G1', key.b1, 0, system.wires), low.b, high.b)) throw mismatch('section B1 is wrong');
@@ -142,7 +142,7 @@ async function combineMatrices(
       }, 0n),
     );
     const coefficients = interpolate(engine, vectorFromScalars(engine, onDomain));
-    return (await combinePoints(engine, 'G1', powers, coefficients)) as G1Point;
+    return (await sumPoints(engine, 'G1', powers, coefficients)) as G1Point;
   };
   const { rows } = system;
   return {
@@ -190,7 +190,7 @@ async function isQuotientBasis(
   );
   const coefficients = subVector(interpolate(engine, values), 0, 2 * size - 1);
   const product = new PairingProduct(engine);
-  product.add(deltaG2, Fr.neg(1n), await combinePoints(engine, 'G1', h, vectorFromScalars(engine, weights)));
-  product.add(g2Generator(engine), 1n, await combinePoints(engine, 'G1', powers, coefficients));
+  product.add(deltaG2, Fr.neg(1n), await sumPoints(engine, 'G1', h, vectorFromScalars(engine, weights)));
+  product.add(g2Generator(engine), 1n, await sumPoints(engine, 'G1', powers, coefficients));
   return product.isOne();
 }

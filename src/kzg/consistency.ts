@@ -12,7 +12,7 @@ import {
   powersVector,
   randomScalar,
 } from '../algebra/index.js';
-import { combinePoints } from '../algebra/pointBatch.js';
+import { sumPoints } from '../algebra/pointBatch.js';
 import { type GroupName, POINT_BYTES } from '../algebra/points.js';
 import { equalBytes } from '../bytes.js';
 
@@ -61,8 +61,8 @@ async function neighbours(
   const size = POINT_BYTES[group];
   const weights = randomWeights(engine, points.length / size - 1);
   return {
-    low: await combinePoints(engine, group, points.subarray(0, points.length - size), weights),
-    high: await combinePoints(engine, group, points.subarray(size), weights),
+    low: await sumPoints(engine, group, points.subarray(0, points.length - size), weights),
+    high: await sumPoints(engine, group, points.subarray(size), weights),
   };
 }
 
@@ -98,8 +98,8 @@ export async function isLagrangeBasis(
     if (isAllZero(lagrange.subarray(at, at + size))) return false;
   }
   const values = randomWeights(engine, lagrange.length / size);
-  const byValues = await combinePoints(engine, group, lagrange, values);
-  const byCoefficients = await combinePoints(engine, group, powers, interpolate(engine, values));
+  const byValues = await sumPoints(engine, group, lagrange, values);
+  const byCoefficients = await sumPoints(engine, group, powers, interpolate(engine, values));
   return engine.curve[group].eq(byValues, byCoefficients);
 }
 

@@ -10,7 +10,7 @@ import {
   loadEngine,
   vectorFromScalars,
 } from '../../src/algebra/index.js';
-import { areInSubgroup, combinePoints, firstInvalidPoint } from '../../src/algebra/pointBatch.js';
+import { areInSubgroup, firstInvalidPoint, sumPoints } from '../../src/algebra/pointBatch.js';
 import { SeededStream } from '../../src/algebra/seeded.js';
 import { concatBytes } from '../../src/bytes.js';
 import { multiplyGenerator } from '../../src/kzg/fixedBase.js';
@@ -109,20 +109,16 @@ describe('areInSubgroup', () => {
   });
 });
 
-describe('combinePoints', () => {
+describe('sumPoints', () => {
   test('is the sum of the multiples, in both groups', async () => {
     const weights = scalars('weights', COUNT);
     const vector = vectorFromScalars(engine, weights);
     const total =
       scalars('batch', COUNT).reduce((sum, value, i) => sum + value * weights[i]!, 0n) % engine.curve.r;
     const single = vectorFromScalars(engine, [total]);
-    expect(await combinePoints(engine, 'G1', g1, vector)).toEqual(
-      await multiplyGenerator(engine, 'G1', single),
-    );
-    expect(await combinePoints(engine, 'G2', g2, vector)).toEqual(
-      await multiplyGenerator(engine, 'G2', single),
-    );
-    expect(await combinePoints(engine, 'G1', g1, new Uint8Array())).toEqual(new Uint8Array(64));
+    expect(await sumPoints(engine, 'G1', g1, vector)).toEqual(await multiplyGenerator(engine, 'G1', single));
+    expect(await sumPoints(engine, 'G2', g2, vector)).toEqual(await multiplyGenerator(engine, 'G2', single));
+    expect(await sumPoints(engine, 'G1', g1, new Uint8Array())).toEqual(new Uint8Array(64));
   });
 
   test('over more points than one multiplication takes', async () => {
@@ -131,7 +127,7 @@ describe('combinePoints', () => {
     const ones = vectorFromScalars(engine, new Array<bigint>(count).fill(1n));
     const { G1 } = engine.curve;
     const expected = G1.toAffine(G1.timesScalar(G1.toJacobian(g1.slice(0, 64)), BigInt(count)));
-    expect(await combinePoints(engine, 'G1', points, ones)).toEqual(expected);
+    expect(await sumPoints(engine, 'G1', points, ones)).toEqual(expected);
   });
 });
 
