@@ -8,7 +8,7 @@
  */
 import { concatBytes } from '../bytes.js';
 import { toBytes } from '../littleEndian.js';
-import { itemPointBytes, listBytes } from './affineKernels.js';
+import { itemPointBytes, listBytes } from './bucketLists.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { RECODED_BYTES } from './curveKernels.js';
 import type { Engine } from './engine.js';
@@ -185,19 +185,42 @@ export async function bucketSum(
   scalars: Uint8Array,
   group: GroupName = 'G1',
 ): Promise<JacobianPoint | undefined> {
+  const { affineBytes } = FORMS[group];
+  const [sum] = await addParts(engine, group, points.byteLength / affineBytes, async (from, to) => [
+    await windowSums(
+      engine,
+      points.subarray(from * affineBytes, to * affineBytes),
+      scalars.subarray(from * SCALAR_BYTES, to * SCALAR_BYTES),
+      group,
+    ),
+  ]);
+  return sum;
+}
+
+/** Sums over `count` terms, a part after the other where there are too many; undefined where one of a part is. */
+async function addParts(
+  engine: Engine,
+  group: GroupName,
+  count: number,
+  sumsOf: (from: number, to: number) => Promise<(JacobianPoint | undefined)[]>,
+): Promise<(JacobianPoint | undefined)[]> {
+  let sums = await sumsOf(0, Math.min(count, MAX_TERMS));
+  for (let from = MAX_TERMS; from < count; from += MAX_TERMS) {
+    const others = await sumsOf(from, Math.min(count, from + MAX_TERMS));
+    sums = sums.map((sum, i) => sum && others[i] && engine.curve[group].add(sum, others[i]));
+  }
+  return sums;
+}
+
+/** {@link bucketSum} of at most {@link MAX_TERMS} terms. */
+async function windowSums(
+  engine: Engine,
+  points: Uint8Array,
+  scalars: Uint8Array,
+  group: GroupName,
+): Promise<JacobianPoint | undefined> {
   const form = FORMS[group];
   const count = points.byteLength / form.affineBytes;
-  if (count > MAX_TERMS) {
-    const cut = (from: number, to: number) =>
-      bucketSum(
-        engine,
-        points.subarray(from * form.affineBytes, to * form.affineBytes),
-        scalars.subarray(from * SCALAR_BYTES, to * SCALAR_BYTES),
-        group,
-      );
-    const [sum, others] = [await cut(0, MAX_TERMS), await cut(MAX_TERMS, count)];
-    return sum && others && engine.curve[group].add(sum, others);
-  }
   const start = startOf(engine, group);
   const plan = planFor(count, engine.threads);
   const { width, groups } = plan;
@@ -277,19 +300,24 @@ export async function bucketSumRows(
   points: Uint8Array,
   rows: readonly Int16Array[],
 ): Promise<(JacobianPoint | undefined)[]> {
+  return addParts(engine, 'G1', points.byteLength / G1_BYTES, (from, to) =>
+    rowSums(
+      engine,
+      points.subarray(from * G1_BYTES, to * G1_BYTES),
+      rows.map((row) => row.subarray(from, to)),
+    ),
+  );
+}
+
+/** {@link bucketSumRows} of at most {@link MAX_TERMS} entries. */
+async function rowSums(
+  engine: Engine,
+  points: Uint8Array,
+  rows: readonly Int16Array[],
+): Promise<(JacobianPoint | undefined)[]> {
   const form = FORMS.G1;
   const count = points.byteLength / G1_BYTES;
   const { G1 } = engine.curve;
-  if (count > MAX_TERMS) {
-    const cut = (from: number, to: number) =>
-      bucketSumRows(
-        engine,
-        points.subarray(from * G1_BYTES, to * G1_BYTES),
-        rows.map((row) => row.subarray(from, to)),
-      );
-    const [sums, others] = [await cut(0, MAX_TERMS), await cut(MAX_TERMS, count)];
-    return sums.map((sum, r) => sum && others[r] && G1.add(sum, others[r]));
-  }
   const start = startOf(engine, 'G1');
   const surplus = G1.toJacobian(timesGenerator(engine, 'G1', Fr.mul(257n, excess(start, ROW_BUCKETS))));
   const tasks: Promise<Uint8Array[]>[] = [];
