@@ -1,21 +1,30 @@
-/** Sums of a few points with common scalars, by the vector kernels of curveKernels.ts. */
-import { ZkLoraError } from '../errors.js';
+/** Sums of a few points with common scalars, by the vector kernels of foldKernels.ts. */
+import { concatBytes } from '../bytes.js';
+import { toBytes } from '../littleEndian.js';
 import { callStep as call, type TaskStep } from './curve.js';
-import { OPERAND_BYTES, pointQuad } from './curveKernels.js';
-import { type Eisenstein, unitDigits } from './endomorphism.js';
+import { pointQuad } from './curveKernels.js';
+import type { Eisenstein } from './endomorphism.js';
 import type { Engine } from './engine.js';
+import { ADDITION_WORDS, ADDITION_WORK_BYTES } from './foldKernels.js';
+import { type FoldProgram, planFold } from './foldProgram.js';
 import { LANES } from './laneWords.js';
-import { G1_BYTES, G1_JACOBIAN_BYTES } from './points.js';
+import { G1_BYTES } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
-import { anyZeroZ, startOf, timesGenerator } from './randomStart.js';
+import { startOf, timesGenerator } from './randomStart.js';
 import { Fr } from './scalar.js';
 
 /** Points that a kernel takes at a time. */
 const GROUP = LANES.length;
 
+/** Quads that share an inversion; with eight factors each takes 90 KB beside it. */
+const QUADS_AT_ONCE = 8;
+
+/** Tasks for each thread, so that none waits long for the others' last. */
+const TASKS_PER_THREAD = 4;
+
 /**
- * `out[i] = sum_j factors[j] * points[j * m + i]` for i < m = points / factors, Jacobian, 96 bytes each; undefined if
- * a sum met a random start.
+ * `out[i] = sum_j factors[j] * points[j * m + i]` for i < m = points / factors, affine, 64 bytes each; zeros, for it
+ * and for sums beside it, where two points that are added have the same x or the sum is the identity or meets a random start.
  *
  * @param points affine, 64 bytes each, none the identity
  */
@@ -23,95 +32,124 @@ export async function combinePoints(
   engine: Engine,
   points: Uint8Array,
   factors: readonly Eisenstein[],
-): Promise<Uint8Array | undefined> {
-  const parts = factors.length;
-  const count = points.byteLength / G1_BYTES / parts;
+): Promise<Uint8Array> {
+  const count = points.byteLength / G1_BYTES / factors.length;
+  const program = planFold(factors);
   const { total } = startOf(engine, 'G1');
-  const { program, doublings } = programFor(factors);
-  const surplus = timesGenerator(engine, 'G1', Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings))));
-  const quad = pointQuad(engine.curve.G1.toObject(surplus) as bigint[]);
-  // x and y of an operand; nothing is added to its other multiples
-  const operands = new Uint8Array((parts + 1) * OPERAND_BYTES);
-  operands.set(quad.subarray(0, QUAD_BYTES), parts * OPERAND_BYTES);
-  operands.set(quad.subarray(QUAD_BYTES, 2 * QUAD_BYTES), operands.byteLength - QUAD_BYTES);
-  const chunk = GROUP * Math.ceil(count / GROUP / (4 * engine.threads));
+  const start = total.quad;
+  const surplus = timesGenerator(
+    engine,
+    'G1',
+    Fr.neg(Fr.mul(total.scalar, Fr.pow(2n, BigInt(program.doublings)))),
+  );
+  const surplusQuad = pointQuad(engine.curve.G1.toObject(surplus) as bigint[]).subarray(0, 2 * QUAD_BYTES);
+  const quads = Math.ceil(count / GROUP);
+  const atOnce = Math.min(QUADS_AT_ONCE, Math.ceil(quads / engine.threads));
+  const perTask = GROUP * atOnce * Math.ceil(quads / atOnce / (TASKS_PER_THREAD * engine.threads));
   const tasks: Promise<Uint8Array[]>[] = [];
-  for (let from = 0; from < count; from += chunk) {
-    const size = Math.min(chunk, count - from);
-    // one more quad of points may be read past each part
-    const slice = (size + GROUP) * G1_BYTES;
-    const steps: TaskStep[] = [
-      { cmd: 'ALLOCSET', var: PROGRAM, buff: program },
-      { cmd: 'ALLOCSET', var: START, buff: total.quad },
-      { cmd: 'ALLOC', var: SUM, len: 3 * QUAD_BYTES },
-      { cmd: 'ALLOCSET', var: OPERANDS, buff: operands },
-      { cmd: 'ALLOC', var: SUMS, len: (size + GROUP) * G1_JACOBIAN_BYTES },
-    ];
-    factors.forEach((_, j) => {
+  for (let from = 0; from < count; from += perTask) {
+    const size = Math.min(perTask, count - from);
+    const parts = factors.map((_, j) => {
       const begin = (j * count + from) * G1_BYTES;
-      const part = new Uint8Array(slice);
-      part.set(points.subarray(begin, begin + size * G1_BYTES));
-      steps.push({ cmd: 'ALLOCSET', var: PARTS + j, buff: part });
+      return wholeQuads(points.subarray(begin, begin + size * G1_BYTES));
     });
-    for (let i = 0; i < size; i += GROUP) {
-      factors.forEach((_, j) => {
-        steps.push(
-          call(
-            'zg_loadAffine',
-            { var: PARTS + j, offset: i * G1_BYTES },
-            { val: G1_BYTES },
-            { var: OPERANDS, offset: j * OPERAND_BYTES },
-          ),
-        );
-      });
-      steps.push(
-        call(
-          'zg_combine',
-          { var: SUM },
-          { var: START },
-          { var: OPERANDS },
-          { var: PROGRAM },
-          { val: program.length },
-        ),
-        call('zg_storePoints', { var: SUM }, { var: SUMS, offset: i * G1_JACOBIAN_BYTES }),
-      );
-    }
-    steps.push({ cmd: 'GET', out: 0, var: SUMS, len: size * G1_JACOBIAN_BYTES });
-    tasks.push(engine.curve.tm.queueAction(steps));
+    tasks.push(engine.curve.tm.queueAction(taskSteps(program, parts, size, atOnce, start, surplusQuad)));
   }
-  const out = new Uint8Array(count * G1_JACOBIAN_BYTES);
-  let at = 0;
-  for (const [sums] of await Promise.all(tasks)) {
-    out.set(sums!, at);
-    at += sums!.byteLength;
-  }
-  return anyZeroZ(out, G1_JACOBIAN_BYTES) ? undefined : out;
+  return concatBytes(...(await Promise.all(tasks)).flat());
+}
+
+/** The last point once more, until there are whole quads: lanes with another sum need no care, zeros would. */
+function wholeQuads(points: Uint8Array): Uint8Array {
+  const quadBytes = GROUP * G1_BYTES;
+  const whole = new Uint8Array(quadBytes * Math.ceil(points.byteLength / quadBytes));
+  whole.set(points);
+  for (let at = points.byteLength; at < whole.byteLength; at += G1_BYTES)
+    whole.set(points.subarray(-G1_BYTES), at);
+  return whole;
 }
 
 const PROGRAM = 0;
-const START = 1;
-const SUM = 2;
-const OPERANDS = 3;
-const SUMS = 4;
-const PARTS = 5;
+const ADDITIONS = 1;
+const START = 2;
+const SURPLUS = 3;
+const FAILED = 4;
+const POINTS = 5;
+const SLOTS = 6;
+const WORK = 7;
+const JACOBIAN = 8;
+const SUMS = 9;
 
-/** Steps are bytes: eight for each factor. */
-const MAX_FACTORS = 31;
-
-/** Double-and-add steps for all factors at once; the last step takes the start off again. */
-function programFor(factors: readonly Eisenstein[]): { program: Uint8Array; doublings: number } {
-  const digits = factors.map(unitDigits);
-  const length = Math.max(1, ...digits.map((d) => d.length));
-  const steps: number[] = [];
-  for (let bit = length - 1; bit >= 0; bit--) {
-    if (bit < length - 1) steps.push(0);
-    digits.forEach((d, j) => {
-      const digit = d[bit] ?? 0;
-      if (digit !== 0) steps.push(8 * j + digit);
-    });
+/** Steps of one task: sums of as many points as each part has, `atOnce` quads at a time, of which `size` come out. */
+function taskSteps(
+  { firstSlot, slots, levels, widest, steps }: FoldProgram,
+  parts: readonly Uint8Array[],
+  size: number,
+  atOnce: number,
+  start: Uint8Array,
+  surplus: Uint8Array,
+): TaskStep[] {
+  const partBytes = parts[0]!.byteLength;
+  const quads = partBytes / G1_BYTES / GROUP;
+  const stride = { val: atOnce * QUAD_BYTES };
+  const task: TaskStep[] = [
+    { cmd: 'ALLOCSET', var: PROGRAM, buff: toBytes(Uint32Array.from(steps)) },
+    { cmd: 'ALLOCSET', var: ADDITIONS, buff: toBytes(Uint32Array.from(levels.flat())) },
+    { cmd: 'ALLOCSET', var: START, buff: start },
+    { cmd: 'ALLOCSET', var: SURPLUS, buff: surplus },
+    { cmd: 'ALLOCSET', var: FAILED, buff: new Uint8Array(4) },
+    { cmd: 'ALLOCSET', var: POINTS, buff: concatBytes(...parts) },
+    { cmd: 'ALLOC', var: SLOTS, len: slots * stride.val },
+    { cmd: 'ALLOC', var: WORK, len: Math.max(1, widest) * atOnce * ADDITION_WORK_BYTES },
+    { cmd: 'ALLOC', var: JACOBIAN, len: 3 * stride.val },
+    { cmd: 'ALLOC', var: SUMS, len: partBytes },
+  ];
+  for (let quad = 0; quad < quads; quad += atOnce) {
+    const now = { val: Math.min(atOnce, quads - quad) };
+    const offset = quad * GROUP * G1_BYTES;
+    task.push(
+      call(
+        'zg_loadSlots',
+        { var: POINTS, offset },
+        { val: partBytes },
+        { val: parts.length },
+        now,
+        { var: SLOTS, offset: firstSlot * stride.val },
+        stride,
+      ),
+    );
+    let first = 0;
+    for (const level of levels) {
+      task.push(
+        call(
+          'zg_addSlots',
+          { var: SLOTS },
+          stride,
+          now,
+          { var: ADDITIONS, offset: 4 * first },
+          { val: level.length / ADDITION_WORDS },
+          { var: WORK },
+          { var: FAILED },
+        ),
+      );
+      first += level.length;
+    }
+    task.push(
+      call(
+        'zg_sumSlots',
+        { var: SLOTS },
+        stride,
+        now,
+        { var: PROGRAM },
+        { val: steps.length },
+        { var: START },
+        { var: SURPLUS },
+        { var: FAILED },
+        { var: JACOBIAN },
+        { var: WORK },
+        { var: SUMS, offset },
+      ),
+    );
   }
-  steps.push(8 * factors.length + 2);
-  if (factors.length > MAX_FACTORS)
-    throw new ZkLoraError('INTERNAL', 'too many factors for a step of one byte');
-  return { program: Uint8Array.from(steps), doublings: length - 1 };
+  task.push({ cmd: 'GET', out: 0, var: SUMS, len: size * G1_BYTES });
+  return task;
 }

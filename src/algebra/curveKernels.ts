@@ -1,6 +1,6 @@
 /**
  * WebAssembly kernels for G1, four points at a time in vector lanes (see quadField.ts): digits of scalars, additions,
- * doublings, and sums of a few points with common scalars. Bucket sums are in affineKernels.ts.
+ * doublings. Bucket sums are in affineKernels.ts, sums of a few points with common scalars in foldKernels.ts.
  *
  * Jacobian coordinates; a point is three quads X, Y, Z, 480 bytes, values x 2^260. The formulas do not cover the
  * identity, equal and opposite points: there H = 0, so Z3 = 0, and a zero Z stays zero through every later addition
@@ -12,24 +12,13 @@
  */
 import { addAffineKernels } from './affineKernels.js';
 import { at, type Coordinates, Machine } from './curveMachine.js';
-import { copyQuads, LANES, quadBytes } from './laneWords.js';
+import { addFoldKernels } from './foldKernels.js';
+import { LANES, quadBytes } from './laneWords.js';
 import { QUAD_BYTES, QuadField } from './quadField.js';
 import { QuadraticCoordinates } from './quadraticCoordinates.js';
 import { ELEMENT_BYTES } from './quadWords.js';
 import { Q } from './scalar.js';
-import {
-  type Code,
-  call,
-  choose,
-  i32,
-  i64,
-  type ModuleBuilder,
-  WasmFunction,
-  whileLoop,
-} from './wasmCode.js';
-
-/** Bytes of an operand of `zg_combine`: quads of x, W x, W^2 x (endomorphism.ts) and y. */
-export const OPERAND_BYTES = 4 * QUAD_BYTES;
+import { type Code, i32, i64, type ModuleBuilder, WasmFunction, whileLoop } from './wasmCode.js';
 
 /** Bytes of a recoded scalar. */
 export const RECODED_BYTES = 40;
@@ -53,8 +42,7 @@ export function addCurveKernels(module: ModuleBuilder): void {
   windowDigits().addTo(module, 'zg_windowDigits');
   rowDigits().addTo(module, 'zg_rowDigits');
   doublePoint(module, machine).addTo(module, 'zg_double');
-  loadAffine(module, machine).addTo(module, 'zg_loadAffine');
-  combine(module, machine).addTo(module, 'zg_combine');
+  addFoldKernels(machine);
 }
 
 /** out[i] = scalars[i] + offset, 40 bytes each; scalars of 32 bytes below 2^256, offset of 40 bytes. */
@@ -232,55 +220,6 @@ function doublePoint(_module: ModuleBuilder, m: Machine): WasmFunction {
     m.sub16(s, at(p, X), t),
     m.mul(a, t, b),
     m.sub8(b, b4, at(p, Y)),
-  );
-  return f;
-}
-
-/** An operand of {@link combine} from four affine points, `stride` bytes apart. */
-function loadAffine(module: ModuleBuilder, m: Machine): WasmFunction {
-  const f = new WasmFunction(['points', 'stride', 'out']);
-  f.locals('i32', 'p1', 'p2', 'p3');
-  const get = (name: string) => f.get(name);
-  const pointers = ['points', 'p1', 'p2', 'p3'];
-  f.emit(...([1, 2, 3] as const).map((l) => f.set(`p${l}`, i32.add(get(pointers[l - 1]!), get('stride')))));
-  for (const [coordinate, offset] of [
-    [0, 0],
-    [1, 3 * QUAD_BYTES],
-  ] as const) {
-    const out = at(get('out'), offset);
-    const sources = pointers.map((pointer) => at(get(pointer), coordinate * ELEMENT_BYTES));
-    f.emit(call(module, 'zq_load', ...sources, i32.const(1), out), m.mulWords(out, i32.const(m.enter), out));
-  }
-  m.roots.forEach((root, i) => {
-    f.emit(m.mulWords(get('out'), i32.const(root), at(get('out'), (i + 1) * QUAD_BYTES)));
-  });
-  return f;
-}
-
-/**
- * p = start 2^k + sum of points with common scalars, by double-and-add: the program has a byte for each step: 0 doubles,
- * 1 + 8j + 2u adds W^u times point j, one more subtracts it; `points` are operands of {@link loadAffine}.
- */
-function combine(module: ModuleBuilder, m: Machine): WasmFunction {
-  const f = new WasmFunction(['p', 'start', 'points', 'program', 'length']);
-  f.locals('i32', 'step', 'quad');
-  const get = (name: string) => f.get(name);
-  const quad = (index: Code) => i32.add(get('points'), i32.mul(index, i32.const(QUAD_BYTES)));
-  const add: Code[] = [
-    f.set('step', i32.sub(get('step'), i32.const(1))),
-    f.set('quad', i32.shrU(get('step'), i32.const(1))),
-    ...LANES.map((l) => m.setSign(l, get('step'))),
-    call(module, 'zg_addQuads', get('p'), quad(get('quad')), quad(i32.or(get('quad'), i32.const(3)))),
-  ];
-  f.emit(
-    copyQuads(get('p'), get('start'), 3),
-    whileLoop(
-      get('length'),
-      f.set('step', i32.load8U(get('program'))),
-      choose(get('step'), add, [call(module, 'zg_double', get('p'))]),
-      f.bump('program', 1),
-      f.bump('length', -1),
-    ),
   );
   return f;
 }

@@ -75,8 +75,8 @@ export class Machine implements Coordinates {
   readonly enter: number;
   /** Multiplier back. */
   readonly leave: number;
-  /** Multipliers by the cube roots of unity. */
-  readonly roots: readonly number[];
+  /** Multiplier by the cube root of unity W. */
+  readonly root: number;
   readonly #slots: Slots;
 
   constructor(
@@ -89,9 +89,7 @@ export class Machine implements Coordinates {
     this.failed = module.alloc(4);
     this.enter = module.alloc(multiplierBytes(2n ** 264n % field.modulus));
     this.leave = module.alloc(multiplierBytes(2n ** 256n % field.modulus));
-    this.roots = [CUBE_ROOT, CUBE_ROOT ** 2n].map((root) =>
-      module.alloc(multiplierBytes((root << 260n) % field.modulus)),
-    );
+    this.root = module.alloc(multiplierBytes((CUBE_ROOT << 260n) % field.modulus));
     twoOperands(field, (f) => [field.columnsByQuad(f, 'a', 'b'), field.reduce(f, 'a')], 'a').addTo(
       module,
       'zg_mul',

@@ -13,7 +13,7 @@ export const EIGENVALUE = 440792097029624384239336721500615608491646945714584397
 /** Cube root of unity mod Q that belongs to W. */
 export const CUBE_ROOT = 2203960485148121921418603742825762020974279258880205651966n;
 
-const UNITS: readonly Eisenstein[] = [
+const UNITS: readonly [Eisenstein, Eisenstein, Eisenstein] = [
   [1n, 0n],
   [0n, 1n],
   [-1n, -1n],
@@ -27,52 +27,78 @@ export function shortForm(scalar: bigint): Eisenstein {
   return remainder([scalar, 0n], PRIME);
 }
 
+/** W^unit times one of the numbers of {@link MULTIPLES}, or minus that */
+export interface Digit {
+  readonly multiple: number;
+  readonly unit: 0 | 1 | 2;
+  readonly negative: boolean;
+}
+
 /**
- * Digits, lowest first: number = sum_i digit_i 2^i with digits 0 and +-W^u, about half of them 0. The digit W^u is given
- * as 1 + 2 u, and -W^u as 2 + 2 u.
+ * Numbers of which one, times a unit, is in each residue class mod 8 but 0, as small as the class has: number 0 is 1,
+ * and number i + 1 is `left` plus `right`, both from the ones before.
  */
-export function unitDigits(number: Eisenstein): number[] {
-  const digits: number[] = [];
+export const MULTIPLES: readonly { readonly left: number; readonly right: Digit }[] = (
+  [
+    [0, 0, '-', 1],
+    [1, 0, '+', 2],
+    [1, 0, '+', 0],
+    [1, 0, '-', 1],
+    [1, 1, '-', 1],
+    [2, 2, '-', 1],
+    [2, 1, '+', 0],
+    [2, 1, '-', 1],
+    [3, 1, '-', 2],
+    [3, 1, '+', 0],
+  ] as const
+).map(([left, multiple, sign, unit]) => ({ left, right: { multiple, unit, negative: sign === '-' } }));
+
+/** Bits of a digit. */
+export const DIGIT_BITS = 3;
+
+const RADIX = 1n << BigInt(DIGIT_BITS);
+
+/** By residue class: {@link residue}. */
+const DIGITS = digitTable();
+
+/** Digits, lowest first: number = sum_i digit_i 8^i; undefined is zero. */
+export function octalDigits(number: Eisenstein): (Digit | undefined)[] {
+  const digits: (Digit | undefined)[] = [];
   let rest = number;
   while (rest[0] !== 0n || rest[1] !== 0n) {
-    if (isEven(rest)) {
-      digits.push(0);
-      rest = half(rest);
-      continue;
-    }
-    const u = UNITS.findIndex((unit) => isEven(subtract(rest, unit)));
-    const plus = half(subtract(rest, UNITS[u]!));
-    const minus = half(subtract(rest, negate(UNITS[u]!)));
-    const takesPlus = zerosAfter(plus) >= zerosAfter(minus);
-    digits.push(1 + 2 * u + (takesPlus ? 0 : 1));
-    rest = takesPlus ? plus : minus;
+    const found = DIGITS.get(residue(rest));
+    digits.push(found?.digit);
+    const [a, b] = found ? subtract(rest, found.value) : rest;
+    rest = [a / RADIX, b / RADIX];
   }
   return digits;
 }
 
-/** 2 if the next digit is 0, 1 if the one after it can be. */
-function zerosAfter(number: Eisenstein): number {
-  if (isEven(number)) return 2;
-  const isUnit = UNITS.some(
-    (unit) => isFourfold(subtract(number, unit)) || isFourfold(subtract(number, negate(unit))),
-  );
-  return isUnit ? 1 : 0;
+function residue([a, b]: Eisenstein): number {
+  return Number(BigInt.asUintN(DIGIT_BITS, a)) * 2 ** DIGIT_BITS + Number(BigInt.asUintN(DIGIT_BITS, b));
 }
 
-function isEven([a, b]: Eisenstein): boolean {
-  return ((a | b) & 1n) === 0n;
-}
-
-function isFourfold([a, b]: Eisenstein): boolean {
-  return ((a | b) & 3n) === 0n;
-}
-
-function half([a, b]: Eisenstein): Eisenstein {
-  return [a >> 1n, b >> 1n];
-}
-
-function negate([a, b]: Eisenstein): Eisenstein {
-  return [-a, -b];
+function digitTable(): Map<number, { readonly digit: Digit; readonly value: Eisenstein }> {
+  const values: Eisenstein[] = [[1n, 0n]];
+  const numberOf = ({ multiple, unit, negative }: Digit): Eisenstein => {
+    const [a, b] = multiply(UNITS[unit], values[multiple]!);
+    return negative ? [-a, -b] : [a, b];
+  };
+  for (const { left, right } of MULTIPLES) {
+    const [[a, b], [c, d]] = [values[left]!, numberOf(right)];
+    values.push([a + c, b + d]);
+  }
+  const table = new Map<number, { readonly digit: Digit; readonly value: Eisenstein }>();
+  for (const multiple of values.keys()) {
+    for (const unit of [0, 1, 2] as const) {
+      for (const negative of [false, true]) {
+        const digit = { multiple, unit, negative };
+        const value = numberOf(digit);
+        table.set(residue(value), { digit, value });
+      }
+    }
+  }
+  return table;
 }
 
 function subtract([a, b]: Eisenstein, [c, d]: Eisenstein): Eisenstein {

@@ -4,8 +4,8 @@ import { combinePoints } from './combinePoints.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
 import { bucketSumRows, MIN_BUCKET_TERMS } from './multiExp.js';
-import { G1_BYTES, type G1Point, type G2Point } from './points.js';
-import { Fr } from './scalar.js';
+import { G1_BYTES, type G1Point, type G2Point, hasIdentity } from './points.js';
+import { Fr, SCALAR_BYTES } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
 
 /** Affine point that may be the identity (all zero bytes), 64 bytes in ffjavascript's form. */
@@ -82,37 +82,27 @@ export async function multiplyIntegerRows(
   return rows.map((_, r) => affine.slice(r * G1_BYTES, (r + 1) * G1_BYTES));
 }
 
-/**
- * `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, affine; {@link ahead} of other work.
- *
- * @param points affine, not the identity
- */
+/** `out[i] = sum_j scalars[j] * points[j * m + i]` for i < m = points / scalars, affine; {@link ahead} of other work. */
 export async function foldPoints(
   engine: Engine,
   points: Uint8Array,
   scalars: readonly bigint[],
 ): Promise<Uint8Array> {
   const { G1 } = engine.curve;
-  const folded = await ahead(engine, () => combinePoints(engine, points, scalars.map(shortForm)));
-  if (folded) return ahead(engine, () => G1.batchToAffine(folded));
   const count = points.byteLength / G1_BYTES / scalars.length;
+  const folded = hasIdentity(points)
+    ? new Uint8Array(count * G1_BYTES)
+    : await ahead(engine, () => combinePoints(engine, points, scalars.map(shortForm)));
   const factors = vectorFromScalars(engine, scalars);
-  const sums = Array.from({ length: count }, (_, i) =>
-    scalars.reduce((sum, _scalar, j) => {
+  for (let i = 0; i < count; i++) {
+    const out = folded.subarray(i * G1_BYTES, (i + 1) * G1_BYTES);
+    if (!hasIdentity(out)) continue;
+    const sum = scalars.reduce((rest, _scalar, j) => {
       const at = (j * count + i) * G1_BYTES;
       const point = G1.toJacobian(points.slice(at, at + G1_BYTES));
-      return G1.add(sum, G1.timesFr(point, factors.slice(j * 32, (j + 1) * 32)));
-    }, G1.zero),
-  );
-  return G1.batchToAffine(concatBytes(...sums));
-}
-
-/** Whether one of the affine points is the identity, all zeros. */
-function hasIdentity(points: Uint8Array): boolean {
-  for (let at = 0; at < points.byteLength; at += G1_BYTES) {
-    let i = 0;
-    while (i < G1_BYTES && points[at + i] === 0) i++;
-    if (i === G1_BYTES) return true;
+      return G1.add(rest, G1.timesFr(point, factors.slice(j * SCALAR_BYTES, (j + 1) * SCALAR_BYTES)));
+    }, G1.zero);
+    out.set(G1.toAffine(sum));
   }
-  return false;
+  return folded;
 }

@@ -256,3 +256,13 @@ function sqrtOr<T>(sqrt: () => T): T {
     throw invalid('x is not on the curve', cause);
   }
 }
+
+/** Whether one of the affine points of G1 is the identity, all zeros. */
+export function hasIdentity(points: Uint8Array): boolean {
+  for (let at = 0; at < points.byteLength; at += G1_BYTES) {
+    let i = 0;
+    while (i < G1_BYTES && points[at + i] === 0) i++;
+    if (i === G1_BYTES) return true;
+  }
+  return false;
+}

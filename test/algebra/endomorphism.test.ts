@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   CUBE_ROOT,
+  type Digit,
   type Eisenstein,
+  MULTIPLES,
+  octalDigits,
   shortForm,
-  unitDigits,
   EIGENVALUE as W,
 } from '../../src/algebra/endomorphism.js';
 import { Fr, R } from '../../src/algebra/index.js';
@@ -36,21 +38,52 @@ describe('the endomorphism', () => {
     );
   });
 
-  it('has digits that are zero or units and add up, half of them zero', () => {
-    let [places, additions] = [0, 0];
+  const unitsOf = ([a, b]: Eisenstein): Eisenstein[] => {
+    const turned: Eisenstein[] = [
+      [a, b],
+      [-b, a - b],
+      [b - a, -a],
+    ];
+    return turned.flatMap(([c, d]) => [[c, d] as const, [-c, -d] as const]);
+  };
+  const sizes: Eisenstein[] = [[1n, 0n]];
+  const numberOf = ({ multiple, unit, negative }: Digit): Eisenstein =>
+    unitsOf(sizes[multiple]!)[2 * unit + (negative ? 1 : 0)]!;
+  for (const { left, right } of MULTIPLES) {
+    const [[a, b], [c, d]] = [sizes[left]!, numberOf(right)];
+    sizes.push([a + c, b + d]);
+  }
+
+  it('has digits that add up, as many as the scalar has bits in thirds', () => {
     fc.assert(
       fc.property(scalar, (k) => {
-        const digits = unitDigits(shortForm(k));
-        places += digits.length;
-        additions += digits.filter((digit) => digit !== 0).length;
-        const sum = digits.reduceRight((high, digit) => {
-          if (digit === 0) return Fr.add(high, high);
-          const unit = Fr.pow(W, BigInt((digit - 1) >> 1));
-          return Fr.add(Fr.add(high, high), (digit - 1) % 2 === 0 ? unit : Fr.neg(unit));
-        }, 0n);
-        expect(sum).toBe(k);
+        const short = shortForm(k);
+        const digits = octalDigits(short);
+        expect(digits.length).toBeLessThanOrEqual(Math.ceil(bits(short) / 3) + 1);
+        const sum = digits.reduceRight<Eisenstein>(
+          ([a, b], digit) => {
+            const [c, d] = digit ? numberOf(digit) : [0n, 0n];
+            return [8n * a + c, 8n * b + d];
+          },
+          [0n, 0n],
+        );
+        expect(sum).toEqual(short);
       }),
     );
-    expect(additions / places).toBeLessThan(0.56);
+  });
+
+  it('has the smallest digit of each residue class', () => {
+    const norm = ([a, b]: Eisenstein) => a * a - a * b + b * b;
+    const near = Array.from({ length: 17 }, (_, i) => BigInt(i - 8));
+    for (let a = -4n; a < 4n; a++) {
+      for (let b = -4n; b < 4n; b++) {
+        const [digit, ...rest] = octalDigits([a, b]);
+        expect(digit === undefined).toBe(a === 0n && b === 0n);
+        if (!digit) continue;
+        expect(rest.length).toBeLessThanOrEqual(1);
+        const least = near.flatMap((c) => near.map((d) => norm([a + 8n * c, b + 8n * d])));
+        expect(norm(numberOf(digit))).toBe(least.reduce((x, y) => (x < y ? x : y)));
+      }
+    }
   });
 });

@@ -1,14 +1,15 @@
 import { bn254 } from '@noble/curves/bn254.js';
-import { concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
+import { concatBytes } from '@noble/curves/utils.js';
 import fc from 'fast-check';
 import { BigBuffer } from 'ffjavascript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { combinePoints } from '../../src/algebra/combinePoints.js';
-import { OPERAND_BYTES, pointQuad } from '../../src/algebra/curveKernels.js';
-import { shortForm } from '../../src/algebra/endomorphism.js';
+import { pointQuad } from '../../src/algebra/curveKernels.js';
+import { DOUBLING, operandCode } from '../../src/algebra/foldKernels.js';
 import * as al from '../../src/algebra/index.js';
 import { bucketSum, bucketSumRows, MAX_TERMS } from '../../src/algebra/multiExp.js';
 import { QUAD_BYTES } from '../../src/algebra/quadField.js';
+import { toBytes } from '../../src/littleEndian.js';
+import { affine } from '../support/affine.js';
 import '../support/deterministic.js';
 
 const { Fr, R } = al;
@@ -18,13 +19,6 @@ beforeAll(async () => {
   engine = await al.loadEngine();
 });
 afterAll(() => engine.terminate());
-
-/** k G by noble-curves, in the engine's form; 64 zero bytes for the identity. */
-function affine(k: bigint): Uint8Array {
-  if (Fr.create(k) === 0n) return new Uint8Array(al.G1_BYTES);
-  const { x, y } = BASE.multiply(Fr.create(k)).toAffine();
-  return al.decodeG1(concatBytes(numberToBytesBE(x, 32), numberToBytesBE(y, 32)));
-}
 
 const extremes = [0n, 1n, 2n, R - 1n, R - 2n, R >> 1n, 2n ** 253n, 2n ** 128n - 1n];
 const scalar = fc.oneof(fc.bigInt({ min: 0n, max: R - 1n }), fc.constantFrom(...extremes));
@@ -252,47 +246,19 @@ describe('multi-scalar multiplication by buckets', () => {
     );
   });
 
-  it('combines points with common scalars', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(scalar, { minLength: 1, maxLength: 4 }),
-        fc.integer({ min: 1, max: 9 }),
-        fc.bigInt({ min: 1n, max: R - 1n }),
-        async (scalars, count, seed) => {
-          const logarithms = Array.from({ length: scalars.length * count }, (_, i) =>
-            Fr.add(1n, Fr.mul(seed, BigInt(i + 1))),
-          ).map((k) => (k === 0n ? 1n : k));
-          const points = al.joinPoints(logarithms.map(affine));
-          const want = Array.from({ length: count }, (_, i) =>
-            affine(
-              dot(
-                scalars,
-                scalars.map((_s, j) => logarithms[j * count + i]!),
-              ),
-            ),
-          );
-          expect(await al.foldPoints(engine, points, scalars)).toEqual(al.joinPoints(want));
-        },
-      ),
-      { numRuns: 20 },
-    );
-  });
-
   it('shows an addition that the formulas do not cover by a zero Z, for ever', async () => {
     const { x, y } = BASE.toAffine();
     for (const sign of [0, -1]) {
       const stored = engine.sync(({ call, put, alloc, get }) => {
         const p = put(pointQuad([x, y, 1n]));
-        // a program of the combining kernel: the start, +-G, then twice and +-5G
-        const points = alloc(2 * OPERAND_BYTES);
-        const affinePoints = put(al.joinPoints([...Array(4).fill(affine(1n)), ...Array(4).fill(affine(5n))]));
-        call.zg_loadAffine!(affinePoints, 64, points);
-        call.zg_loadAffine!(affinePoints + 4 * 64, 64, points + OPERAND_BYTES);
-        const program = put(sign === 0 ? Uint8Array.of(1, 0, 9) : Uint8Array.of(2, 0, 10));
-        const sum = alloc(3 * QUAD_BYTES);
-        call.zg_combine!(sum, p, points, program, 3);
+        const points = put(al.joinPoints([...Array(4).fill(affine(1n)), ...Array(4).fill(affine(5n))]));
+        const slots = alloc(9 * QUAD_BYTES);
+        call.zg_loadSlots!(points, 4 * al.G1_BYTES, 2, 1, slots + QUAD_BYTES, QUAD_BYTES);
+        // +-G, then twice and +-5G
+        const steps = [operandCode(1, 0, sign < 0), DOUBLING, operandCode(5, 0, sign < 0)];
+        call.zg_runProgram!(p, slots, QUAD_BYTES, put(toBytes(Uint32Array.from(steps))), steps.length);
         const out = alloc(4 * 96);
-        call.zg_storePoints!(sum, out);
+        call.zg_storePoints!(p, out);
         return get(out, 96);
       });
       expect(stored.subarray(64)).toEqual(new Uint8Array(32));
@@ -304,8 +270,5 @@ describe('multi-scalar multiplication by buckets', () => {
     const scalars = al.vectorToBytes(engine, al.constantVector(engine, R - 1n, 64));
     const sum = await bucketSum(engine, bases, scalars);
     expect(engine.curve.G1.isZero(sum!)).toBe(true);
-    // sums that are the identity end in such an addition: the library takes over
-    expect(await combinePoints(engine, bases, [1n, R - 1n].map(shortForm))).toBeUndefined();
-    expect(await al.foldPoints(engine, bases, [1n, R - 1n])).toEqual(new Uint8Array(32 * al.G1_BYTES));
   });
 });
