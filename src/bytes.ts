@@ -52,7 +52,13 @@ function unsigned(value: number, width: number): Uint8Array {
   if (!Number.isInteger(value) || value < 0 || value >= 256 ** width) {
     throw new ZkLoraError('INTERNAL', `${value} does not fit into ${width} bytes`);
   }
-  return Uint8Array.from({ length: width }, (_, i) => Math.floor(value / 256 ** (width - 1 - i)) % 256);
+  const bytes = new Uint8Array(width);
+  let rest = value;
+  for (let i = width - 1; i >= 0; i--) {
+    bytes[i] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  return bytes;
 }
 
 /** SHA-256 over a domain-separation label, a zero byte and the given parts. */

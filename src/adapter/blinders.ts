@@ -1,7 +1,7 @@
 import { R } from '../algebra/index.js';
 import { bytesToHex, concatBytes, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { hmacSha256 } from '../sha256.js';
+import { HmacSha256 } from '../sha256.js';
 import type { QuantizedModule } from './types.js';
 
 const LABEL = utf8ToBytes('zklora/blinder/v1');
@@ -31,7 +31,7 @@ export function deriveBlinder(
   matrix: 'A' | 'B',
   row: number,
 ): bigint {
-  return blinderFromKey(hmacSha256(salt, blindingSecret), moduleName, matrix, row);
+  return blinderOf(keyOf(blindingSecret, salt), moduleName, matrix, row);
 }
 
 /** Blinders of all rows of A and columns of B of a module. */
@@ -40,19 +40,24 @@ export function moduleBlinders(
   salt: Uint8Array,
   module: Pick<QuantizedModule, 'name' | 'rank'>,
 ): ModuleBlinders {
-  const key = hmacSha256(salt, blindingSecret);
+  const key = keyOf(blindingSecret, salt);
   const of = (matrix: 'A' | 'B'): bigint[] =>
-    Array.from({ length: module.rank }, (_, row) => blinderFromKey(key, module.name, matrix, row));
+    Array.from({ length: module.rank }, (_, row) => blinderOf(key, module.name, matrix, row));
   return { a: of('A'), b: of('B') };
 }
 
-function blinderFromKey(key: Uint8Array, moduleName: string, matrix: 'A' | 'B', row: number): bigint {
+/** HKDF's pseudo-random key. */
+function keyOf(blindingSecret: Uint8Array, salt: Uint8Array): HmacSha256 {
+  return new HmacSha256(new HmacSha256(salt).of(blindingSecret));
+}
+
+function blinderOf(key: HmacSha256, moduleName: string, matrix: 'A' | 'B', row: number): bigint {
   const name = utf8ToBytes(moduleName);
   const info = concatBytes(LABEL, u32(name.length), name, utf8ToBytes(matrix), u32(row));
   const blocks: Uint8Array[] = [];
   let block: Uint8Array = new Uint8Array();
   for (let i = 1; i <= OUTPUT_BLOCKS; i++) {
-    block = hmacSha256(key, block, info, Uint8Array.of(i));
+    block = key.of(block, info, Uint8Array.of(i));
     blocks.push(block);
   }
   const blinder = BigInt(`0x${bytesToHex(concatBytes(...blocks))}`) % R;
