@@ -12,12 +12,16 @@ import { G1_BYTES } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { startOf, timesGenerator } from './randomStart.js';
 import { Fr } from './scalar.js';
+import { runTask } from './tasks.js';
 
 /** Points that a kernel takes at a time. */
 const GROUP = LANES.length;
 
 /** Quads that share an inversion; with eight factors each takes 90 KB beside it. */
 const QUADS_AT_ONCE = 8;
+
+/** Quads up to which all sums are made in this thread. */
+const MAX_SHORT_QUADS = 2;
 
 /** Tasks for each thread, so that none waits long for the others' last. */
 const TASKS_PER_THREAD = 4;
@@ -44,7 +48,8 @@ export async function combinePoints(
   );
   const surplusQuad = pointQuad(engine.curve.G1.toObject(surplus) as bigint[]).subarray(0, 2 * QUAD_BYTES);
   const quads = Math.ceil(count / GROUP);
-  const atOnce = Math.min(QUADS_AT_ONCE, Math.ceil(quads / engine.threads));
+  const atOnce =
+    quads <= MAX_SHORT_QUADS ? quads : Math.min(QUADS_AT_ONCE, Math.ceil(quads / engine.threads));
   const perTask = GROUP * atOnce * Math.ceil(quads / atOnce / (TASKS_PER_THREAD * engine.threads));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < count; from += perTask) {
@@ -53,7 +58,8 @@ export async function combinePoints(
       const begin = (j * count + from) * G1_BYTES;
       return wholeQuads(points.subarray(begin, begin + size * G1_BYTES));
     });
-    tasks.push(engine.curve.tm.queueAction(taskSteps(program, parts, size, atOnce, start, surplusQuad)));
+    const task = taskSteps(program, parts, size, atOnce, start, surplusQuad);
+    tasks.push(runTask(engine, task, quads <= MAX_SHORT_QUADS ? 'short' : 'long'));
   }
   return concatBytes(...(await Promise.all(tasks)).flat());
 }

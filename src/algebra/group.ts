@@ -3,7 +3,7 @@ import { ahead } from './ahead.js';
 import { combinePoints } from './combinePoints.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { bucketSumRows, MIN_BUCKET_TERMS } from './multiExp.js';
+import { bucketSum, bucketSumRows, MIN_BUCKET_TERMS } from './multiExp.js';
 import { G1_BYTES, type G1Point, type G2Point, hasIdentity } from './points.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
 import { type FieldVector, vectorFromScalars, vectorLength, vectorToBytes } from './vector.js';
@@ -46,6 +46,10 @@ export async function multiScalarMultiply(
   if (count >= MIN_BUCKET_TERMS) {
     // the engine's own, see speedUpLibrary
     return G1.toAffine(await G1.multiExpAffine(bases, vectorToBytes(engine, scalars)));
+  }
+  if (count > 1 && !hasIdentity(bases)) {
+    const sum = await bucketSum(engine, bases, vectorToBytes(engine, scalars));
+    if (sum) return G1.toAffine(sum);
   }
   let sum = G1.zero;
   for (let i = 0; i < count; i++) {

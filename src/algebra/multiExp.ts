@@ -24,12 +24,17 @@ import {
   timesGenerator,
 } from './randomStart.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
+import { runTask } from './tasks.js';
 
-/** Fewer terms than this are multiplied as fast one by one, or by the library: a bucket sum has its tasks to set up. */
+/** Fewer terms than this are left to the library, which snarkjs expects, and to the thread that pairs their sum. */
 export const MIN_BUCKET_TERMS = 8;
 
 /** Points that are multiplied at a time: a worker thread takes 744 bytes of memory for each of G1, twice that in G2. */
 export const MAX_TERMS = 2 ** 16;
+
+/** Terms up to which a sum is one task, since each task prepares all points; and up to which it stays in this thread. */
+const MAX_TASK_TERMS = 256;
+const MAX_SHORT_TERMS = 40;
 
 /** Windows that one pass of the kernel fills. */
 const GROUP = LANES.length;
@@ -222,11 +227,12 @@ async function windowSums(
   const form = FORMS[group];
   const count = points.byteLength / form.affineBytes;
   const start = startOf(engine, group);
-  const plan = planFor(count, engine.threads);
+  const threads = count <= MAX_TASK_TERMS ? 1 : engine.threads;
+  const plan = planFor(count, threads);
   const { width, groups } = plan;
   const buckets = 2 ** (width - 1);
   const tasks: Promise<Uint8Array[]>[] = [];
-  const perTask = Math.ceil(groups / engine.threads);
+  const perTask = Math.ceil(groups / threads);
   for (let first = 0; first < groups; first += perTask) {
     const steps: TaskStep[] = [
       ...prepare(form, points, buckets),
@@ -250,7 +256,7 @@ async function windowSums(
         ...sumDigits(form, start, count, buckets, windows - first),
       );
     }
-    tasks.push(engine.curve.tm.queueAction(steps));
+    tasks.push(runTask(engine, steps, count <= MAX_SHORT_TERMS ? 'short' : 'long'));
   }
   const windows = concatBytes(...(await Promise.all(tasks)).flat());
   if (anyZeroZ(windows, form.jacobianBytes)) return undefined;
