@@ -1,9 +1,15 @@
 import { join } from 'node:path';
 import { type Engine, loadEngine, warmVerifier } from '../src/algebra/index.js';
+import { hexToBytes } from '../src/bytes.js';
 import { openParameters, type ParameterStore } from '../src/circuit/index.js';
 import { ZkLoraError } from '../src/errors.js';
-import { checkClosing, openSessionRecord, PROOF_FILE, type SessionRecord } from '../src/inference/index.js';
-import { requireOneBase, type SetItem, verifySet } from '../src/protocol/index.js';
+import {
+  checkClosedDigest,
+  openSessionRecord,
+  PROOF_FILE,
+  type SessionRecord,
+} from '../src/inference/index.js';
+import { type BatchVerdict, requireOneBase, type SetItem, verifySet } from '../src/protocol/index.js';
 import { type Contributor, loadContributors } from './contributors.js';
 import { compareWithEvaluation, describeParts, lossParts } from './evaluatedSet.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
@@ -83,8 +89,8 @@ export async function verifyContributors(
     const contributors = [...read].map(([name, member]) => {
       if (!('item' in member)) return { name, ...member, text: refusal(member) };
       const { item, session, registration } = member;
-      const verdict = verdicts.get(name)!;
-      const facts = { signed: session.closing !== null, registration: registration.status };
+      const verdict = signedAsProven(verdicts.get(name)!, session);
+      const facts = { signed: verdict.valid && session.closing !== null, registration: registration.status };
       const text = verdict.valid
         ? `VALID    ${verdict.tokens} token rows, ${verdict.modules.length} of ${item.adapter.modules.length} modules, ` +
           `${formatBytes(item.proof.length)} of proof, ${facts.signed ? 'signed' : 'NOT SIGNED'}; ${describeRegistration(registration)}`
@@ -161,8 +167,6 @@ async function readMember(
   if (session.closing === null && flags.requireSigned) {
     return { valid: false, reason: 'WRONG_SESSION', message: 'the session was never closed and signed' };
   }
-  // a close.json that is there must be right
-  if (session.closing !== null) await checkClosing(session, commitment.modules);
   const proof = await loadProof(join(dir, PROOF_FILE));
   const item: SetItem = {
     name,
@@ -174,14 +178,29 @@ async function readMember(
   return { item, session, registration };
 }
 
+/** The verdict on a session and its proof; a close.json that is there must be right, too. */
+function signedAsProven(verdict: BatchVerdict, session: SessionRecord): BatchVerdict | Refused {
+  if (!verdict.valid || session.closing === null) return verdict;
+  try {
+    checkClosedDigest(session, hexToBytes(verdict.sessionDigest));
+    return verdict;
+  } catch (error) {
+    return asRefusal(error);
+  }
+}
+
 /** What is wrong with one contributor's files is a verdict on that contributor. */
 async function refusing(work: () => Promise<ReadMember | Refused>): Promise<ReadMember | Refused> {
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof ZkLoraError) || error.code === 'INTERNAL') throw error;
-    return { valid: false, reason: error.code, message: error.message };
+    return asRefusal(error);
   }
+}
+
+function asRefusal(error: unknown): Refused {
+  if (!(error instanceof ZkLoraError) || error.code === 'INTERNAL') throw error;
+  return { valid: false, reason: error.code, message: error.message };
 }
 
 function refusal({ message, reason }: Pick<Refused, 'message' | 'reason'>): string {

@@ -75,6 +75,7 @@ export {
 } from './proofJobs.js';
 export type { ProofState, ProofStatus } from './proofStates.js';
 export {
+  checkClosedDigest,
   checkClosing,
   createSessionRecord,
   openSessionRecord,

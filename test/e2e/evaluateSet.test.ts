@@ -158,6 +158,19 @@ describe('a set of contributors', () => {
       warning: expect.stringContaining('early (weight 1), late (weight 0.5)'),
     });
     await writeFile(late, proof);
+
+    // a signature that does not fit what is proven
+    const close = at('evaluation', 'late', 'close.json');
+    const closing = await readFile(close, 'utf8');
+    await writeFile(close, closing.replace(/("userSignature": ")../, '$100'));
+    expect(lastObject(await zklora(...verifyArgs('--json')))).toMatchObject({
+      valid: false,
+      contributors: [
+        { name: 'early', valid: true },
+        { name: 'late', valid: false, reason: 'SESSION_MISMATCH', signed: false },
+      ],
+    });
+    await writeFile(close, closing);
   });
 
   it('goes on after kill -9 of the user: the same losses, every call once', async () => {
