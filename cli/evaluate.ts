@@ -12,6 +12,7 @@ import {
   connectContributor,
   cutTexts,
   evaluateSet,
+  growHeapFreely,
   MAX_TOKENIZER_BYTES,
   MAX_WINDOWS,
   type MemberFailure,
@@ -106,6 +107,7 @@ export function evaluateCommand(): Command {
       '\nExamples:\n  zklora evaluate --base model.onnx --commitment adapter.zkl.json --contributor 127.0.0.1:7321 \\\n    --text heldout.txt --session ./session --prove\n  zklora evaluate --base model.onnx --set contributors.json --tokenizer tokenizer.json \\\n    --text ./texts --session ./evaluation --on-failure drop\n\nExit code 3 also when the losses are there but a contributor did not close its session or prove it.',
     );
   return runs<Options>(withUserKey(withConnection(command)), async (options, terminal) => {
+    growHeapFreely();
     const contributors = await contributorsOf(options);
     const registrations = await registrationsOf(options, contributors, terminal);
     for (const [i, registration] of registrations.entries()) {

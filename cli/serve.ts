@@ -6,6 +6,7 @@ import { ZkLoraError } from '../src/errors.js';
 import {
   adapterLeakage,
   formatAddress,
+  growHeapFreely,
   type LeakageLedger,
   MIN_FREE_BYTES,
   parseAddress,
@@ -57,6 +58,7 @@ export function serveCommand(): Command {
       '\nExample:\n  zklora serve --adapter ./my-lora --commitment adapter.zkl.json --secret adapter.secret \\\n    --parameters ./params --sessions ./sessions\n\nBeyond loopback the service speaks TLS; give users the fingerprint that it prints.\nRuns until SIGINT or SIGTERM. With --json, prints one object a line: listening, then stopped.',
     );
   return runs<Options>(withLeakage(withAccess(command)), async (options, terminal) => {
+    growHeapFreely();
     const address = parseAddress(options.listen);
     const access = await accessOf(address, options, terminal);
     const commitment = await loadCommitment(options.commitment);

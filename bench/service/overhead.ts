@@ -7,6 +7,7 @@ import {
   byteWindows,
   type ContributorClient,
   connectContributor,
+  growHeapFreely,
   type Logits,
   openBaseModel,
   openRecordedSession,
@@ -18,6 +19,7 @@ import { measureParts, type Part } from './parts.js';
 import { localIntegers, recordCalls, zeroDeltas } from './recorded.js';
 import { REMOTE } from './result.js';
 import { median, quantile } from './stats.js';
+import { openUnsplit } from './unsplit.js';
 
 /** A folder in memory, where flushing costs nothing; Linux. */
 const MEMORY_FOLDER = '/dev/shm';
@@ -82,13 +84,16 @@ interface Way {
 export async function measureOverhead(options: OverheadOptions): Promise<Overhead> {
   const { registered, tokens, passes, folder } = options;
   const { commitment, fixture } = registered;
+  // as `zklora evaluate` does, whose part this process has
+  growHeapFreely();
   const modules = (await readPeftAdapter(fixture.adapter)).modules.map(quantizeModule);
+  const unsplit = await openUnsplit(fixture.base);
   const model = await openBaseModel(fixture.base, commitment.modules);
   const remote = new Remote(registered, model);
   try {
     const windows = await tokenWindows(tokens, passes + WARM_UP);
     const ways: Way[] = [
-      { name: 'uncut model', run: (ids) => model.forwardBase(ids, 1, tokens) },
+      { name: 'uncut model', run: (ids) => unsplit.forward(ids) },
       {
         name: 'cut, deltas of zero',
         run: (ids) => model.forward(ids, 1, tokens, zeroDeltas(model, modules)),
@@ -134,6 +139,7 @@ export async function measureOverhead(options: OverheadOptions): Promise<Overhea
   } finally {
     await remote.close();
     await model.close();
+    await unsplit.close();
   }
 }
 

@@ -39,6 +39,8 @@ export interface ExternalData {
   readonly folder: string;
   /** See docs/formats.md, "Digest of a base model". Hex. */
   readonly digest: string;
+  /** Of the tensors that stay in the files. */
+  readonly bytes: number;
   readonly sameData: SameData;
   /** Refuses data files that are no longer the hashed ones, also when they have been closed. @throws ZkLoraError `BASE_MODEL_MISMATCH` */
   checkUnchanged(): Promise<void>;
@@ -145,6 +147,10 @@ class OpenExternalData implements ExternalData {
     private readonly files: ReadonlyMap<string, DataFile>,
     private readonly places: ReadonlyMap<TensorProto, Place>,
   ) {}
+
+  get bytes(): number {
+    return [...this.places.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
 
   readonly sameData: SameData = (a, b) => {
     const [left, right] = [this.places.get(a), this.places.get(b)];

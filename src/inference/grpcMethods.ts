@@ -4,6 +4,7 @@ import { Health } from './gen/grpc/health/v1/health_pb.js';
 import { ServerReflection } from './gen/grpc/reflection/v1/reflection_pb.js';
 import { Contributor } from './gen/zklora_pb.js';
 import {
+  ANSWER_WINDOW_BYTES,
   CONNECTION_IDLE_MS,
   FLOW_WINDOW_BYTES,
   KEEPALIVE_MS,
@@ -65,10 +66,9 @@ export const reflectionMethods = {
 };
 
 /** Options of both ends. Connections are direct: a proxy from the environment would see plain text. */
-export const channelOptions: ChannelOptions = {
+const commonOptions: ChannelOptions = {
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-  'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
   // Half-open connections end, with a stream under way.
   'grpc.keepalive_time_ms': KEEPALIVE_MS,
   'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
@@ -78,9 +78,16 @@ export const channelOptions: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 };
 
-/** Options of the service alone. */
+/** Options of a user. */
+export const channelOptions: ChannelOptions = {
+  ...commonOptions,
+  'grpc-node.flow_control_window': ANSWER_WINDOW_BYTES,
+};
+
+/** Options of the service. */
 export const serverOptions: ChannelOptions = {
-  ...channelOptions,
+  ...commonOptions,
+  'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
   'grpc.max_concurrent_streams': MAX_OPEN_CALLS,
   'grpc.max_connection_idle_ms': CONNECTION_IDLE_MS,
   'grpc-node.max_session_memory': MAX_CONNECTION_MEGABYTES,

@@ -37,6 +37,7 @@ export {
 export type { EvaluationSource } from './evaluationJournal.js';
 export type { FeedType, ModelFeed } from './feeds.js';
 export { type ApplyStage, type CutModel, type GraphModel, openGraphModel } from './graphModel.js';
+export { growHeapFreely } from './heapGrowth.js';
 export { type Estimate, estimateMean } from './interval.js';
 export type { Charge, ChargedRows, ChargedStage, LeakageGuard } from './leakage/guard.js';
 export { PACKED_WEIGHTS, type Revealed } from './leakage/inputSpace.js';

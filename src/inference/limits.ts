@@ -9,6 +9,9 @@ export const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
  */
 export const FLOW_WINDOW_BYTES = 2 ** 20;
 
+/** The same for a user, whose contributor's answers are larger than questions: most messages of a stage fit. */
+export const ANSWER_WINDOW_BYTES = 8 * 2 ** 20;
+
 /** Room in a message for field tags and lengths, per part. */
 export const MESSAGE_OVERHEAD_BYTES = 64;
 

@@ -59,6 +59,7 @@ export class OpenSession {
   private lastRequests: readonly string[];
   /** Of the call under way. */
   private parts: { readonly rows: CallRows; readonly writer: CallWriter } | undefined;
+  private readonly recording = new LaterWork();
   private readonly hashing = new LaterWork();
   private isBrokenOff = false;
   private hasFailed = false;
@@ -192,7 +193,7 @@ export class OpenSession {
     return this.tree.digest();
   }
 
-  /** Records a stage, and hashes it later: its answer is on the way first, and no answer depends on either. */
+  /** Records and hashes a stage later: its answer is on the way first, and none before the call's last depends on either. */
   private keep(
     inputs: readonly number[],
     given: readonly ActivationRows[],
@@ -200,10 +201,10 @@ export class OpenSession {
   ): void {
     const { rows, writer } = this.parts!;
     for (const [i, input] of inputs.entries()) {
-      writer.input(input, given[i]!);
+      this.recording.later(() => writer.input(input, given[i]!));
       for (const module of this.record.header.inputs[input]!) {
         const y = outputs.find((one) => one.module === module)!.values;
-        writer.output(module, y);
+        this.recording.later(() => writer.output(module, y));
         this.hashing.later(() => rows.add(module, given[i]!, y));
       }
     }
@@ -212,6 +213,7 @@ export class OpenSession {
   /** Its record is on disk when the promise resolves. */
   private async recordCall({ requests }: PendingCall): Promise<void> {
     const { rows, writer } = this.parts!;
+    this.recording.end();
     await writer.finish();
     this.hashing.later(() => this.tree.take(rows));
     this.lastRequests = requests;

@@ -12,6 +12,9 @@ import { decodeModel, encodeModel, MAX_MODEL_BYTES, type Model } from './onnx.js
 import { planSplit, type SplitPlan, stageModel } from './split.js';
 import type { ModuleShape } from './targets.js';
 
+/** External weights up to this size are copied into the order in which products read them, which makes a pass faster. */
+const MAX_PREPACKED_BYTES = 2 ** 30;
+
 const SESSION_OPTIONS: InferenceSession.SessionOptions = {
   executionProviders: ['cpu'],
   executionMode: 'sequential',
@@ -138,12 +141,12 @@ async function openProbe(
 
 function externalOptions(external: ExternalData | undefined): InferenceSession.SessionOptions {
   if (external === undefined) return {};
-  // Without prepacking the mapped weights are used in place instead of being copied.
   return {
     extra: {
       session: {
         model_external_initializers_file_folder_path: external.folder,
-        disable_prepacking: '1',
+        // Without prepacking the mapped weights are used in place instead of being copied.
+        disable_prepacking: external.bytes > MAX_PREPACKED_BYTES ? '1' : '0',
       },
     },
   };
