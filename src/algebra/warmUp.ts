@@ -103,6 +103,7 @@ function rowKernels(): TaskStep[] {
     ...['zk_mul', 'zk_add', 'zk_sub'].map((name) => call(name, a, b, n, out)),
     ...['zk_scale', 'zk_addScaled'].map((name) => call(name, a, b, n, out)),
     call('zk_dot', a, b, n, out),
+    ...['frm_ifft', 'frm_fft'].map((name) => call(name, a, n)),
     call('frm_batchFromMontgomery', a, n, a),
     call('frm_batchToMontgomery', a, n, a),
   ];
