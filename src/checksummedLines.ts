@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path';
+import { AppendedFile } from './appendedFile.js';
 import { bytesToHex, canonicalJson, concatBytes, labelledSha256, utf8ToBytes } from './bytes.js';
 import { type ErrorCode, ZkLoraError } from './errors.js';
-import { appendFileDurable, openRegularFile, readFileBounded, syncFolder } from './files.js';
+import { openRegularFile, readFileBounded, syncFolder } from './files.js';
 import { parseJsonText } from './jsonText.js';
 import { nextTurn } from './nextTurn.js';
 
@@ -27,12 +28,16 @@ export interface LinesFormat {
  * SHA-256(label | 00 | checksum before | entry), so that no line can be changed, left out or moved unseen.
  */
 export class ChecksummedLines {
+  private readonly file: AppendedFile;
+
   private constructor(
-    private readonly path: string,
+    path: string,
     private readonly format: LinesFormat,
     private checksum: Uint8Array,
     private bytes: number,
-  ) {}
+  ) {
+    this.file = new AppendedFile(path, FILE_MODE);
+  }
 
   /** @param root stands for the checksum before the first line, 32 bytes */
   static begin(dir: string, format: LinesFormat, root: Uint8Array): ChecksummedLines {
@@ -68,7 +73,7 @@ export class ChecksummedLines {
   }
 
   /**
-   * Adds an entry; on disk when the promise resolves.
+   * Adds an entry; on disk when the promise resolves. The file stays open until {@link rest}.
    *
    * @throws ZkLoraError the format's code when the file is full, `FILE_UNWRITABLE`
    */
@@ -79,9 +84,14 @@ export class ChecksummedLines {
     if (this.bytes + line.length > this.format.maxBytes) {
       throw new ZkLoraError(this.format.code, `${this.format.name} is full`);
     }
-    await appendFileDurable(this.path, line, FILE_MODE);
+    await this.file.append(line);
     this.checksum = checksum;
     this.bytes += line.length;
+  }
+
+  /** Closes the file once what was added is on disk; the next entry opens it again. */
+  rest(): Promise<void> {
+    return this.file.rest();
   }
 }
 

@@ -130,29 +130,6 @@ export function temporaryBeside(path: string): string {
 }
 
 /**
- * Adds to the end of a file, which is made when it is missing; on disk when the promise resolves. After a failure
- * the file may end in a part of the data.
- *
- * @param mode permission bits of a new file, before the umask
- * @throws ZkLoraError `FILE_UNWRITABLE`
- */
-export async function appendFileDurable(path: string, data: Uint8Array, mode = 0o666): Promise<void> {
-  try {
-    const handle = await open(path, 'a', mode);
-    try {
-      await handle.writeFile(data);
-      await handle.sync();
-      const isNew = (await handle.stat()).size === data.length;
-      if (isNew) await syncFolder(dirname(path));
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw writeError(error, path);
-  }
-}
-
-/**
  * Removes a file that may be missing; gone from the disk when the promise resolves.
  *
  * @throws ZkLoraError `FILE_UNWRITABLE`

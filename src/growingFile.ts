@@ -71,7 +71,7 @@ export class GrowingFile {
       await this.#handle?.sync();
       await this.#close();
       await moveWithoutReplacing(this.#temporary, this.#path);
-      await syncFolder(dirname(this.#path));
+      await this.#flushName();
     } catch (error) {
       throw writeError(error, this.#path);
     } finally {
@@ -87,6 +87,16 @@ export class GrowingFile {
     await this.#writing;
     await this.#close().catch(() => undefined);
     await rm(this.#temporary, { force: true }).catch(() => undefined);
+  }
+
+  /** A name that may not last is taken back: who is told of a failure makes the file again. */
+  async #flushName(): Promise<void> {
+    try {
+      await syncFolder(dirname(this.#path));
+    } catch (error) {
+      await rm(this.#path, { force: true }).catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Writes what waits, and has the disk begin with it, so that the end has little left to do. */

@@ -18,6 +18,7 @@ async function written() {
   const dir = await temporaryFolder();
   const lines = ChecksummedLines.begin(dir, FORMAT, ROOT);
   for (const entry of ENTRIES) await lines.append(entry);
+  await lines.rest();
   return { dir, path: join(dir, FORMAT.name) };
 }
 
@@ -32,6 +33,7 @@ describe('ChecksummedLines', () => {
     ]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     await found!.lines.append({ more: true });
+    await found!.lines.rest();
     expect((await ChecksummedLines.resume(dir, FORMAT, ROOT))!.entries).toHaveLength(4);
   });
 
@@ -71,6 +73,7 @@ describe('ChecksummedLines', () => {
       expect(found!.entries).toHaveLength(3);
       expect(await readFile(path)).toEqual(whole);
       await found!.lines.append({ next: 1 });
+      await found!.lines.rest();
       expect((await ChecksummedLines.resume(dir, FORMAT, ROOT))!.entries[3]).toEqual({ next: 1 });
     }
   });
@@ -106,5 +109,6 @@ describe('ChecksummedLines', () => {
     await expect(lines.append({ text: 'x'.repeat(40) })).rejects.toMatchObject({
       code: 'EVALUATION_MALFORMED',
     });
+    await lines.rest();
   });
 });

@@ -1,13 +1,21 @@
 import type { FileHandle, open } from 'node:fs/promises';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { AppendedFile } from '../src/appendedFile.js';
 import { ChecksummedLines } from '../src/checksummedLines.js';
-import { appendFileDurable, ensureNewFolder, writeFileAtomic } from '../src/files.js';
+import { ensureNewFolder, writeFileAtomic } from '../src/files.js';
+import { GrowingFile } from '../src/growingFile.js';
 
-/** Paths whose handles were flushed, in order. */
-const flushed = vi.hoisted(() => [] as string[]);
+/** Paths whose handles were opened, flushed and closed, in order. */
+const { opened, flushed, closed } = vi.hoisted(() => ({
+  opened: [] as string[],
+  flushed: [] as string[],
+  closed: [] as string[],
+}));
+/** A path whose flush fails. */
+const broken = vi.hoisted(() => ({ path: '' }));
 
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<{ open: typeof open }>();
@@ -15,10 +23,17 @@ vi.mock('node:fs/promises', async (original) => {
     ...real,
     open: async (...args: Parameters<typeof open>): Promise<FileHandle> => {
       const handle = await real.open(...args);
-      const sync = handle.sync.bind(handle);
+      const path = String(args[0]);
+      const [sync, close] = [handle.sync.bind(handle), handle.close.bind(handle)];
+      opened.push(path);
       handle.sync = async () => {
-        flushed.push(String(args[0]));
+        flushed.push(path);
+        if (path === broken.path) throw new Error('no power');
         await sync();
+      };
+      handle.close = async () => {
+        closed.push(path);
+        await close();
       };
       return handle;
     },
@@ -28,7 +43,8 @@ vi.mock('node:fs/promises', async (original) => {
 let dir: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'zklora-durable-'));
-  flushed.length = 0;
+  for (const paths of [opened, flushed, closed]) paths.length = 0;
+  broken.path = '';
 });
 afterEach(() => rm(dir, { recursive: true }));
 
@@ -50,27 +66,58 @@ describe('what is written', () => {
 
   it('is flushed with each addition, the name with the first', async () => {
     const path = join(dir, 'log');
-    await appendFileDurable(path, Buffer.from('a'), 0o600);
+    const file = new AppendedFile(path, 0o600);
+    await file.append(Buffer.from('a'));
     expect(flushed).toEqual([path, dir]);
-    await appendFileDurable(path, Buffer.from('bc'), 0o600);
+    await file.append(Buffer.from('bc'));
     expect(flushed).toEqual([path, dir, path]);
     expect(await readFile(path, 'utf8')).toBe('abc');
     expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await file.rest();
+  });
+
+  it('stays open between two additions until it is let go of, and after one that failed no longer', async () => {
+    const path = join(dir, 'log');
+    const file = new AppendedFile(path, 0o600);
+    // asked for at once, written one after the other
+    await Promise.all(['a', 'b', 'c'].map((text) => file.append(Buffer.from(text))));
+    expect(opened.filter((one) => one === path)).toHaveLength(1);
+    await file.rest();
+    expect(closed).toContain(path);
+    await file.rest();
+    broken.path = path;
+    await expect(file.append(Buffer.from('d'))).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect(closed.filter((one) => one === path)).toHaveLength(2);
+    expect(await readFile(path, 'utf8')).toBe('abcd');
+  });
+
+  it('has no name where that could not be flushed', async () => {
+    const file = new GrowingFile(join(dir, 'call'), 0o600);
+    file.write(0, Uint8Array.of(1));
+    broken.path = dir;
+    await expect(file.finish()).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
+    expect(await readdir(dir)).toEqual([]);
+    broken.path = '';
+    const again = new GrowingFile(join(dir, 'call'), 0o600);
+    again.write(0, Uint8Array.of(1));
+    await again.finish();
+    expect(await readdir(dir)).toEqual(['call']);
   });
 
   it('is flushed before lines of an earlier process are relied on', async () => {
     const format = { name: 'lines', label: 'zklora/test/v1', maxBytes: 1000, code: 'INTERNAL' } as const;
     const root = new Uint8Array(32);
-    await ChecksummedLines.begin(dir, format, root).append({ a: 1 });
+    const lines = ChecksummedLines.begin(dir, format, root);
+    await lines.append({ a: 1 });
+    await lines.rest();
     flushed.length = 0;
     expect((await ChecksummedLines.resume(dir, format, root))!.entries).toEqual([{ a: 1 }]);
     expect(flushed).toEqual([join(dir, 'lines'), dir]);
   });
 
   it('is refused with a typed error where there is no folder', async () => {
-    await expect(appendFileDurable(join(dir, 'none', 'log'), Buffer.from('a'))).rejects.toMatchObject({
-      code: 'FILE_UNWRITABLE',
-    });
+    const file = new AppendedFile(join(dir, 'none', 'log'), 0o600);
+    await expect(file.append(Buffer.from('a'))).rejects.toMatchObject({ code: 'FILE_UNWRITABLE' });
   });
 });
 

@@ -132,6 +132,7 @@ export async function measureParts(options: PartsOptions): Promise<Part[]> {
         const asked = inputs.map(({ input }) => input);
         await journal.append({ call: noted, stage, tokens, inputs: asked, request });
       }
+      await journal.rest();
       noted += 1;
     }),
     await part('record the call on disk', 'both', () => recordCall(record, whole)),

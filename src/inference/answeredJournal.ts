@@ -112,6 +112,11 @@ export class AnsweredJournal {
   append(stage: AnsweredStage): Promise<void> {
     return this.lines.append(stage);
   }
+
+  /** Closes the file between two calls. */
+  rest(): Promise<void> {
+    return this.lines.rest();
+  }
 }
 
 /**

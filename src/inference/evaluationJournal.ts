@@ -120,8 +120,9 @@ export class EvaluationJournal {
   }
 
   /** Lets other processes go on. */
-  release(): Promise<void> {
-    return this.lock.release();
+  async release(): Promise<void> {
+    await this.lines.rest();
+    await this.lock.release();
   }
 
   pass(part: 'base' | 'adapter', first: number, sums: Float64Array): Promise<void> {

@@ -321,16 +321,16 @@ export class OpenSession {
     this.endCall(false);
   }
 
-  /** When what was dropped of a record is gone from the disk. */
-  settled(): Promise<void> {
-    return this.record.drop();
+  /** When what was dropped of a record is gone from the disk, and no file of the session is open. */
+  async settled(): Promise<void> {
+    await Promise.all([this.record.drop(), this.journal.rest()]);
   }
 
   private endCall(isWritten: boolean): void {
     if (this.pending !== undefined) this.tools.room.give(this.pending.bytes, isWritten);
     this.pending = undefined;
     this.parts = undefined;
-    void this.record.drop();
+    void this.settled();
   }
 
   /**

@@ -91,7 +91,10 @@ export interface SessionWriter extends SessionRecord {
    * @throws ZkLoraError `SESSION_MALFORMED` for a call that is too large, or one too many
    */
   begin(tokens: number): CallWriter;
-  /** Lets go of a call that was begun and not finished; nothing of it is in the folder when the promise resolves. */
+  /**
+   * Lets go of a call that was begun and not finished; nothing of it is in the folder when the promise resolves. One that is being
+   * finished has come to its end then.
+   */
   drop(): Promise<void>;
   /** Records the signatures; nothing can be appended afterwards. */
   finish(closing: SessionClosing): Promise<void>;
@@ -278,8 +281,8 @@ function requireClosed({ closing }: SessionRecord): SessionClosing {
 class SessionFolder implements SessionWriter {
   /** Of the call under way. */
   private begun: GrowingFile | undefined;
-  /** The end of the files that are being taken away. */
-  private dropped: Promise<void> = Promise.resolve();
+  /** The end of the files that are being finished or taken away; never fails. */
+  private settling: Promise<unknown> = Promise.resolve();
 
   constructor(
     readonly dir: string,
@@ -348,16 +351,19 @@ class SessionFolder implements SessionWriter {
       finish: async () => {
         write(call.head());
         if (this.begun === file) this.begun = undefined;
-        await file.finish();
-        this.calls += 1;
+        const finished = file.finish().then(() => {
+          this.calls += 1;
+        });
+        this.settling = Promise.allSettled([this.settling, finished]);
+        await finished;
       },
     };
   }
 
-  drop(): Promise<void> {
-    this.dropped = Promise.all([this.dropped, this.begun?.discard()]).then(() => undefined);
+  async drop(): Promise<void> {
+    this.settling = Promise.allSettled([this.settling, this.begun?.discard()]);
     this.begun = undefined;
-    return this.dropped;
+    await this.settling;
   }
 
   async finish(closing: SessionClosing): Promise<void> {

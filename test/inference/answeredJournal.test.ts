@@ -26,6 +26,7 @@ async function written(): Promise<{ dir: string; path: string; lines: string[] }
   const dir = await temporaryFolder();
   const journal = AnsweredJournal.begin(dir, HEAD);
   for (const entry of STAGES) await journal.append(entry);
+  await journal.rest();
   const path = join(dir, ANSWERED_FILE);
   return { dir, path, lines: (await readFile(path, 'utf8')).split('\n').slice(0, -1) };
 }
@@ -80,7 +81,9 @@ describe('journal of answered stages', () => {
       { ...STAGES[0]!, more: 1 },
     ]) {
       const dir = await temporaryFolder();
-      await AnsweredJournal.begin(dir, HEAD).append(entry);
+      const journal = AnsweredJournal.begin(dir, HEAD);
+      await journal.append(entry);
+      await journal.rest();
       await expect(readAnswered(dir, HEAD)).rejects.toEqual(malformed);
     }
   });

@@ -154,6 +154,15 @@ describe('session record', () => {
     expect(await record.readCall(0)).toEqual(CALLS[1]);
   });
 
+  it('waits for a call that is being finished when it lets go', async () => {
+    const dir = join(await temporaryFolder(), 'session');
+    const record = await createSessionRecord(dir, OPENED, MODULES);
+    const finishing = recordCall(record, CALLS[0]!);
+    await record.drop();
+    expect(record.callCount).toBe(1);
+    await finishing;
+  });
+
   it('ignores what a killed process left behind', async () => {
     const dir = await recorded(false);
     await writeFile(join(dir, 'calls', '.000002.safetensors.0011223344556677.tmp'), 'half');
