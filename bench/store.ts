@@ -81,10 +81,14 @@ export async function openSession(dir: string, repeat: number): Promise<Session>
     header: SessionHeader;
     shapes: CallShape[];
   };
+  const memory = new WeakMap<SessionCall, Uint8Array<ArrayBuffer>>();
+  let spare: Uint8Array<ArrayBuffer> | undefined;
   const readCall = async (index: number): Promise<SessionCall> => {
     const { tokens, offset, inputs, outputs } = shapes[index % shapes.length]!;
     const sum = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
-    const bytes = new Uint8Array(8 * sum(outputs) + 2 * (sum(inputs) + tokens * inputs.length));
+    const length = 8 * sum(outputs) + 2 * (sum(inputs) + tokens * inputs.length);
+    const bytes = spare?.length === length ? spare : new Uint8Array(length);
+    spare = undefined;
     const file = await open(join(dir, 'session.bin'), 'r');
     await file.read(bytes, 0, bytes.length, offset);
     await file.close();
@@ -97,12 +101,24 @@ export async function openSession(dir: string, repeat: number): Promise<Session>
       at += 8 * count;
       return new BigInt64Array(bytes.buffer, at - 8 * count, count);
     });
-    return {
+    const call = {
       tokens,
       inputs: inputs.map((count) => ({ x: take(count), exponents: take(tokens) })),
       outputs: y,
     };
+    memory.set(call, bytes);
+    return call;
+  };
+  const recycle = (call: SessionCall) => {
+    spare = memory.get(call);
   };
   const statedTokens = async (index: number) => shapes[index % shapes.length]!.tokens;
-  return { header, seed: new Uint8Array(32), callCount: shapes.length * repeat, readCall, statedTokens };
+  return {
+    header,
+    seed: new Uint8Array(32),
+    callCount: shapes.length * repeat,
+    readCall,
+    statedTokens,
+    recycle,
+  };
 }

@@ -25,18 +25,29 @@ const PERMISSION_BITS = 0o777;
  * Reads a regular file of at most `maxBytes` bytes.
  *
  * @param what names the file's role in messages, e.g. `adapter weights`.
+ * @param spare memory that nobody looks at any more, to be read into where the file fits
  * @throws ZkLoraError `FILE_NOT_FOUND`, `FILE_UNREADABLE` (also when it is too large or not a regular file)
  */
-export async function readFileBounded(path: string, maxBytes: number, what: string): Promise<Uint8Array> {
-  return (await readFileWithMode(path, maxBytes, what)).bytes;
+export async function readFileBounded(
+  path: string,
+  maxBytes: number,
+  what: string,
+  spare?: Uint8Array,
+): Promise<Uint8Array> {
+  return (await readFileWithMode(path, maxBytes, what, spare)).bytes;
 }
 
 /** Like {@link readFileBounded}, with the file's permission bits. */
-export async function readFileWithMode(path: string, maxBytes: number, what: string): Promise<FileContent> {
+export async function readFileWithMode(
+  path: string,
+  maxBytes: number,
+  what: string,
+  spare?: Uint8Array,
+): Promise<FileContent> {
   const { handle, size, mode } = await openRegularFile(path, what);
   try {
     if (size > maxBytes) throw tooLarge(path, maxBytes, what);
-    return { bytes: await readAll(handle, size, path, maxBytes, what), mode };
+    return { bytes: await readAll(handle, roomFor(size, spare), path, maxBytes, what), mode };
   } catch (error) {
     throw readError(error, path, what);
   } finally {
@@ -228,14 +239,20 @@ export async function fillNewFolder(path: string, fill: (folder: string) => Prom
   }
 }
 
+/** The start of memory that is free again, or new memory where that is too short or twice as long. */
+function roomFor(size: number, spare: Uint8Array | undefined): Uint8Array {
+  const fits = spare !== undefined && spare.length >= size && spare.length <= 2 * size;
+  return fits ? spare.subarray(0, size) : new Uint8Array(size);
+}
+
 async function readAll(
   handle: FileHandle,
-  size: number,
+  bytes: Uint8Array,
   path: string,
   maxBytes: number,
   what: string,
 ): Promise<Uint8Array> {
-  const bytes = new Uint8Array(size);
+  const size = bytes.length;
   let filled = 0;
   while (filled < size) {
     const { bytesRead } = await handle.read(bytes, filled, Math.min(READ_CHUNK, size - filled), filled);

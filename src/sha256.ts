@@ -36,6 +36,13 @@ export function sha256Of(data: Uint8Array): Uint8Array {
   return platform?.hash ? new Uint8Array(platform.hash('sha256', data, 'buffer')) : sha256(data);
 }
 
+/** Hash of some parts, one behind the other. */
+export function sha256OfParts(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = platform ? platform.createHash('sha256') : sha256.create();
+  for (const part of parts) hash.update(part);
+  return new Uint8Array(hash.digest());
+}
+
 /** Bytes of a block of SHA-256. */
 const BLOCK_BYTES = 64;
 

@@ -2,7 +2,7 @@ import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { describe, expect, it } from 'vitest';
-import { createSha256, HmacSha256, sha256Of } from '../src/sha256.js';
+import { createSha256, HmacSha256, sha256Of, sha256OfParts } from '../src/sha256.js';
 
 describe('sha256', () => {
   it('is the one of noble-hashes, in one piece and in many', () => {
@@ -12,6 +12,7 @@ describe('sha256', () => {
       const stream = createSha256();
       for (let at = 0; at < length; at += 13) stream.update(data.subarray(at, at + 13));
       expect(stream.digest()).toEqual(sha256(data));
+      expect(sha256OfParts(data.subarray(0, 20), data.subarray(20))).toEqual(sha256(data));
     }
   });
 

@@ -73,7 +73,7 @@ export interface RandomStream {
 
 /** One step of a task that a worker runs: ffjavascript's thread manager protocol. */
 export type TaskStep =
-  | { cmd: 'ALLOCSET'; var: number; buff: Uint8Array }
+  | { cmd: 'ALLOCSET'; var: number; buff: Uint8Array | SharedArrayBuffer }
   | { cmd: 'ALLOC'; var: number; len: number }
   | { cmd: 'SET'; var: number; buff: Uint8Array }
   | {

@@ -1,4 +1,5 @@
 export { ahead } from './ahead.js';
+export { BlockQueue } from './blockQueue.js';
 export type { Curve } from './curve.js';
 export { decodeG1Batch } from './decodeBatch.js';
 export * from './domain.js';
@@ -10,7 +11,6 @@ export {
   combineMatrices,
   combineRows,
   type LimbPlanes,
-  multiplyLongRows,
   multiplyRows,
   type SmallIntegers,
   toLimbs,
@@ -25,6 +25,7 @@ export {
   sumOfProducts,
   transformFour,
 } from './quadTransform.js';
+export { combineInParts, FoldVector, RowStacks } from './rowStacks.js';
 export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';

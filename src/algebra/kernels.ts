@@ -84,7 +84,6 @@ function addKernel(module: ModuleBuilder, name: string, shape: KernelShape): voi
 export function addFieldKernels(builder: unknown): void {
   const module = builder as ModuleBuilder;
   addQuadKernels(builder as RawModuleBuilder);
-  addLimbKernels(builder as RawModuleBuilder);
   addCurveKernels(builder as RawModuleBuilder);
   const scratch = module.alloc(SIZE);
   const elementwise = (name: string, op: string) =>
@@ -158,4 +157,7 @@ export function addFieldKernels(builder: unknown): void {
       c.call('frm_add', c.getLocal('carry'), c.getLocal('a'), c.getLocal('carry')),
     ],
   });
+
+  // calls zk_addScaled
+  addLimbKernels(builder as RawModuleBuilder);
 }

@@ -7,7 +7,17 @@
 import { LIMB_BITS, LIMB_MASK, LIMBS, QuadField, signedLimbs } from './quadField.js';
 import { cutSigned, ELEMENT_BYTES, reduceOnce, storeFour, WORDS } from './quadWords.js';
 import { R } from './scalar.js';
-import { type Code, call, i32, i64, type ModuleBuilder, v128, WasmFunction, whileLoop } from './wasmCode.js';
+import {
+  type Code,
+  call,
+  i32,
+  i64,
+  type ModuleBuilder,
+  v128,
+  WasmFunction,
+  when,
+  whileLoop,
+} from './wasmCode.js';
 
 /** Elements of one block of planes. */
 export const PLANE_ELEMENTS = 8;
@@ -34,6 +44,7 @@ export function addLimbKernels(module: ModuleBuilder): void {
   multiplyRows(module, field).addTo(module, 'zk_multiplyRows');
   cutLong().addTo(module, 'zk_cutLong');
   fifthDigits().addTo(module, 'zk_fifthDigits');
+  multiplyLong(module).addTo(module, 'zk_multiplyLong');
 }
 
 /** Four rows of sums: 20 vectors each. */
@@ -373,6 +384,56 @@ function fifthDigits(): WasmFunction {
       f.bump('a', 8),
       f.bump('out', 2),
       f.bump('n', -1),
+    ),
+  );
+  return f;
+}
+
+/**
+ * zk_multiplyRows for `rows` int64 rows, -2^63 excluded: digits of `chunk` rows at a time, multiplied from the highest
+ * down, the fifth only where there is one.
+ *
+ * @param chunk a multiple of four
+ * @param digits scratch for five digits of `chunk` rows, `stride` bytes each, whole quads of rows and blocks of columns behind
+ * @param sums scratch for four sums of `chunk` rows
+ * @param radix address of the element 2^16
+ * @param flag address of a word
+ */
+function multiplyLong(module: ModuleBuilder): WasmFunction {
+  const scratch = ['digits', 'stride', 'sums', 'radix', 'flag'];
+  const f = new WasmFunction(['matrix', 'rows', 'cols', 'chunk', 'planes', 'blocks', ...scratch, 'out']);
+  f.locals('i32', 'count', 'entries');
+  const get = (name: string) => f.get(name);
+  const digit = (k: number) => i32.add(get('digits'), i32.mul(get('stride'), i32.const(k)));
+  const sumBytes = i32.mul(get('chunk'), i32.const(ELEMENT_BYTES));
+  const sum = (k: number) =>
+    k === 0 ? get('out') : i32.add(get('sums'), i32.mul(sumBytes, i32.const(k - 1)));
+  const multiply = (k: number) => {
+    const rowBytes = i32.shl(get('cols'), i32.const(1));
+    const quads = i32.shrU(i32.add(get('count'), i32.const(MULTIPLY_ROWS - 1)), i32.const(2));
+    return call(module, 'zk_multiplyRows', digit(k), rowBytes, quads, get('planes'), get('blocks'), sum(k));
+  };
+  const addNext = (k: number) => call(module, 'zk_addScaled', sum(k + 1), get('radix'), get('count'), sum(k));
+  const cutBlocks = i32.shrU(i32.add(get('entries'), i32.const(CUT_ENTRIES - 1)), i32.const(3));
+  const [fifth, fourth] = [LONG_DIGITS - 1, LONG_DIGITS - 2];
+  f.emit(
+    whileLoop(
+      get('rows'),
+      f.set('count', get('chunk')),
+      when(i32.ltU(get('rows'), get('chunk')), f.set('count', get('rows'))),
+      f.set('entries', i32.mul(get('count'), get('cols'))),
+      call(module, 'zk_cutLong', get('matrix'), cutBlocks, get('stride'), digit(0), get('flag')),
+      multiply(fourth),
+      when(
+        i32.load(get('flag')),
+        call(module, 'zk_fifthDigits', get('matrix'), get('entries'), digit(fifth)),
+        multiply(fifth),
+        addNext(fourth),
+      ),
+      ...Array.from({ length: fourth }, (_, i) => fourth - 1 - i).flatMap((k) => [multiply(k), addNext(k)]),
+      f.set('matrix', i32.add(get('matrix'), i32.shl(get('entries'), i32.const(3)))),
+      f.set('out', i32.add(get('out'), i32.mul(get('count'), i32.const(ELEMENT_BYTES)))),
+      f.set('rows', i32.sub(get('rows'), get('count'))),
     ),
   );
   return f;

@@ -6,16 +6,10 @@
  */
 
 import { toBytes } from '../littleEndian.js';
+import { BLOCK, type BlockTask, runHere } from './blockTask.js';
+import { callStep } from './curve.js';
 import type { Engine } from './engine.js';
-import {
-  CUT_ENTRIES,
-  LONG_DIGITS,
-  MULTIPLY_COLUMNS,
-  MULTIPLY_ROWS,
-  PLANE_BYTES,
-  PLANE_ELEMENTS,
-  SUM_DIVISOR,
-} from './limbKernels.js';
+import { MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS, SUM_DIVISOR } from './limbKernels.js';
 import { Fr } from './scalar.js';
 import {
   addVectors,
@@ -24,7 +18,6 @@ import {
   type FieldVector,
   scaleVector,
   subVector,
-  vectorFromScalars,
   vectorLength,
   zeroVector,
 } from './vector.js';
@@ -136,22 +129,55 @@ function combineChunk(
   pieces: readonly Int16Array[],
   cols: number,
 ): FieldVector {
+  let combined: FieldVector | undefined;
+  runHere(
+    engine,
+    combineTask(engine, coefficients, pieces, cols, (vector) => {
+      combined = vector;
+    }),
+  );
+  return combined!;
+}
+
+/** Variables of the steps of a combination. */
+const [TAIL, LIMBS, OUT] = [1, 2, 3];
+
+/**
+ * Task for {@link combineRows} of rows of int16, one piece below the other.
+ *
+ * @param coefficients one for each row
+ */
+export function combineTask(
+  engine: Engine,
+  coefficients: FieldVector,
+  pieces: readonly Int16Array[],
+  cols: number,
+  done: (combined: FieldVector) => void,
+): BlockTask {
   const planes = makePlanes(engine, scaleVector(engine, coefficients, SUM_DIVISOR), PLANE_ELEMENTS);
   const octets = planes.byteLength / PLANE_BYTES;
   const blocks = Math.ceil(cols / PLANE_ELEMENTS);
-  return engine.sync(({ call, put, write, alloc, get }) => {
-    const out = alloc(blocks * PLANE_ELEMENTS * 32);
-    const limbs = put(planes);
-    // the kernel reads whole octets of rows and whole blocks of columns: what lies behind counts zero times
-    const matrix = alloc(octets * PLANE_ELEMENTS * cols * 2 + 2 * PLANE_ELEMENTS);
-    let at = matrix;
-    for (const piece of pieces) {
-      write(at, toBytes(piece));
-      at += piece.byteLength;
-    }
-    call.zk_combineRows!(matrix, 2 * cols, octets, limbs, blocks, out);
-    return get(out, cols * 32);
-  });
+  const missing = octets * PLANE_ELEMENTS - vectorLength(coefficients);
+  return {
+    pieces: pieces.map(toBytes),
+    steps: [
+      // the kernel reads whole octets of rows and whole blocks of columns: what lies behind counts zero times
+      { cmd: 'ALLOC', var: TAIL, len: missing * cols * 2 + 2 * PLANE_ELEMENTS },
+      { cmd: 'ALLOCSET', var: LIMBS, buff: planes },
+      { cmd: 'ALLOC', var: OUT, len: blocks * PLANE_ELEMENTS * 32 },
+      callStep(
+        'zk_combineRows',
+        { var: BLOCK },
+        { val: 2 * cols },
+        { val: octets },
+        { var: LIMBS },
+        { val: blocks },
+        { var: OUT },
+      ),
+    ],
+    answer: { var: OUT, len: cols * 32 },
+    done,
+  };
 }
 
 /**
@@ -169,7 +195,7 @@ export function multiplyRows(
   vector: LimbPlanes,
 ): FieldVector {
   const { entries, offset } = signedEntries(matrix);
-  const { planes } = shorten(engine, vector, cols);
+  const planes = planesFor(engine, vector, cols);
   const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
   const out = zeroVector(rows);
   const chunk = Math.max(1, Math.floor(CHUNK_BYTES / (2 * cols * MULTIPLY_ROWS))) * MULTIPLY_ROWS;
@@ -178,7 +204,7 @@ export function multiplyRows(
     const part = engine.sync(({ call, put, alloc, get }) => {
       const quads = Math.ceil(count / MULTIPLY_ROWS);
       const sums = alloc(quads * MULTIPLY_ROWS * 32);
-      const limbs = put(planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES));
+      const limbs = put(planes);
       const address = put(toBytes(entries.subarray(from * cols, (from + count) * cols)));
       alloc((quads * MULTIPLY_ROWS - count) * cols * 2 + 2 * MULTIPLY_COLUMNS);
       call.zk_multiplyRows!(address, 2 * cols, quads, limbs, blocks, sums);
@@ -194,63 +220,10 @@ export function multiplyRows(
   return addVectors(engine, products, constantVector(engine, shift, rows));
 }
 
-/** Limbs of the first `cols` elements, zeros behind them in their last block. */
-function shorten(engine: Engine, vector: LimbPlanes, cols: number): LimbPlanes {
-  const length = vectorLength(vector.vector);
-  if (cols === length || cols % MULTIPLY_COLUMNS === 0) return vector;
-  return toLimbs(engine, subVector(vector.vector, 0, cols));
-}
-
-/** Entries of int64 matrices that are cut into digits at a time: entries and digits stay in a core's cache. */
-const LONG_CHUNK = 2 ** 15;
-
-/**
- * {@link multiplyRows} for a matrix of int64, -2^63 excluded.
- *
- * The entries' signed 16-bit digits are multiplied, the fifth only where it is needed; they stay in WebAssembly memory.
- *
- * @param matrix row-major `[rows, cols]`
- * @returns field vector `[rows]`
- */
-export function multiplyLongRows(
-  engine: Engine,
-  matrix: BigInt64Array,
-  rows: number,
-  cols: number,
-  vector: LimbPlanes,
-): FieldVector {
-  const { planes } = shorten(engine, vector, cols);
+/** Planes of the first `cols` elements, zeros behind them in their last block. */
+export function planesFor(engine: Engine, limbs: LimbPlanes, cols: number): Uint8Array {
   const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
-  const quads = Math.max(1, Math.floor(LONG_CHUNK / cols / MULTIPLY_ROWS));
-  const chunk = Math.min(rows, quads * MULTIPLY_ROWS);
-  const stride = 2 * CUT_ENTRIES * Math.ceil((chunk * cols) / CUT_ENTRIES);
-  const sumBytes = Math.ceil(chunk / MULTIPLY_ROWS) * MULTIPLY_ROWS * 32;
-  const base = vectorFromScalars(engine, [65536n]);
-  const out = zeroVector(rows);
-  engine.sync(({ call, put, write, alloc, get }) => {
-    const limbs = put(planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES));
-    const shift = put(base);
-    const flag = alloc(4);
-    const sums = alloc(LONG_DIGITS * sumBytes);
-    const source = alloc(4 * stride);
-    const digits = alloc(LONG_DIGITS * stride);
-    // the kernel reads whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
-    alloc(MULTIPLY_ROWS * cols * 2 + 2 * MULTIPLY_COLUMNS);
-    for (let from = 0; from < rows; from += chunk) {
-      const count = Math.min(chunk, rows - from);
-      write(source, toBytes(matrix.subarray(from * cols, (from + count) * cols)));
-      call.zk_cutLong!(source, Math.ceil((count * cols) / CUT_ENTRIES), stride, digits, flag);
-      const fifths = get(flag, 4)[0] !== 0;
-      const highest = (fifths ? LONG_DIGITS : LONG_DIGITS - 1) - 1;
-      if (fifths) call.zk_fifthDigits!(source, count * cols, digits + highest * stride);
-      for (let k = highest; k >= 0; k--) {
-        const sum = sums + k * sumBytes;
-        const used = Math.ceil(count / MULTIPLY_ROWS);
-        call.zk_multiplyRows!(digits + k * stride, 2 * cols, used, limbs, blocks, sum);
-        if (k < highest) call.zk_addScaled!(sum + sumBytes, shift, count, sum);
-      }
-      out.set(get(sums, count * 32), from * 32);
-    }
-  });
-  return scaleVector(engine, out, SUM_DIVISOR);
+  const whole = cols === vectorLength(limbs.vector) || cols % MULTIPLY_COLUMNS === 0;
+  const { planes } = whole ? limbs : toLimbs(engine, subVector(limbs.vector, 0, cols));
+  return planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
 }

@@ -281,6 +281,9 @@ function requireClosed({ closing }: SessionRecord): SessionClosing {
 class SessionFolder implements SessionWriter {
   /** Of the call under way. */
   private begun: GrowingFile | undefined;
+  /** Bytes of the calls that were read, and those that nobody looks at any more. */
+  private readonly memory = new WeakMap<SessionCall, Uint8Array>();
+  private spare: Uint8Array | undefined;
   /** The end of the files that are being finished or taken away; never fails. */
   private settling: Promise<unknown> = Promise.resolve();
 
@@ -305,7 +308,15 @@ class SessionFolder implements SessionWriter {
     if (!Number.isInteger(index) || index < 0 || index >= this.calls) {
       throw new ZkLoraError('SESSION_MALFORMED', `the session has no call ${index}`);
     }
-    return decodeCall(this.header, await this.readFile(index), `call file ${callFile(index)}`);
+    const bytes = await this.readFile(index);
+    const call = decodeCall(this.header, bytes, `call file ${callFile(index)}`);
+    this.memory.set(call, bytes);
+    return call;
+  }
+
+  recycle(call: SessionCall): void {
+    this.spare = this.memory.get(call);
+    this.memory.delete(call);
   }
 
   async statedTokens(index: number): Promise<number | undefined> {
@@ -378,7 +389,9 @@ class SessionFolder implements SessionWriter {
   }
 
   private readFile(index: number): Promise<Uint8Array> {
-    return readFileBounded(this.pathOf(index), MAX_CALL_FILE_BYTES, CALL_FILE_ROLE);
+    const { spare } = this;
+    this.spare = undefined;
+    return readFileBounded(this.pathOf(index), MAX_CALL_FILE_BYTES, CALL_FILE_ROLE, spare);
   }
 }
 

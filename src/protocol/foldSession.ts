@@ -1,18 +1,16 @@
 import {
   addVectors,
-  combineRows,
-  dotVectors,
+  BlockQueue,
+  combineInParts,
   type Engine,
   type FieldVector,
+  FoldVector,
   Fr,
-  type LimbPlanes,
-  multiplyLongRows,
-  multiplyRows,
   powersVector,
+  RowStacks,
   subVector,
-  toLimbs,
 } from '../algebra/index.js';
-import { nextTurn } from '../nextTurn.js';
+import { callBytes } from './callReader.js';
 import { placeOf } from './lanes.js';
 import { type CallSource, type SessionCall, type SessionHeader, sessionModules } from './session.js';
 import type { Statement, StatementModule } from './statement.js';
@@ -67,12 +65,12 @@ export async function foldSession(
   const inputs = new VectorFolder(engine, session.header, folding);
   const outputFolder = () => new OutputFolder(engine, session.header, folding);
   const early = inMemory ? undefined : outputFolder();
-  await foldCalls(session, { inputs: [inputs], outputs: early ? [early] : [] });
+  await foldCalls(engine, session, { inputs: [inputs], outputs: early ? [early] : [] });
   return {
     inputs: inputs.inputs,
     outputs: async () => {
       const folder = early ?? outputFolder();
-      if (!early) await foldCalls(session, { inputs: [], outputs: [folder] });
+      if (!early) await foldCalls(engine, session, { inputs: [], outputs: [folder] });
       return folder.outputs;
     },
   };
@@ -95,7 +93,7 @@ export async function foldSessionAtPoint(
 ): Promise<FoldedAtPoint[]> {
   const inputs = foldings.map((folding) => new PointFolder(engine, folding));
   const outputs = foldings.map((folding) => new OutputFolder(engine, session.header, folding));
-  await foldCalls(session, { inputs, outputs }, () => onInputs(inputs));
+  await foldCalls(engine, session, { inputs, outputs }, () => onInputs(inputs));
   return foldings.map((_, i) => ({
     inputsAtPoint: inputs[i]!.inputsAtPoint,
     outputs: outputs[i]!.outputs,
@@ -113,26 +111,48 @@ export async function foldInputsAt(
   folding: Omit<PointFolding, 'v'>,
 ): Promise<readonly bigint[]> {
   const folder = new PointFolder(engine, folding);
-  for (let index = 0; index < session.callCount; index++) folder.add(await session.readCall(index));
+  await foldCalls(engine, session, { inputs: [folder], outputs: [] });
   return folder.inputsAtPoint;
 }
 
-/** Sums over calls, which come one after the other; a call's inputs come before its outputs. */
-interface Folders {
-  readonly inputs: readonly { add(call: SessionCall): void }[];
-  readonly outputs: readonly OutputFolder[];
+/** A sum over calls, which come one after the other. */
+interface Folder {
+  /** Has a queue add what a call has to the sum. */
+  add(call: SessionCall, queue: BlockQueue): void;
 }
 
+/** A call's inputs come before its outputs. */
+interface Folders {
+  readonly inputs: readonly Folder[];
+  readonly outputs: readonly Folder[];
+}
+
+/** Bytes of a session from which on worker threads fold it as well. */
+const MIN_SHARED_BYTES = 2 ** 24;
+
 async function foldCalls(
+  engine: Engine,
   session: CallSource,
   { inputs, outputs }: Folders,
   onInputs?: () => void,
 ): Promise<void> {
-  for (let index = 0; index < session.callCount; index++) {
-    const call = await session.readCall(index);
-    for (const folder of inputs) folder.add(call);
-    if (index === session.callCount - 1) onInputs?.();
-    for (const folder of outputs) await folder.add(call);
+  const queue = new BlockQueue(engine);
+  try {
+    for (let index = 0; index < session.callCount; index++) {
+      const call = await session.readCall(index);
+      if (callBytes(call) * session.callCount >= MIN_SHARED_BYTES) queue.share();
+      for (const folder of inputs) folder.add(call, queue);
+      if (index === session.callCount - 1 && onInputs) {
+        await queue.finish();
+        onInputs();
+      }
+      for (const folder of outputs) folder.add(call, queue);
+      await session.digested?.();
+      await queue.help();
+    }
+    await queue.finish();
+  } finally {
+    await Promise.allSettled([queue.stop(), session.digested?.()]);
   }
 }
 
@@ -154,48 +174,45 @@ class RowWeights {
   }
 }
 
-/** Entries of outputs after which other work gets its turn, between two modules. */
-const TURN_ENTRIES = 2 ** 16;
-
 /** sum_t u^t sum_o v^o Y[t, o] of each module of a statement, over the calls so far. */
-class OutputFolder {
+class OutputFolder implements Folder {
   readonly outputs: bigint[];
   readonly #modules: readonly StatementModule[];
+  /** Positions by the width of their modules. */
+  readonly #byWidth = new Map<number, number[]>();
   readonly #members: ReadonlyMap<number, number>;
-  readonly #vLimbs: LimbPlanes;
+  readonly #vPowers: FoldVector;
   readonly #weights: RowWeights;
 
-  constructor(
-    private readonly engine: Engine,
-    header: SessionHeader,
-    { statement, u, v }: Folding,
-  ) {
+  constructor(engine: Engine, header: SessionHeader, { statement, u, v }: Folding) {
     this.#modules = statement.modules;
     const widest = Math.max(...this.#modules.map(({ outFeatures }) => outFeatures));
     this.#members = new Map(sessionModules(header).map((index, member) => [index, member]));
-    this.#vLimbs = toLimbs(engine, powersVector(engine, v, widest));
+    this.#vPowers = new FoldVector(engine, powersVector(engine, v, widest));
     this.#weights = new RowWeights(engine, u);
     this.outputs = this.#modules.map(() => 0n);
+    for (const [position, { outFeatures }] of this.#modules.entries()) {
+      this.#byWidth.set(outFeatures, [...(this.#byWidth.get(outFeatures) ?? []), position]);
+    }
   }
 
-  async add(call: SessionCall): Promise<void> {
-    const { engine } = this;
+  add(call: SessionCall, queue: BlockQueue): void {
     const weights = this.#weights.take(call.tokens);
-    let entries = 0;
-    for (const [position, { index, outFeatures }] of this.#modules.entries()) {
-      const y = call.outputs[this.#members.get(index)!]!;
-      const rows = multiplyLongRows(engine, y, call.tokens, outFeatures, this.#vLimbs);
-      this.outputs[position] = Fr.add(this.outputs[position]!, dotVectors(engine, rows, weights));
-      entries += y.length;
-      if (entries < TURN_ENTRIES) continue;
-      await nextTurn();
-      entries = 0;
+    for (const [width, positions] of this.#byWidth) {
+      const stacks = new RowStacks(queue, this.#vPowers, width, 'int64');
+      for (const position of positions) {
+        const y = call.outputs[this.#members.get(this.#modules[position]!.index)!]!;
+        stacks.add(y, weights, (sum) => {
+          this.outputs[position] = Fr.add(this.outputs[position]!, sum);
+        });
+      }
+      stacks.flush();
     }
   }
 }
 
 /** a = sum_t u^t X[t] of each input that the statement uses, over the calls so far. */
-class VectorFolder {
+class VectorFolder implements Folder {
   readonly inputs: (FieldVector | undefined)[];
   readonly #used: ReadonlySet<number>;
   readonly #weights: RowWeights;
@@ -210,40 +227,45 @@ class VectorFolder {
     this.#weights = new RowWeights(engine, u);
   }
 
-  add({ inputs, tokens }: SessionCall): void {
+  add({ inputs, tokens }: SessionCall, queue: BlockQueue): void {
     const weights = this.#weights.take(tokens);
     inputs.forEach(({ x }, i) => {
       if (!this.#used.has(i)) return;
-      const combined = combineRows(this.engine, weights, x, x.length / tokens);
-      const sum = this.inputs[i];
-      this.inputs[i] = sum ? addVectors(this.engine, sum, combined) : combined;
+      combineInParts(this.engine, queue, weights, x, (part) => {
+        const sum = this.inputs[i];
+        this.inputs[i] = sum ? addVectors(this.engine, sum, part) : part;
+      });
     });
   }
 }
 
 /** a(z) for each module of a statement, over the calls so far. */
-class PointFolder implements InputsFolded {
-  /** Limbs of the basis from a column offset on. */
-  readonly #limbs = new Map<number, LimbPlanes>();
-  /** By input and column offset. */
+class PointFolder implements Folder, InputsFolded {
+  /** The basis from a column offset on. */
+  readonly #bases = new Map<number, FoldVector>();
+  /** One module of each place, by column offset and width. */
+  readonly #places = new Map<string, StatementModule[]>();
+  /** By place. */
   readonly #values = new Map<string, bigint>();
 
   readonly #modules: readonly StatementModule[];
   readonly #weights: RowWeights;
 
-  constructor(
-    private readonly engine: Engine,
-    { statement, u, basis }: Omit<PointFolding, 'v'>,
-  ) {
+  constructor(engine: Engine, { statement, u, basis }: Omit<PointFolding, 'v'>) {
     this.#modules = statement.modules;
     this.#weights = new RowWeights(engine, u);
     // no longer than the widest input at an offset: otherwise many offsets would take as many whole domains of memory
     const widths = new Map<number, number>();
-    for (const { columnOffset, inFeatures } of this.#modules) {
+    for (const module of this.#modules) {
+      const { columnOffset, inFeatures } = module;
       widths.set(columnOffset, Math.max(inFeatures, widths.get(columnOffset) ?? 0));
+      if (this.#values.has(placeOf(module))) continue;
+      this.#values.set(placeOf(module), 0n);
+      const key = `${columnOffset}:${inFeatures}`;
+      this.#places.set(key, [...(this.#places.get(key) ?? []), module]);
     }
     for (const [offset, width] of widths) {
-      this.#limbs.set(offset, toLimbs(engine, subVector(basis, offset, width)));
+      this.#bases.set(offset, new FoldVector(engine, subVector(basis, offset, width)));
     }
   }
 
@@ -252,14 +274,18 @@ class PointFolder implements InputsFolded {
     return this.#modules.map((module) => this.#values.get(placeOf(module))!);
   }
 
-  add({ inputs, tokens }: SessionCall): void {
+  add({ inputs, tokens }: SessionCall, queue: BlockQueue): void {
     const weights = this.#weights.take(tokens);
-    const places = new Map(this.#modules.map((module) => [placeOf(module), module]));
-    for (const [place, { input, inFeatures, columnOffset }] of places) {
-      const limbs = this.#limbs.get(columnOffset)!;
-      const rows = multiplyRows(this.engine, inputs[input]!.x, tokens, inFeatures, limbs);
-      const sum = this.#values.get(place) ?? 0n;
-      this.#values.set(place, Fr.add(sum, dotVectors(this.engine, rows, weights)));
+    for (const modules of this.#places.values()) {
+      const { columnOffset, inFeatures } = modules[0]!;
+      const stacks = new RowStacks(queue, this.#bases.get(columnOffset)!, inFeatures, 'int16');
+      for (const module of modules) {
+        const place = placeOf(module);
+        stacks.add(inputs[module.input]!.x, weights, (sum) => {
+          this.#values.set(place, Fr.add(this.#values.get(place)!, sum));
+        });
+      }
+      stacks.flush();
     }
   }
 }

@@ -47,6 +47,8 @@ export interface CallSource {
   readonly callCount: number;
   /** @throws ZkLoraError `SESSION_MALFORMED` when the stored call does not parse. */
   readCall(index: number): Promise<SessionCall>;
+  /** Resolves when this thread has done what it does with the last call beside its reader: where it digests it. */
+  digested?(): Promise<void>;
 }
 
 /** A whole session. */
@@ -61,6 +63,11 @@ export interface Session extends CallSource {
    * has them reads a session once that it would read twice, and holds them against what it has read.
    */
   statedTokens?(index: number): Promise<number | undefined>;
+  /**
+   * Takes back a call that {@link CallSource.readCall} gave and nobody looks at any more: a later one may be read into
+   * its memory.
+   */
+  recycle?(call: SessionCall): void;
 }
 
 /** Module indices of a session, ascending. */

@@ -1,5 +1,6 @@
 import { equalBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
+import { nextTurn } from '../nextTurn.js';
 import { CallReader, callBytes } from './callReader.js';
 import type { CallSource, Session, SessionCall, SessionHeader } from './session.js';
 import { MAX_SESSION_CALLS, type ModuleShape } from './sessionDigest.js';
@@ -17,6 +18,15 @@ export interface ReadSession {
   readonly stable: Session;
   /** Whether all calls are in memory: another pass reads and digests nothing again. */
   readonly inMemory: boolean;
+}
+
+/** Runs through what is done in pieces; other work gets its turn between them. */
+async function inTurns<T>(pieces: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = pieces.next();
+    if (done) return value;
+    await nextTurn();
+  }
 }
 
 function changed(): ZkLoraError {
@@ -49,12 +59,14 @@ export async function readSession(session: Session, modules: readonly ModuleShap
   let room = MAX_KEPT_BYTES;
   for (let index = 0; index < callCount; index++) {
     const call = await reader.read(index);
-    prints.push(tree.add(call));
+    prints.push(await inTurns(tree.adding(call)));
     const bytes = callBytes(call);
     // a call alone is kept at any size: each pass holds it anyway
     if (bytes <= room || callCount === 1) {
       room -= bytes;
       kept.set(index, call);
+    } else {
+      session.recycle?.(call);
     }
   }
   const readAgain = async (index: number): Promise<SessionCall> => {
@@ -86,6 +98,8 @@ export class SessionPass implements CallSource {
   readonly #kept = new Map<number, SessionCall>();
   #counted: number | undefined;
   #next = 0;
+  #last: SessionCall | undefined;
+  #digesting: Promise<unknown> = Promise.resolve();
 
   /**
    * @param modules shapes of all modules of the adapter, in its order
@@ -133,7 +147,7 @@ export class SessionPass implements CallSource {
   }
 
   /**
-   * The next call, checked and digested.
+   * The next call, checked; it is digested meanwhile. The source takes back the one before: nobody looks at it any more.
    *
    * @param index 0 the first time, then one more each time
    * @throws ZkLoraError `SESSION_MALFORMED`; `INTERNAL` out of order
@@ -141,11 +155,21 @@ export class SessionPass implements CallSource {
   async readCall(index: number): Promise<SessionCall> {
     if (index !== this.#next)
       throw new ZkLoraError('INTERNAL', 'a pass reads the calls of a session in order');
+    await this.digested();
+    if (this.#last) this.#session.recycle?.(this.#last);
+    this.#last = undefined;
     const call = this.#kept.get(index) ?? (await this.#reader.read(index));
+    const adding = this.#tree.adding(call);
     this.#kept.delete(index);
-    this.#tree.add(call);
     this.#next += 1;
+    this.#last = call;
+    this.#digesting = inTurns(adding);
     return call;
+  }
+
+  /** Resolves when the last call that was read is digested. */
+  async digested(): Promise<void> {
+    await this.#digesting;
   }
 
   /**
@@ -155,6 +179,7 @@ export class SessionPass implements CallSource {
    */
   async finish(): Promise<Uint8Array> {
     while (this.#next < this.callCount) await this.readCall(this.#next);
+    await this.digested();
     if (this.#counted !== undefined && this.#counted !== this.#tree.tokens) throw changed();
     return this.#tree.digest();
   }

@@ -6,7 +6,7 @@ import { concatBytes, labelledSha256, u32, utf8ToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
 import { toBytes } from '../littleEndian.js';
 import { HASH_BYTES, MerkleTree } from '../merkle.js';
-import { createSha256, sha256Of } from '../sha256.js';
+import { sha256Of, sha256OfParts } from '../sha256.js';
 import { RowSalts, SALT_BYTES } from './rowSalts.js';
 import {
   type ActivationRows,
@@ -23,6 +23,9 @@ export const SESSION_NODE_LABEL = 'zklora/session/node/v1';
 const LEAF = concatBytes(utf8ToBytes('zklora/session/row/v1'), Uint8Array.of(0));
 const EMPTY = 'zklora/session/empty/v1';
 const DIGEST = 'zklora/session/v1';
+
+/** Bytes of rows that are hashed at a time: a fraction of a millisecond's work. */
+const TURN_BYTES = 2 ** 18;
 
 /** One token row of one module. */
 export interface SessionRow {
@@ -48,17 +51,30 @@ interface Place {
 
 /** H("zklora/session/row/v1" | 00 | salt | u32 row, call, module | i16 exponent | u32 bytes of x, y | x | y). */
 export function rowHash(salt: Uint8Array, { row, call, module, exponent, x, y }: SessionRow): Uint8Array {
-  const prefix = new Uint8Array(LEAF.length + SALT_BYTES + 22);
-  prefix.set(LEAF);
-  prefix.set(salt, LEAF.length);
-  const place = new DataView(prefix.buffer, LEAF.length + SALT_BYTES);
-  place.setUint32(0, row);
-  place.setUint32(4, call);
-  place.setUint32(8, module);
-  place.setInt16(12, exponent);
-  place.setUint32(14, x.byteLength);
-  place.setUint32(18, y.byteLength);
-  return createSha256().update(prefix).update(toBytes(x)).update(toBytes(y)).digest();
+  const prefix = new RowPrefix(call, module, x.byteLength, y.byteLength);
+  return sha256OfParts(prefix.of(salt, row, exponent), toBytes(x), toBytes(y));
+}
+
+/** What comes before x and y in the leaf of a row; one buffer for all rows of a module in a call. */
+class RowPrefix {
+  readonly #bytes = new Uint8Array(LEAF.length + SALT_BYTES + 22);
+  readonly #place = new DataView(this.#bytes.buffer, LEAF.length + SALT_BYTES);
+
+  constructor(call: number, module: number, xBytes: number, yBytes: number) {
+    this.#bytes.set(LEAF);
+    this.#place.setUint32(4, call);
+    this.#place.setUint32(8, module);
+    this.#place.setUint32(14, xBytes);
+    this.#place.setUint32(18, yBytes);
+  }
+
+  /** Valid until it is asked for another row's. */
+  of(salt: Uint8Array, row: number, exponent: number): Uint8Array {
+    this.#bytes.set(salt, LEAF.length);
+    this.#place.setUint32(0, row);
+    this.#place.setInt16(12, exponent);
+    return this.#bytes;
+  }
 }
 
 /** H("zklora/session/v1" | 00 | header digest | u32 calls | u32 token rows | head of the tree). */
@@ -106,6 +122,8 @@ export class CallRows {
   #hashes: Uint8Array | undefined;
   readonly #hashed: boolean[] = [];
   #salts: Uint8Array | undefined;
+  /** Bytes that were hashed since other work had its turn. */
+  #sinceTurn = 0;
 
   constructor(session: SessionRows, place: Place, tokens: number) {
     this.tokens = tokens;
@@ -118,7 +136,12 @@ export class CallRows {
    *
    * @throws ZkLoraError `SESSION_MALFORMED` for rows of another size
    */
-  add(module: number, { x, exponents }: ActivationRows, y: BigInt64Array): void {
+  add(module: number, rows: ActivationRows, y: BigInt64Array): void {
+    for (const _ of this.adding(module, rows, y));
+  }
+
+  /** {@link CallRows.add} in pieces. */
+  *adding(module: number, { x, exponents }: ActivationRows, y: BigInt64Array): Generator<void> {
     const { tokens } = this;
     const { members } = this.#session;
     const member = members.findIndex((one) => one.module === module);
@@ -129,17 +152,23 @@ export class CallRows {
     const { call, row } = this.place;
     this.#hashes ??= new Uint8Array(tokens * members.length * HASH_BYTES);
     this.#salts ??= this.#session.salts(row * members.length, tokens * members.length);
+    const [rowsX, rowsY] = [toBytes(x), toBytes(y)];
+    const [xBytes, yBytes] = [2 * n, 8 * k];
+    const prefix = new RowPrefix(call, module, xBytes, yBytes);
     for (let token = 0; token < tokens; token++) {
       const leaf = token * members.length + member;
-      const hash = rowHash(this.#salts.subarray(leaf * SALT_BYTES, (leaf + 1) * SALT_BYTES), {
-        row: row + token,
-        call,
-        module,
-        exponent: exponents[token]!,
-        x: x.subarray(n * token, n * (token + 1)),
-        y: y.subarray(k * token, k * (token + 1)),
-      });
+      const salt = this.#salts.subarray(leaf * SALT_BYTES, (leaf + 1) * SALT_BYTES);
+      const hash = sha256OfParts(
+        prefix.of(salt, row + token, exponents[token]!),
+        rowsX.subarray(xBytes * token, xBytes * (token + 1)),
+        rowsY.subarray(yBytes * token, yBytes * (token + 1)),
+      );
       this.#hashes.set(hash, leaf * HASH_BYTES);
+      this.#sinceTurn += xBytes + yBytes;
+      if (this.#sinceTurn >= TURN_BYTES) {
+        this.#sinceTurn = 0;
+        yield;
+      }
     }
     this.#hashed[member] = true;
   }
@@ -242,9 +271,26 @@ export class SessionTree {
    * @throws ZkLoraError `SESSION_MALFORMED` when it does not fit (see {@link checkCall}), or beyond 2^31 token rows
    */
   add(call: SessionCall): CallFingerprint {
+    const adding = this.adding(call);
+    for (;;) {
+      const { done, value } = adding.next();
+      if (done) return value;
+    }
+  }
+
+  /**
+   * {@link SessionTree.add} in pieces, between which other work may have its turn. The call has been checked when this
+   * returns; it is in the tree at the end.
+   *
+   * @throws ZkLoraError as {@link SessionTree.add}
+   */
+  adding(call: SessionCall): Generator<void, CallFingerprint> {
     checkCall(this.#header, this.#modules, call);
-    const rows = this.begin(call.tokens);
-    this.#hashAll(rows, call);
+    return this.#adding(this.begin(call.tokens), call);
+  }
+
+  *#adding(rows: CallRows, call: SessionCall): Generator<void, CallFingerprint> {
+    yield* this.#hashing(rows, call);
     const print = this.take(rows);
     this.#keepWanted(call, print);
     return print;
@@ -258,13 +304,13 @@ export class SessionTree {
   fingerprint(call: SessionCall, place: Place): Uint8Array {
     checkCall(this.#header, this.#modules, call);
     const rows = new CallRows(this.#session, place, call.tokens);
-    this.#hashAll(rows, call);
+    for (const _ of this.#hashing(rows, call));
     return sha256Of(rows.whole());
   }
 
-  #hashAll(rows: CallRows, { inputs, outputs }: SessionCall): void {
+  *#hashing(rows: CallRows, { inputs, outputs }: SessionCall): Generator<void> {
     for (const [member, { module, input }] of this.#session.members.entries()) {
-      rows.add(module, inputs[input]!, outputs[member]!);
+      yield* rows.adding(module, inputs[input]!, outputs[member]!);
     }
   }
 

@@ -2,7 +2,7 @@ import { buildBn128 } from 'ffjavascript';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { TaskStep } from '../../src/algebra/curve.js';
 import { type Curve, callStep } from '../../src/algebra/curve.js';
-import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { BlockQueue, type Engine, loadEngine } from '../../src/algebra/index.js';
 import { guardPool, type WorkerPool } from '../../src/algebra/poolGuard.js';
 import { runningEngine } from '../../src/algebra/running.js';
 import { refusalOf } from '../adapter/refusal.js';
@@ -57,6 +57,23 @@ describe('a worker thread that fails', () => {
     const asked = refusalOf(pool.queueAction(TRAP));
     worker!.terminate();
     expect((await asked).code).toBe('INTERNAL');
+    await expectReplaced();
+  });
+
+  it('inside a queue of blocks, which then has none with a worker', async () => {
+    const queue = new BlockQueue(engine);
+    queue.share();
+    for (let i = 0; i < 20; i++) {
+      queue.add({
+        pieces: [new Uint8Array(64)],
+        steps: TRAP,
+        answer: { var: 0, len: 1 },
+        done: () => undefined,
+      });
+    }
+    // no help from this thread, where the same step would trap
+    await queue.stop();
+    expect((await refusalOf(queue.finish())).code).toBe('INTERNAL');
     await expectReplaced();
   });
 

@@ -22,6 +22,7 @@ import {
 } from '../../src/inference/record.js';
 import type { SessionClosing } from '../../src/inference/sessionHeader.js';
 import { closingMessage, sign } from '../../src/inference/signatures.js';
+import type { SessionCall } from '../../src/protocol/session.js';
 import { sessionDigest } from '../../src/protocol/sessionPass.js';
 import { recordCall } from '../support/recordCall.js';
 import { temporaryFolder } from './fixtures.js';
@@ -75,6 +76,26 @@ describe('session record', () => {
     }
     expect(record.closing?.calls).toBe(2);
     expect(await checkClosing(record, MODULES)).toEqual(await sessionDigest(record, MODULES));
+  });
+
+  it('reads a call into the memory of one that it was given back, unless that is twice as long', async () => {
+    const dir = join(await temporaryFolder(), 'session');
+    const record = await createSessionRecord(dir, OPENED, MODULES);
+    const calls = [30, 30, 29, 1].map((tokens, i) => randomCall(HEAD, tokens, i));
+    for (const call of calls) await recordCall(record, call);
+    let last: SessionCall | undefined;
+    const reused: boolean[] = [];
+    for (const [index, call] of calls.entries()) {
+      if (last) record.recycle?.(last);
+      const read = await record.readCall(index);
+      expect(read).toEqual(call);
+      reused.push(read.outputs[0]?.buffer === last?.outputs[0]?.buffer);
+      last = read;
+    }
+    expect(reused).toEqual([false, true, true, false]);
+    // nobody else's memory
+    record.recycle?.(calls[0]!);
+    expect((await record.readCall(0)).outputs[0]!.buffer).not.toBe(calls[0]!.outputs[0]!.buffer);
   });
 
   it('names its tensors as documented', async () => {

@@ -58,6 +58,8 @@ const verify = (session: Session, change: Partial<VerifyOptions> = {}) =>
     ...change,
   });
 
+const digestOf = () => sessionDigest(scenario.session, scenario.adapter.modules);
+
 const otherDelta = (call: SessionCall): SessionCall => ({
   ...call,
   outputs: call.outputs.map((y) => y.map((value) => value + 1n)),
@@ -115,6 +117,31 @@ describe('a long session', () => {
   });
 });
 
+describe('a source that takes its calls back', () => {
+  it('is given those that nobody looks at any more', async () => {
+    const { session } = stored(async (index) => CALLS[index]);
+    const lent = new Set<SessionCall>();
+    const readCall = async (index: number) => {
+      const call = structuredClone(await session.readCall(index));
+      lent.add(call);
+      // the one that is worked on, and the one that comes meanwhile
+      expect(lent.size).toBeLessThanOrEqual(2);
+      return call;
+    };
+    const recycle = (call: SessionCall) => {
+      expect(lent.delete(call)).toBe(true);
+      for (const { x } of call.inputs) x.fill(77);
+      for (const y of call.outputs) y.fill(77n);
+    };
+    const reused = { ...session, readCall, recycle };
+    expect(await verify(reused)).toMatchObject({ valid: true, tokens: TOKENS });
+    lent.clear();
+    const sessionDigest = await digestOf();
+    const made = await proveUnchecked({ ...scenario, session: reused, sessionDigest });
+    expect(await verify(scenario.session, { proof: made })).toMatchObject({ valid: true });
+  });
+});
+
 describe('a pass', () => {
   it('digests what it reads, in order only', async () => {
     const { session, adapter } = scenario;
@@ -128,17 +155,16 @@ describe('a pass', () => {
 });
 
 describe('a prover that is told the digest', () => {
-  const digest = () => sessionDigest(scenario.session, scenario.adapter.modules);
   const prove = (session: Session, change: Partial<ProveOptions> = {}) =>
     proveUnchecked({ ...scenario, session, ...change });
 
   it('reads a long session once, and one proof for each module again', async () => {
     const aggregated = stored(async (index) => CALLS[index]);
-    const made = await prove(aggregated.session, { sessionDigest: await digest() });
+    const made = await prove(aggregated.session, { sessionDigest: await digestOf() });
     expect(aggregated.reads).toEqual([1, 1, 1]);
     expect(await verify(scenario.session, { proof: made })).toMatchObject({ valid: true, tokens: TOKENS });
     const single = stored(async (index) => CALLS[index]);
-    await prove(single.session, { sessionDigest: await digest(), mode: 'per-module' });
+    await prove(single.session, { sessionDigest: await digestOf(), mode: 'per-module' });
     // the calls behind the first fit 64 MiB
     expect(single.reads).toEqual([2, 1, 1]);
     const untold = stored(async (index) => CALLS[index]);
@@ -147,7 +173,7 @@ describe('a prover that is told the digest', () => {
   });
 
   it('proves no other session, long or short', async () => {
-    const wrong = (await digest()).map((byte, i) => (i === 31 ? byte ^ 1 : byte));
+    const wrong = (await digestOf()).map((byte, i) => (i === 31 ? byte ^ 1 : byte));
     const short = new MemorySession(scenario.session.header, scenario.session.calls.slice(1));
     for (const change of [{}, { mode: 'per-module' as const }]) {
       for (const session of [stored().session, stored(async (index) => CALLS[index]).session, short]) {

@@ -88,5 +88,7 @@ function countKernel(counts: Counts, name: string, args: readonly number[]): voi
   // (matrix, stride, octets, planes, blocks, out): eight rows by eight columns
   if (name === 'zk_combineRows') counts.matrixEntries += 64 * args[2]! * args[4]!;
   // (matrix, stride, quads, planes, blocks, out): four rows by 32 columns
+  // (matrix, rows, cols, chunk, planes, blocks, ...): the same for the four digits of each entry
+  if (name === 'zk_multiplyLong') counts.matrixEntries += 4 * 128 * Math.ceil(args[1]! / 4) * args[5]!;
   if (name === 'zk_multiplyRows') counts.matrixEntries += 128 * args[2]! * args[4]!;
 }

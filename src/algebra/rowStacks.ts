@@ -1,0 +1,225 @@
+/**
+ * Folds of integer matrices, sum_r w[r] sum_c matrix[r, c] v[c], of many matrices at once: rows of one width are
+ * stacked in blocks, whatever matrix they are of.
+ */
+import { toBytes } from '../littleEndian.js';
+import { BLOCK_BYTES, type BlockQueue, sharedMemory } from './blockQueue.js';
+import { BLOCK, bytesOf } from './blockTask.js';
+import { callStep, type TaskStep } from './curve.js';
+import type { Engine } from './engine.js';
+import {
+  CUT_ENTRIES,
+  LONG_DIGITS,
+  MULTIPLY_COLUMNS,
+  MULTIPLY_ROWS,
+  PLANE_ELEMENTS,
+  SUM_DIVISOR,
+} from './limbKernels.js';
+import { combineTask, type LimbPlanes, planesFor, toLimbs } from './limbs.js';
+import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
+
+/** Rows of a stack: weights and sums of one take 64 bytes. */
+const MAX_ROWS = 2 ** 12;
+
+/** Entries of int64 rows that are cut into digits at a time: entries and digits stay in a core's cache. */
+const LONG_CHUNK = 2 ** 15;
+
+const ELEMENT = 32;
+
+/** What a digit of an int64 counts more than the one below it. */
+const RADIX = 2n ** 16n;
+
+/** Variables of the steps. */
+const [TAIL, PLANES, WEIGHTS, SUMS, FACTORS, OUT, DIGITS, DIGIT_SUMS, FLAG] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+/** A vector that rows are folded with, in a form that threads share. */
+export class FoldVector {
+  readonly #limbs: LimbPlanes;
+  /** By the number of elements. */
+  readonly #planes = new Map<number, Uint8Array | SharedArrayBuffer>();
+
+  constructor(
+    readonly engine: Engine,
+    vector: FieldVector,
+  ) {
+    this.#limbs = toLimbs(engine, vector);
+  }
+
+  /** Planes of the first `cols` elements. */
+  planes(cols: number): Uint8Array | SharedArrayBuffer {
+    let found = this.#planes.get(cols);
+    if (!found) {
+      const planes = planesFor(this.engine, this.#limbs, cols);
+      found = sharedMemory(planes.byteLength) ?? planes;
+      if (found !== planes) bytesOf(found).set(planes);
+      this.#planes.set(cols, found);
+    }
+    return found;
+  }
+}
+
+/** Consecutive rows of one matrix, whose sum is wanted. */
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly weights: FieldVector;
+  readonly take: (sum: bigint) => void;
+}
+
+/** Rows of one width and kind, added matrix by matrix; whole stacks go to a queue. */
+export class RowStacks {
+  readonly #rowBytes: number;
+  readonly #most: number;
+  #parts: Part[] = [];
+  #rows = 0;
+
+  constructor(
+    private readonly queue: BlockQueue,
+    private readonly vector: FoldVector,
+    private readonly cols: number,
+    private readonly entries: 'int16' | 'int64',
+  ) {
+    this.#rowBytes = (entries === 'int64' ? 8 : 2) * cols;
+    const quads = Math.floor(Math.min(BLOCK_BYTES / this.#rowBytes, MAX_ROWS) / MULTIPLY_ROWS);
+    this.#most = Math.max(1, quads) * MULTIPLY_ROWS;
+  }
+
+  /**
+   * Folds one matrix more. Its sum may come in parts.
+   *
+   * @param matrix row-major, as many rows as weights, of the kind and width of the stack, -2^63 excluded; stays as it is
+   * until the queue is done
+   * @param take is given what to add to the sum
+   */
+  add(matrix: Int16Array | BigInt64Array, weights: FieldVector, take: (sum: bigint) => void): void {
+    const rows = vectorLength(weights);
+    const bytes = toBytes(matrix);
+    for (let from = 0; from < rows; ) {
+      const count = Math.min(rows - from, this.#most - this.#rows);
+      this.#parts.push({
+        bytes: bytes.subarray(from * this.#rowBytes, (from + count) * this.#rowBytes),
+        weights: subVector(weights, from, count),
+        take,
+      });
+      this.#rows += count;
+      from += count;
+      if (this.#rows === this.#most) this.flush();
+    }
+  }
+
+  /** Sends off the rows that do not fill a block. */
+  flush(): void {
+    const parts = this.#parts;
+    if (parts.length === 0) return;
+    const rows = this.#rows;
+    this.#parts = [];
+    this.#rows = 0;
+    const { engine } = this.vector;
+    const weights = new Uint8Array(rows * ELEMENT);
+    const dots: TaskStep[] = [];
+    let row = 0;
+    parts.forEach((part, i) => {
+      weights.set(part.weights, row * ELEMENT);
+      const [own, count] = [row * ELEMENT, vectorLength(part.weights)];
+      dots.push(
+        callStep(
+          'zk_dot',
+          { var: SUMS, offset: own },
+          { var: WEIGHTS, offset: own },
+          { val: count },
+          { var: OUT, offset: i * ELEMENT },
+        ),
+      );
+      row += count;
+    });
+    const { cols } = this;
+    this.queue.add({
+      pieces: parts.map(({ bytes }) => bytes),
+      steps: [
+        // the kernels read whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
+        { cmd: 'ALLOC', var: TAIL, len: MULTIPLY_ROWS * this.#rowBytes + 8 * MULTIPLY_COLUMNS },
+        { cmd: 'ALLOCSET', var: PLANES, buff: this.vector.planes(cols) },
+        { cmd: 'ALLOCSET', var: WEIGHTS, buff: weights },
+        { cmd: 'ALLOCSET', var: FACTORS, buff: vectorFromScalars(engine, [SUM_DIVISOR, RADIX]) },
+        { cmd: 'ALLOC', var: SUMS, len: wholeQuads(rows) * ELEMENT },
+        { cmd: 'ALLOC', var: OUT, len: parts.length * ELEMENT },
+        ...(this.entries === 'int64' ? multiplyLong(rows, cols) : multiplyShort(rows, cols)),
+        ...dots,
+        callStep('zk_scale', { var: OUT }, { var: FACTORS }, { val: parts.length }, { var: OUT }),
+      ],
+      answer: { var: OUT, len: parts.length * ELEMENT },
+      done: (answer) => {
+        vectorToScalars(engine, answer).forEach((sum, i) => {
+          parts[i]!.take(sum);
+        });
+      },
+    });
+  }
+}
+
+/**
+ * Has a queue make `sum_r w[r] matrix[r, c]` for all columns, a block at a time.
+ *
+ * @param matrix row-major, as many rows as weights; stays as it is until the queue is done
+ * @param take is given what to add to the combination, field vectors `[cols]`
+ */
+export function combineInParts(
+  engine: Engine,
+  queue: BlockQueue,
+  weights: FieldVector,
+  matrix: Int16Array,
+  take: (part: FieldVector) => void,
+): void {
+  const rows = vectorLength(weights);
+  const cols = matrix.length / rows;
+  const most = Math.max(1, Math.floor(BLOCK_BYTES / (2 * cols * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
+  for (let from = 0; from < rows; from += most) {
+    const count = Math.min(most, rows - from);
+    const piece = matrix.subarray(from * cols, (from + count) * cols);
+    queue.add(combineTask(engine, subVector(weights, from, count), [piece], cols, take));
+  }
+}
+
+function wholeQuads(rows: number): number {
+  return Math.ceil(rows / MULTIPLY_ROWS) * MULTIPLY_ROWS;
+}
+
+function multiplyShort(rows: number, cols: number): TaskStep[] {
+  return [
+    callStep(
+      'zk_multiplyRows',
+      { var: BLOCK },
+      { val: 2 * cols },
+      { val: wholeQuads(rows) / MULTIPLY_ROWS },
+      { var: PLANES },
+      { val: Math.ceil(cols / MULTIPLY_COLUMNS) },
+      { var: SUMS },
+    ),
+  ];
+}
+
+/** Rows that are cut at a time. */
+function multiplyLong(rows: number, cols: number): TaskStep[] {
+  const quads = Math.max(1, Math.floor(LONG_CHUNK / cols / MULTIPLY_ROWS));
+  const chunk = Math.min(quads * MULTIPLY_ROWS, wholeQuads(rows));
+  const stride = 2 * CUT_ENTRIES * Math.ceil((chunk * cols) / CUT_ENTRIES);
+  return [
+    { cmd: 'ALLOC', var: DIGITS, len: LONG_DIGITS * stride + 2 * MULTIPLY_COLUMNS },
+    { cmd: 'ALLOC', var: DIGIT_SUMS, len: (LONG_DIGITS - 1) * chunk * ELEMENT },
+    { cmd: 'ALLOC', var: FLAG, len: 4 },
+    callStep(
+      'zk_multiplyLong',
+      { var: BLOCK },
+      { val: rows },
+      { val: cols },
+      { val: chunk },
+      { var: PLANES },
+      { val: Math.ceil(cols / MULTIPLY_COLUMNS) },
+      { var: DIGITS },
+      { val: stride },
+      { var: DIGIT_SUMS },
+      { var: FACTORS, offset: ELEMENT },
+      { var: FLAG },
+      { var: SUMS },
+    ),
+  ];
+}

@@ -1,0 +1,178 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BLOCK_BYTES } from '../../src/algebra/blockQueue.js';
+import * as al from '../../src/algebra/index.js';
+
+const { Fr, R } = al;
+let engine: al.Engine;
+beforeAll(async () => {
+  engine = await al.loadEngine();
+});
+afterAll(() => engine.terminate());
+
+const LONGS = [1n - 2n ** 63n, 2n ** 63n - 1n, 0x7fff7fff7fff8000n, -1n, 0n, 32768n, -(2n ** 47n)];
+const SHORTS = [-32768, 32767, -1, 0, 1];
+
+/** Blocks that workers have at a time, at most, while something is computed. */
+async function mostOut(work: () => Promise<unknown>): Promise<number> {
+  const { tm } = engine.curve;
+  const { queueAction } = tm;
+  let [out, most] = [0, 0];
+  tm.queueAction = async (task) => {
+    out += 1;
+    most = Math.max(most, out);
+    try {
+      return await queueAction.call(tm, task);
+    } finally {
+      out -= 1;
+    }
+  };
+  try {
+    await work();
+  } finally {
+    tm.queueAction = queueAction;
+  }
+  expect(out).toBe(0);
+  return most;
+}
+
+interface Matrix {
+  readonly matrix: Int16Array | BigInt64Array;
+  readonly rows: number;
+}
+
+/** Sums of all matrices, each from as many parts as it comes in. */
+async function folded(
+  matrices: readonly Matrix[],
+  cols: number,
+  vector: al.FieldVector,
+  weights: al.FieldVector,
+  shared: boolean,
+): Promise<bigint[]> {
+  const queue = new al.BlockQueue(engine);
+  if (shared) queue.share();
+  const kind = matrices[0]!.matrix instanceof Int16Array ? 'int16' : 'int64';
+  const stacks = new al.RowStacks(queue, new al.FoldVector(engine, vector), cols, kind);
+  const sums = matrices.map(() => 0n);
+  matrices.forEach(({ matrix, rows }, i) => {
+    stacks.add(matrix, al.subVector(weights, 0, rows), (sum) => {
+      sums[i] = Fr.add(sums[i]!, sum);
+    });
+  });
+  stacks.flush();
+  await queue.finish();
+  return sums;
+}
+
+function plainFolds(
+  matrices: readonly Matrix[],
+  cols: number,
+  vector: al.FieldVector,
+  weights: al.FieldVector,
+): bigint[] {
+  const [v, w] = [vector, weights].map((own) => al.vectorToScalars(engine, own)) as [bigint[], bigint[]];
+  return matrices.map(({ matrix, rows }) => {
+    let total = 0n;
+    for (let r = 0; r < rows; r++) {
+      let sum = 0n;
+      for (let c = 0; c < cols; c++) sum += v[c]! * BigInt(matrix[r * cols + c]!);
+      total += w[r]! * (sum % R);
+    }
+    return Fr.create(total);
+  });
+}
+
+describe('folds of rows', () => {
+  // one quad of rows, many blocks, single rows, widths that are no whole blocks of columns
+  it.each([
+    ['int64', 14_336, [15, 1, 1, 9]],
+    ['int64', 33, [4097, 3, 1, 1]],
+    ['int16', 9001, [130, 1, 2, 1, 77]],
+    ['int16', 1, [9000, 1, 1]],
+  ] as const)('of %s, %i wide, are exact here and in worker threads', async (kind, cols, counts) => {
+    const matrices = counts.map((rows, m) => {
+      const entry = (i: number) => i * 7 + Math.floor(i / cols) + m;
+      const matrix =
+        kind === 'int64'
+          ? BigInt64Array.from({ length: rows * cols }, (_, i) => LONGS[entry(i) % LONGS.length]!)
+          : Int16Array.from({ length: rows * cols }, (_, i) => SHORTS[entry(i) % SHORTS.length]!);
+      return { matrix, rows };
+    });
+    const vector = al.powersVector(engine, R - 3n, cols + 1, R - 1n);
+    const weights = al.powersVector(engine, R - 5n, Math.max(...counts), R - 1n);
+    const here = await folded(matrices, cols, vector, weights, false);
+    expect(here).toEqual(plainFolds(matrices, cols, vector, weights));
+    expect(await folded(matrices, cols, vector, weights, true)).toEqual(here);
+  });
+
+  it('that combine rows are those of combineRows', async () => {
+    for (const [rows, cols] of [
+      [1, 7],
+      [300, 4100],
+    ] as const) {
+      const matrix = Int16Array.from({ length: rows * cols }, (_, i) => SHORTS[(i * 3) % SHORTS.length]!);
+      const weights = al.powersVector(engine, R - 5n, rows, R - 1n);
+      for (const shared of [false, true]) {
+        const queue = new al.BlockQueue(engine);
+        if (shared) queue.share();
+        let sum = al.zeroVector(cols);
+        al.combineInParts(engine, queue, weights, matrix, (part) => {
+          sum = al.addVectors(engine, sum, part);
+        });
+        await queue.finish();
+        expect(sum).toEqual(al.combineRows(engine, weights, matrix, cols));
+      }
+    }
+  });
+});
+
+describe('a queue of blocks', () => {
+  const cols = 4096;
+  const rows = (20 * BLOCK_BYTES) / (2 * cols);
+  const vector = () => new al.FoldVector(engine, al.powersVector(engine, 3n, cols));
+  const matrix = new Int16Array(rows * cols);
+
+  it('has a bounded number with the workers, and all of them done at the end', async () => {
+    let taken = 0;
+    const most = await mostOut(async () => {
+      const queue = new al.BlockQueue(engine);
+      queue.share();
+      const stacks = new al.RowStacks(queue, vector(), cols, 'int16');
+      stacks.add(matrix, al.powersVector(engine, 2n, rows), () => {
+        taken += 1;
+      });
+      await queue.finish();
+    });
+    expect(most).toBe(Math.min(2 * engine.threads, 8));
+    expect(taken).toBe(20);
+  });
+
+  it.each([false, true])(
+    'reports what a task throws, and is left by all (in workers: %s)',
+    async (shared) => {
+      await mostOut(async () => {
+        const queue = new al.BlockQueue(engine);
+        if (shared) queue.share();
+        const stacks = new al.RowStacks(queue, vector(), cols, 'int16');
+        stacks.add(matrix, al.powersVector(engine, 2n, rows), () => {
+          throw new Error('sum');
+        });
+        await expect(queue.finish()).rejects.toThrow('sum');
+        await queue.stop();
+      });
+    },
+  );
+
+  it('that is stopped forgets what waits', async () => {
+    let taken = 0;
+    await mostOut(async () => {
+      const queue = new al.BlockQueue(engine);
+      queue.share();
+      const stacks = new al.RowStacks(queue, vector(), cols, 'int16');
+      stacks.add(matrix, al.powersVector(engine, 2n, rows), () => {
+        taken += 1;
+      });
+      await queue.stop();
+    });
+    expect(taken).toBe(Math.min(2 * engine.threads, 8));
+  });
+});
