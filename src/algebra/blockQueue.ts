@@ -1,7 +1,8 @@
 import { nextTurn } from '../nextTurn.js';
 import { ahead } from './ahead.js';
-import { type BlockTask, blockBytes, bytesOf, fillBlock, runHere, stepsOf } from './blockTask.js';
+import { type BlockTask, blockBytes, doHere, fillBlock, stepsFor } from './blockTask.js';
 import type { Engine } from './engine.js';
+import { bytesOf } from './tasks.js';
 
 /** Bytes that the block of a task should have at most: long enough to be worth its messages. */
 export const BLOCK_BYTES = 2 ** 21;
@@ -46,7 +47,7 @@ export class BlockQueue {
       if (this.#failure) throw this.#failure.error;
       const task = this.#waiting.shift();
       if (!task) return;
-      runHere(this.#engine, task);
+      doHere(this.#engine, task);
       await nextTurn();
     }
   }
@@ -82,7 +83,7 @@ export class BlockQueue {
   async #send(task: BlockTask): Promise<void> {
     const { tm } = this.#engine.curve;
     const block = this.#blockFor(task);
-    const [answer] = await ahead(this.#engine, () => tm.queueAction(stepsOf(task, block)));
+    const [answer] = await ahead(this.#engine, () => tm.queueAction(stepsFor(task, block)));
     if (!(block instanceof Uint8Array)) this.#spare.push(block);
     task.done(answer!);
   }

@@ -1,6 +1,7 @@
 /** Work on one block of bytes that a worker thread can do as well as this one. */
 import type { TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
+import { runHere } from './tasks.js';
 
 /** Variable of the block in the steps of a {@link BlockTask}. */
 export const BLOCK = 0;
@@ -30,39 +31,18 @@ export function fillBlock(block: Uint8Array, { pieces }: BlockTask): void {
   }
 }
 
-/** Bytes of a buffer; a view. */
-export function bytesOf(buffer: Uint8Array | SharedArrayBuffer): Uint8Array {
-  return buffer instanceof Uint8Array ? buffer : new Uint8Array(buffer);
+/** A task as a worker is given it, with a block that holds all pieces. */
+export function stepsFor(task: BlockTask, block: Uint8Array | SharedArrayBuffer): TaskStep[] {
+  return [{ cmd: 'ALLOCSET', var: BLOCK, buff: block }, ...task.steps, answerOf(task)];
 }
 
-/** A task as a worker is given it. */
-export function stepsOf({ steps, answer }: BlockTask, block: Uint8Array | SharedArrayBuffer): TaskStep[] {
-  return [{ cmd: 'ALLOCSET', var: BLOCK, buff: block }, ...steps, { cmd: 'GET', out: 0, ...answer }];
+/** Does a task in this thread. */
+export function doHere(engine: Engine, task: BlockTask): void {
+  const { pieces, steps } = task;
+  const [answer] = runHere(engine, [{ cmd: 'JOIN', var: BLOCK, pieces }, ...steps, answerOf(task)]);
+  task.done(answer!);
 }
 
-/** Runs a task in this thread. */
-export function runHere(engine: Engine, task: BlockTask): void {
-  const answer = engine.sync(({ call, alloc, put, write, get }) => {
-    const variables: number[] = [];
-    let at = alloc(blockBytes(task));
-    variables[BLOCK] = at;
-    for (const piece of task.pieces) {
-      write(at, piece);
-      at += piece.byteLength;
-    }
-    for (const step of task.steps) {
-      if (step.cmd === 'ALLOC') {
-        variables[step.var] = alloc(step.len);
-      } else if (step.cmd === 'ALLOCSET') {
-        variables[step.var] = put(bytesOf(step.buff));
-      } else if (step.cmd === 'CALL') {
-        const values = step.params.map((param) =>
-          'val' in param ? param.val : variables[param.var]! + (param.offset ?? 0),
-        );
-        call[step.fnName]!(...values);
-      }
-    }
-    return get(variables[task.answer.var]!, task.answer.len);
-  });
-  task.done(answer);
+function answerOf({ answer }: BlockTask): TaskStep {
+  return { cmd: 'GET', out: 0, ...answer };
 }

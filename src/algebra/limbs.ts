@@ -6,7 +6,7 @@
  */
 
 import { toBytes } from '../littleEndian.js';
-import { BLOCK, type BlockTask, runHere } from './blockTask.js';
+import { BLOCK, type BlockTask, doHere } from './blockTask.js';
 import { callStep } from './curve.js';
 import type { Engine } from './engine.js';
 import { MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS, SUM_DIVISOR } from './limbKernels.js';
@@ -130,7 +130,7 @@ function combineChunk(
   cols: number,
 ): FieldVector {
   let combined: FieldVector | undefined;
-  runHere(
+  doHere(
     engine,
     combineTask(engine, coefficients, pieces, cols, (vector) => {
       combined = vector;

@@ -4,7 +4,7 @@
  */
 import { toBytes } from '../littleEndian.js';
 import { BLOCK_BYTES, type BlockQueue, sharedMemory } from './blockQueue.js';
-import { BLOCK, bytesOf } from './blockTask.js';
+import { BLOCK } from './blockTask.js';
 import { callStep, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
 import {
@@ -16,6 +16,7 @@ import {
   SUM_DIVISOR,
 } from './limbKernels.js';
 import { combineTask, type LimbPlanes, planesFor, toLimbs } from './limbs.js';
+import { bytesOf } from './tasks.js';
 import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
 
 /** Rows of a stack: weights and sums of one take 64 bytes. */

@@ -15,8 +15,20 @@ export async function runTask(
   return length === 'short' ? runHere(engine, task) : engine.curve.tm.queueAction(task);
 }
 
-/** On the memory of this thread's WebAssembly instance, which is cleared after it. */
-function runHere(engine: Engine, task: readonly TaskStep[]): Uint8Array[] {
+/** A step that only this thread knows: pieces in memory one behind the other, where a worker is sent a copy of all. */
+export interface JoinStep {
+  readonly cmd: 'JOIN';
+  readonly var: number;
+  readonly pieces: readonly Uint8Array[];
+}
+
+/** Bytes of a buffer; a view. */
+export function bytesOf(buffer: Uint8Array | SharedArrayBuffer): Uint8Array {
+  return buffer instanceof Uint8Array ? buffer : new Uint8Array(buffer);
+}
+
+/** Runs a task on the memory of this thread's WebAssembly instance, which is cleared after it. */
+export function runHere(engine: Engine, task: readonly (TaskStep | JoinStep)[]): Uint8Array[] {
   return engine.sync(({ call, alloc, put, write, get }) => {
     const variables: number[] = [];
     const out: Uint8Array[] = [];
@@ -26,8 +38,17 @@ function runHere(engine: Engine, task: readonly TaskStep[]): Uint8Array[] {
           variables[step.var] = alloc(step.len);
           break;
         case 'ALLOCSET':
-          variables[step.var] = put(step.buff);
+          variables[step.var] = put(bytesOf(step.buff));
           break;
+        case 'JOIN': {
+          let at = alloc(step.pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+          variables[step.var] = at;
+          for (const piece of step.pieces) {
+            write(at, piece);
+            at += piece.byteLength;
+          }
+          break;
+        }
         case 'SET':
           write(variables[step.var]!, step.buff);
           break;
