@@ -22,13 +22,25 @@ import {
   sortLane,
 } from './bucketLists.js';
 import { at, type Coordinates } from './curveMachine.js';
+import { DIGIT_BITS } from './endomorphism.js';
 import { copyQuads, gatherWords, LANES, scatterWords } from './laneWords.js';
+import { sortPlaces } from './placeKernels.js';
 import { PAIRS, QUAD_BYTES } from './quadField.js';
 import { ELEMENT_BYTES } from './quadWords.js';
 import { type Code, call, i32, v128, WasmFunction, when, whileLoop } from './wasmCode.js';
 
 /** Fewer pairs than this cost less as single additions than an inversion does. */
 const MIN_PAIRS = 16;
+
+/** What the lists of a lane are by, and the kernels that make them from digits and sum up what is left in them. */
+interface ListForm {
+  readonly kind: 'buckets' | 'places';
+  readonly sort: string;
+  readonly sum: string;
+}
+
+const BUCKETS: ListForm = { kind: 'buckets', sort: 'sortLane', sum: 'sumItems' };
+const PLACES: ListForm = { kind: 'places', sort: 'sortPlaces', sum: 'sumPlaceItems' };
 
 /** Adds the kernels for one group; those of quadKernels.ts and the library's field `f1m` must be there. */
 export function addAffineKernels(c: Coordinates): void {
@@ -39,9 +51,13 @@ export function addAffineKernels(c: Coordinates): void {
   add('pairLane', pairLane(c, memory));
   add('padLane', padLane(memory));
   add('addPairs', addPairs(c, memory));
-  add('sumItems', sumItems(c, memory));
-  // calls the others
-  add('sumAffine', sumAffine(c, memory));
+  // these call the others
+  add(BUCKETS.sum, sumItems(c, memory, BUCKETS));
+  add('sumAffine', sumAffine(c, memory, BUCKETS));
+  if (c.quads > 1) return;
+  add(PLACES.sort, sortPlaces());
+  add(PLACES.sum, sumItems(c, memory, PLACES));
+  add('sumPlaces', sumAffine(c, memory, PLACES));
 }
 
 /** n affine points in ffjavascript's form, n a multiple of four, to points of this file. */
@@ -145,12 +161,12 @@ function addPairs(c: Coordinates, memory: AffineMemory): WasmFunction {
 
 /**
  * total += sum_b b * (sum of the items of bucket b) over buckets 1..n of four lanes; `running` and `total` come in as
- * random points.
+ * random points. Of places: running = running 8^n + sum_b 8^(b - 1) * (sum of the items of place b).
  *
  * @param stride bytes from the ends of one lane to those of the next
  */
-function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
-  const f = new WasmFunction(['ends', 'stride', 'n', 'running', 'total']);
+function sumItems(c: Coordinates, memory: AffineMemory, { kind }: ListForm): WasmFunction {
+  const f = new WasmFunction(['ends', 'stride', 'n', 'running', ...(kind === 'buckets' ? ['total'] : [])]);
   f.locals(
     'i32',
     'all',
@@ -195,6 +211,9 @@ function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
     ...([1, 2, 3] as const).map((l) => f.set(`b${l}`, i32.add(get(`b${l - 1}`), get('stride')))),
     whileLoop(
       get('n'),
+      ...(kind === 'places'
+        ? Array.from({ length: DIGIT_BITS }, () => call(module, `${c.prefix}_double`, get('running')))
+        : []),
       ...LANES.flatMap((l) => [
         f.set(`e${l}`, i32.load(get(`b${l}`))),
         f.bump(`b${l}`, -4),
@@ -210,7 +229,7 @@ function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
         when(i32.eqz(get('all')), f.set('mask', v128.load(i32.const(memory.active))), ...keep),
         ...look,
       ),
-      call(module, `${c.prefix}_add`, get('total'), get('running')),
+      ...(kind === 'buckets' ? [call(module, `${c.prefix}_add`, get('total'), get('running'))] : []),
       f.bump('n', -1),
     ),
   );
@@ -218,15 +237,21 @@ function sumItems(c: Coordinates, memory: AffineMemory): WasmFunction {
 }
 
 /**
- * total += sum_i digit_i * point_i for four lanes of digits, plus `buckets` times the running point that comes in.
+ * Buckets: total += sum_i digit_i * point_i for four lanes of digits, plus `buckets` times the running point that comes
+ * in; points of {@link loadPoints}, four int16 digits a point, at most `buckets` in size, up to n items in a lane.
  *
- * @param points of {@link loadPoints}
- * @param digits four int16 a point, at most `buckets` in size
- * @param lists room for items (4 n words), ends (4 (buckets + 1) words) and pairs (4 (n / 2 + 1) entries)
- * @param results room for 4 n points
- * @param work room for n / 2 + 1 entries
+ * Places: see {@link sumItems}; points and digits of placeKernels.ts, up to n times `buckets`, the places, items in a
+ * lane.
+ *
+ * @param lists room for four lanes: see {@link listBytes}
+ * @param results room for as many points
+ * @param work room for half as many entries as items in a lane and one
  */
-function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: AffineMemory): WasmFunction {
+function sumAffine(
+  { module, machine, prefix, quads }: Coordinates,
+  memory: AffineMemory,
+  { kind, sort, sum }: ListForm,
+): WasmFunction {
   const f = new WasmFunction([
     'points',
     'digits',
@@ -236,20 +261,22 @@ function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: Affi
     'results',
     'work',
     'running',
-    'total',
+    ...(kind === 'buckets' ? ['total'] : []),
   ]);
-  f.locals('i32', 'items', 'ends', 'endsStride', 'pairs', 'pairsStride', 'most', 'to', 'bound');
+  f.locals('i32', 'items', 'capacity', 'ends', 'endsStride', 'pairs', 'pairsStride', 'most', 'to', 'bound');
   const get = (name: string) => f.get(name);
   const sortAll = LANES.map((l) =>
     call(
       module,
-      `${prefix}_sortLane`,
-      at(get('digits'), 2 * l),
+      `${prefix}_${sort}`,
+      kind === 'buckets'
+        ? at(get('digits'), 2 * l)
+        : i32.add(get('digits'), i32.mul(get('capacity'), i32.const(2 * l))),
       get('n'),
       get('points'),
       get('buckets'),
       i32.add(get('ends'), i32.mul(get('endsStride'), i32.const(l))),
-      i32.add(get('items'), i32.mul(get('n'), i32.const(ITEM_BYTES * l))),
+      i32.add(get('items'), i32.mul(get('capacity'), i32.const(ITEM_BYTES * l))),
     ),
   );
   const pairsOf = (l: number) => i32.add(get('pairs'), i32.mul(get('pairsStride'), i32.const(l)));
@@ -285,17 +312,18 @@ function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: Affi
     when(i32.load(i32.const(machine.failed)), ...sortAll, f.set('bound', i32.const(0))),
   ];
   f.emit(
+    f.set('capacity', kind === 'buckets' ? get('n') : i32.mul(get('n'), get('buckets'))),
     f.set('items', get('lists')),
-    f.set('ends', i32.add(get('items'), i32.mul(get('n'), i32.const(4 * ITEM_BYTES)))),
+    f.set('ends', i32.add(get('items'), i32.mul(get('capacity'), i32.const(4 * ITEM_BYTES)))),
     f.set('endsStride', i32.shl(i32.add(get('buckets'), i32.const(1)), i32.const(2))),
     f.set('pairs', i32.add(get('ends'), i32.shl(get('endsStride'), i32.const(2)))),
-    f.set('bound', i32.shrU(get('n'), i32.const(1))),
+    f.set('bound', i32.shrU(get('capacity'), i32.const(1))),
     f.set('pairsStride', i32.mul(i32.add(get('bound'), i32.const(1)), i32.const(PAIR_BYTES))),
     ...LANES.map((l) =>
       i32.store(
         i32.const(memory.results),
         4 * l,
-        i32.add(get('results'), i32.mul(get('n'), i32.const(itemPointBytes(quads) * l))),
+        i32.add(get('results'), i32.mul(get('capacity'), i32.const(itemPointBytes(quads) * l))),
       ),
     ),
     ...sortAll,
@@ -303,12 +331,12 @@ function sumAffine({ module, machine, prefix, quads }: Coordinates, memory: Affi
     whileLoop(i32.gtU(get('bound'), i32.const(MIN_PAIRS)), ...round),
     call(
       module,
-      `${prefix}_sumItems`,
+      `${prefix}_${sum}`,
       get('ends'),
       get('endsStride'),
       get('buckets'),
       get('running'),
-      get('total'),
+      ...(kind === 'buckets' ? [get('total')] : []),
     ),
   );
   return f;

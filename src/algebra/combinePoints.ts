@@ -5,10 +5,10 @@ import { callStep as call, type TaskStep } from './curve.js';
 import { pointQuad } from './curveKernels.js';
 import type { Eisenstein } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { ADDITION_WORDS, ADDITION_WORK_BYTES } from './foldKernels.js';
+import { ADDITION_WORK_BYTES, additionSteps } from './foldKernels.js';
 import { type FoldProgram, planFold } from './foldProgram.js';
 import { LANES } from './laneWords.js';
-import { G1_BYTES } from './points.js';
+import { G1_BYTES, wholeQuads } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { startOf, timesGenerator } from './randomStart.js';
 import { Fr } from './scalar.js';
@@ -64,16 +64,6 @@ export async function combinePoints(
   return concatBytes(...(await Promise.all(tasks)).flat());
 }
 
-/** The last point once more, until there are whole quads: lanes with another sum need no care, zeros would. */
-function wholeQuads(points: Uint8Array): Uint8Array {
-  const quadBytes = GROUP * G1_BYTES;
-  const whole = new Uint8Array(quadBytes * Math.ceil(points.byteLength / quadBytes));
-  whole.set(points);
-  for (let at = points.byteLength; at < whole.byteLength; at += G1_BYTES)
-    whole.set(points.subarray(-G1_BYTES), at);
-  return whole;
-}
-
 const PROGRAM = 0;
 const ADDITIONS = 1;
 const START = 2;
@@ -123,22 +113,15 @@ function taskSteps(
         stride,
       ),
     );
-    let first = 0;
-    for (const level of levels) {
-      task.push(
-        call(
-          'zg_addSlots',
-          { var: SLOTS },
-          stride,
-          now,
-          { var: ADDITIONS, offset: 4 * first },
-          { val: level.length / ADDITION_WORDS },
-          { var: WORK },
-          { var: FAILED },
-        ),
-      );
-      first += level.length;
-    }
+    task.push(
+      ...additionSteps(levels, now.val, {
+        slots: SLOTS,
+        stride,
+        additions: ADDITIONS,
+        work: WORK,
+        failed: FAILED,
+      }),
+    );
     task.push(
       call(
         'zg_sumSlots',

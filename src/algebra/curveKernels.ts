@@ -14,6 +14,7 @@ import { addAffineKernels } from './affineKernels.js';
 import { at, type Coordinates, Machine } from './curveMachine.js';
 import { addFoldKernels } from './foldKernels.js';
 import { LANES, quadBytes } from './laneWords.js';
+import { addPlaceKernels } from './placeKernels.js';
 import { QUAD_BYTES, QuadField } from './quadField.js';
 import { QuadraticCoordinates } from './quadraticCoordinates.js';
 import { ELEMENT_BYTES } from './quadWords.js';
@@ -31,6 +32,7 @@ const Z = 2 * QUAD_BYTES;
 export function addCurveKernels(module: ModuleBuilder): void {
   const field = new QuadField(Q);
   const machine = new Machine(module, field);
+  doublePoint(module, machine).addTo(module, 'zg_double');
   for (const coordinates of [machine, new QuadraticCoordinates(machine)]) {
     const { prefix } = coordinates;
     addMixed(coordinates).addTo(module, `${prefix}_addQuads`);
@@ -41,8 +43,8 @@ export function addCurveKernels(module: ModuleBuilder): void {
   recode().addTo(module, 'zg_recode');
   windowDigits().addTo(module, 'zg_windowDigits');
   rowDigits().addTo(module, 'zg_rowDigits');
-  doublePoint(module, machine).addTo(module, 'zg_double');
   addFoldKernels(machine);
+  addPlaceKernels(machine);
 }
 
 /** out[i] = scalars[i] + offset, 40 bytes each; scalars of 32 bytes below 2^256, offset of 40 bytes. */

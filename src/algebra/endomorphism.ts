@@ -58,8 +58,8 @@ export const DIGIT_BITS = 3;
 
 const RADIX = 1n << BigInt(DIGIT_BITS);
 
-/** By residue class: {@link residue}. */
-const DIGITS = digitTable();
+/** By residue class mod 8 of a + b W: 8 (a mod 8) + b mod 8. */
+export const DIGITS = digitTable();
 
 /** Digits, lowest first: number = sum_i digit_i 8^i; undefined is zero. */
 export function octalDigits(number: Eisenstein): (Digit | undefined)[] {
@@ -78,7 +78,7 @@ function residue([a, b]: Eisenstein): number {
   return Number(BigInt.asUintN(DIGIT_BITS, a)) * 2 ** DIGIT_BITS + Number(BigInt.asUintN(DIGIT_BITS, b));
 }
 
-function digitTable(): Map<number, { readonly digit: Digit; readonly value: Eisenstein }> {
+function digitTable(): ReadonlyMap<number, { readonly digit: Digit; readonly value: Eisenstein }> {
   const values: Eisenstein[] = [[1n, 0n]];
   const numberOf = ({ multiple, unit, negative }: Digit): Eisenstein => {
     const [a, b] = multiply(UNITS[unit], values[multiple]!);

@@ -10,6 +10,7 @@
  *
  * Bounds in multiples of q: coordinates in slots in (-0.1, 1.1); see affineKernels.ts.
  */
+import { callStep, type TaskStep } from './curve.js';
 import { at, type Machine } from './curveMachine.js';
 import { copyQuads, LANES, quadBytes } from './laneWords.js';
 import { QUAD_BYTES } from './quadField.js';
@@ -328,4 +329,36 @@ function sumSlots(m: Machine, one: number): WasmFunction {
     ),
   );
   return f;
+}
+
+/** Variables of a task, and what a slot takes there. */
+interface AdditionVariables {
+  readonly slots: number;
+  readonly stride: { readonly val: number };
+  readonly additions: number;
+  readonly work: number;
+  readonly failed: number;
+}
+
+/** Steps of a task that make the additions of all levels, m quads at once. */
+export function additionSteps(
+  levels: readonly (readonly number[])[],
+  m: number,
+  { slots, stride, additions, work, failed }: AdditionVariables,
+): TaskStep[] {
+  let first = 0;
+  return levels.map((level) => {
+    const offset = 4 * first;
+    first += level.length;
+    return callStep(
+      'zg_addSlots',
+      { var: slots },
+      stride,
+      { val: m },
+      { var: additions, offset },
+      { val: level.length / ADDITION_WORDS },
+      { var: work },
+      { var: failed },
+    );
+  });
 }

@@ -41,6 +41,10 @@ class ProgramBuilder {
     return this.#slots;
   }
 
+  get widest(): number {
+    return Math.max(0, ...this.levels.map((level) => level.length / ADDITION_WORDS));
+  }
+
   take(slots: number): number {
     const first = this.#slots;
     this.#slots += slots;
@@ -100,10 +104,26 @@ export function planFold(factors: readonly Eisenstein[]): FoldProgram {
     firstSlot,
     slots: builder.slots,
     levels: builder.levels,
-    widest: Math.max(0, ...builder.levels.map((level) => level.length / ADDITION_WORDS)),
+    widest: builder.widest,
     steps,
     doublings: DIGIT_BITS * (places - 1),
   };
+}
+
+/** All multiples of one point, in order, from slot `firstSlot` on. */
+export function planEveryMultiple(): Pick<FoldProgram, 'firstSlot' | 'slots' | 'levels' | 'widest'> {
+  const builder = new ProgramBuilder();
+  const firstSlot = builder.take(IMAGE_SLOTS);
+  const all = Array.from(
+    { length: MULTIPLES.length + 1 },
+    (_, multiple): Digit => ({
+      multiple,
+      unit: 0,
+      negative: false,
+    }),
+  );
+  planMultiples(builder, firstSlot, all);
+  return { firstSlot, slots: builder.slots, levels: builder.levels, widest: builder.widest };
 }
 
 /** Plans the multiples of a point that its digits take; slots by number of the multiple. */

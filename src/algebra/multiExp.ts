@@ -12,7 +12,9 @@ import { itemPointBytes, listBytes } from './bucketLists.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { RECODED_BYTES } from './curveKernels.js';
 import type { Engine } from './engine.js';
+import { joinWindows } from './joinWindows.js';
 import { LANES } from './laneWords.js';
+import { placeSum } from './placeSum.js';
 import { G1_BYTES, G1_JACOBIAN_BYTES, G2_JACOBIAN_BYTES, type GroupName, POINT_BYTES } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import {
@@ -35,6 +37,9 @@ export const MAX_TERMS = 2 ** 16;
 /** Terms up to which a sum is one task, since each task prepares all points; and up to which it stays in this thread. */
 const MAX_TASK_TERMS = 256;
 const MAX_SHORT_TERMS = 40;
+
+/** Terms of G1 up to which a sum by places takes less than one by buckets. */
+const MAX_PLACE_TERMS = 256;
 
 /** Windows that one pass of the kernel fills. */
 const GROUP = LANES.length;
@@ -227,6 +232,8 @@ async function windowSums(
   const form = FORMS[group];
   const count = points.byteLength / form.affineBytes;
   const start = startOf(engine, group);
+  const length = count <= MAX_SHORT_TERMS ? 'short' : 'long';
+  if (group === 'G1' && count <= MAX_PLACE_TERMS) return placeSum(engine, points, scalars, length);
   const threads = count <= MAX_TASK_TERMS ? 1 : engine.threads;
   const plan = planFor(count, threads);
   const { width, groups } = plan;
@@ -256,29 +263,14 @@ async function windowSums(
         ...sumDigits(form, start, count, buckets, windows - first),
       );
     }
-    tasks.push(runTask(engine, steps, count <= MAX_SHORT_TERMS ? 'short' : 'long'));
+    tasks.push(runTask(engine, steps, length));
   }
   const windows = concatBytes(...(await Promise.all(tasks)).flat());
   if (anyZeroZ(windows, form.jacobianBytes)) return undefined;
-  return engine.curve[group].sub(joinWindows(engine, form, windows, width), surplusOf(engine, group, plan));
-}
-
-/** sum_w 2^(width w) windows[w], Jacobian; lowest first. */
-function joinWindows(
-  engine: Engine,
-  { library, jacobianBytes }: GroupForm,
-  windows: Uint8Array,
-  width: number,
-): JacobianPoint {
-  return engine.sync(({ call, put, get }) => {
-    const lowest = put(windows);
-    const sum = lowest + windows.byteLength - jacobianBytes;
-    for (let window = sum - jacobianBytes; window >= lowest; window -= jacobianBytes) {
-      for (let bit = 0; bit < width; bit++) call[`${library}_double`]!(sum, sum);
-      call[`${library}_add`]!(sum, window, sum);
-    }
-    return get(sum, jacobianBytes);
-  });
+  return engine.curve[group].sub(
+    joinWindows(engine, form.library, windows, form.jacobianBytes, width),
+    surplusOf(engine, group, plan),
+  );
 }
 
 /** What the random points add to a whole sum, Jacobian: it depends on the plan alone. */

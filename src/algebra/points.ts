@@ -266,3 +266,13 @@ export function hasIdentity(points: Uint8Array): boolean {
   }
   return false;
 }
+
+/** Points of G1, the last of them once more until there are whole quads: a lane with another sum needs no care. */
+export function wholeQuads(points: Uint8Array): Uint8Array {
+  const quadBytes = 4 * G1_BYTES;
+  const whole = new Uint8Array(quadBytes * Math.ceil(points.byteLength / quadBytes));
+  whole.set(points);
+  for (let at = points.byteLength; at < whole.byteLength; at += G1_BYTES)
+    whole.set(points.subarray(-G1_BYTES), at);
+  return whole;
+}
