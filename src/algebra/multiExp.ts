@@ -1,6 +1,6 @@
 /**
  * Multi-scalar multiplication in G1 and G2 with the vector kernels of affineKernels.ts: bucket method, signed digits, four
- * windows or rows at a time.
+ * windows or rows at a time. Few terms of G1 are summed by places (placeSum.ts).
  *
  * The addition formulas of Jacobian coordinates are not complete, so sums over buckets start from random points, which
  * are taken off at the end; whoever does not know them cannot make a sum meet them. Should that happen all the same, a
@@ -26,7 +26,6 @@ import {
   timesGenerator,
 } from './randomStart.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
-import { runTask } from './tasks.js';
 
 /** Fewer terms than this are left to the library, which snarkjs expects, and to the thread that pairs their sum. */
 export const MIN_BUCKET_TERMS = 8;
@@ -34,12 +33,9 @@ export const MIN_BUCKET_TERMS = 8;
 /** Points that are multiplied at a time: a worker thread takes 744 bytes of memory for each of G1, twice that in G2. */
 export const MAX_TERMS = 2 ** 16;
 
-/** Terms up to which a sum is one task, since each task prepares all points; and up to which it stays in this thread. */
-const MAX_TASK_TERMS = 256;
-const MAX_SHORT_TERMS = 40;
-
-/** Terms of G1 up to which a sum by places takes less than one by buckets. */
+/** Terms of G1 up to which a sum by places takes less than one by buckets, and up to which it stays in this thread. */
 const MAX_PLACE_TERMS = 256;
+const MAX_SHORT_TERMS = 40;
 
 /** Windows that one pass of the kernel fills. */
 const GROUP = LANES.length;
@@ -196,7 +192,11 @@ export async function bucketSum(
   group: GroupName = 'G1',
 ): Promise<JacobianPoint | undefined> {
   const { affineBytes } = FORMS[group];
-  const [sum] = await addParts(engine, group, points.byteLength / affineBytes, async (from, to) => [
+  const count = points.byteLength / affineBytes;
+  if (group === 'G1' && count <= MAX_PLACE_TERMS) {
+    return placeSum(engine, points, scalars, count <= MAX_SHORT_TERMS ? 'short' : 'long');
+  }
+  const [sum] = await addParts(engine, group, count, async (from, to) => [
     await windowSums(
       engine,
       points.subarray(from * affineBytes, to * affineBytes),
@@ -222,8 +222,8 @@ async function addParts(
   return sums;
 }
 
-/** {@link bucketSum} of at most {@link MAX_TERMS} terms. */
-async function windowSums(
+/** {@link bucketSum} of at most {@link MAX_TERMS} terms, by buckets. */
+export async function windowSums(
   engine: Engine,
   points: Uint8Array,
   scalars: Uint8Array,
@@ -232,14 +232,11 @@ async function windowSums(
   const form = FORMS[group];
   const count = points.byteLength / form.affineBytes;
   const start = startOf(engine, group);
-  const length = count <= MAX_SHORT_TERMS ? 'short' : 'long';
-  if (group === 'G1' && count <= MAX_PLACE_TERMS) return placeSum(engine, points, scalars, length);
-  const threads = count <= MAX_TASK_TERMS ? 1 : engine.threads;
-  const plan = planFor(count, threads);
+  const plan = planFor(count, engine.threads);
   const { width, groups } = plan;
   const buckets = 2 ** (width - 1);
   const tasks: Promise<Uint8Array[]>[] = [];
-  const perTask = Math.ceil(groups / threads);
+  const perTask = Math.ceil(groups / engine.threads);
   for (let first = 0; first < groups; first += perTask) {
     const steps: TaskStep[] = [
       ...prepare(form, points, buckets),
@@ -263,7 +260,7 @@ async function windowSums(
         ...sumDigits(form, start, count, buckets, windows - first),
       );
     }
-    tasks.push(runTask(engine, steps, length));
+    tasks.push(engine.curve.tm.queueAction(steps));
   }
   const windows = concatBytes(...(await Promise.all(tasks)).flat());
   if (anyZeroZ(windows, form.jacobianBytes)) return undefined;

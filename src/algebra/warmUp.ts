@@ -7,8 +7,9 @@ import { type Curve, callStep as call, type TaskStep } from './curve.js';
 import { shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
 import { CUT_ENTRIES, MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_ELEMENTS } from './limbKernels.js';
-import { bucketSum } from './multiExp.js';
+import { windowSums } from './multiExp.js';
 import { PairingProduct } from './pairing.js';
+import { placeSum } from './placeSum.js';
 import type { G1Point, G2Point, GroupName } from './points.js';
 import { sumOfProducts } from './quadTransform.js';
 import { SCALAR_BYTES } from './scalar.js';
@@ -111,7 +112,11 @@ function rowKernels(): TaskStep[] {
 
 async function sumOfPoints(engine: Engine, group: GroupName): Promise<unknown> {
   const points = await multiplesOfGenerator(engine, group);
-  return bucketSum(engine, points, vectorToBytes(engine, powersVector(engine, FACTOR, POINTS)), group);
+  const scalars = vectorToBytes(engine, powersVector(engine, FACTOR, POINTS));
+  return Promise.all([
+    windowSums(engine, points, scalars, group),
+    group === 'G1' ? placeSum(engine, points, scalars, 'long') : undefined,
+  ]);
 }
 
 /** G, 2 G, 3 G, ..., affine: equal points would take another way. */

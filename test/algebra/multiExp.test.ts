@@ -4,9 +4,11 @@ import fc from 'fast-check';
 import { BigBuffer } from 'ffjavascript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pointQuad } from '../../src/algebra/curveKernels.js';
+import { EIGENVALUE as W } from '../../src/algebra/endomorphism.js';
 import { DOUBLING, operandCode } from '../../src/algebra/foldKernels.js';
 import * as al from '../../src/algebra/index.js';
 import { bucketSum, bucketSumRows, MAX_TERMS } from '../../src/algebra/multiExp.js';
+import { placeSum } from '../../src/algebra/placeSum.js';
 import { QUAD_BYTES } from '../../src/algebra/quadField.js';
 import { toBytes } from '../../src/littleEndian.js';
 import { affine } from '../support/affine.js';
@@ -68,7 +70,7 @@ describe('multi-scalar multiplication by buckets', () => {
   it('is right at sizes with other digit widths and numbers of rounds', async () => {
     const { G1 } = engine.curve;
     const { bases, logarithms } = await manyPoints(3000);
-    // up to 40 terms in this thread, up to 256 in one task
+    // up to 40 terms in this thread, up to 256 by places
     for (const count of [2, 7, 40, 41, 256, 257, 3000]) {
       const scalars = Array.from({ length: count }, (_, i) => Fr.pow(R - 7n, BigInt(i)));
       const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
@@ -111,6 +113,47 @@ describe('multi-scalar multiplication by buckets', () => {
       ),
     );
     expect(sums.map((sum) => G1.toAffine(sum!))).toEqual(want);
+  });
+
+  it('takes every digit at every end of a sum by places', async () => {
+    const { bases, logarithms } = await manyPoints(70);
+    const near = Array.from({ length: 64 }, (_, i) =>
+      Fr.create(BigInt(i >> 3) - 4n + (BigInt(i & 7) - 4n) * W),
+    );
+    const top = 2n ** 123n;
+    const cases = [
+      [...near, R - 1n, R >> 1n, W, Fr.neg(W), Fr.mul(W, W), 0n],
+      near.map((digit) => Fr.add(Fr.mul(digit, top), 1n)),
+      near.map(() => 0n),
+      // one place of one lane has all the terms, or all but one
+      near.map(() => 8n ** 12n),
+      near.map((_, i) => (i === 5 ? 1n : 8n ** 40n)),
+    ];
+    for (const scalars of cases) {
+      const points = bases.slice(0, scalars.length * al.G1_BYTES);
+      const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
+      const want = affine(dot(scalars, logarithms.slice(0, scalars.length)));
+      for (const length of ['short', 'long'] as const) {
+        const sum = await placeSum(engine, points, vector, length);
+        expect(engine.curve.G1.toAffine(sum!)).toEqual(want);
+      }
+    }
+  });
+
+  it('takes equal and opposite points at one place, and multiples of each other', async () => {
+    const digits = [1n, R - 1n, 3n, Fr.sub(1n, W), W, 8n];
+    for (const known of [
+      [7n],
+      [7n, R - 7n],
+      [7n, 14n, 21n],
+      [7n, Fr.mul(7n, W), Fr.mul(7n, Fr.sub(1n, W))],
+    ]) {
+      const logarithms = Array.from({ length: 48 }, (_, i) => known[i % known.length]!);
+      const scalars = logarithms.map((_, i) => digits[(i >> 3) % digits.length]!);
+      const vector = al.vectorToBytes(engine, al.vectorFromScalars(engine, scalars));
+      const sum = await placeSum(engine, al.joinPoints(logarithms.map(affine)), vector, 'long');
+      expect(engine.curve.G1.toAffine(sum!)).toEqual(affine(dot(scalars, logarithms)));
+    }
   });
 
   it('is right where two points of a pair have the same x, in any lane and round', async () => {
