@@ -18,6 +18,7 @@ import {
   MAX_METADATA_ENTRIES,
   MAX_RECEIVING_BYTES,
   MAX_SMALL_REQUEST_BYTES,
+  MESSAGE_MS,
   SWEEP_MS,
 } from './limits.js';
 import { MemoryBudget } from './memoryBudget.js';
@@ -95,9 +96,17 @@ export class CallGuard {
     const peer = peerOf(stream.session?.socket?.remoteAddress);
     let answers = 0;
     let hasEnded = false;
-    /** What still arrives is dropped, and a stream that the other side holds open is closed after a while. */
+    /**
+     * What still arrives is dropped, and a stream that the other side holds open is closed after a while: soon once it took the
+     * status, and whether or not it does. With its window used up to the last byte it takes none.
+     */
     const end = (): void => {
       hasEnded = true;
+      const stop = clock.every(MESSAGE_MS, () => {
+        stop();
+        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      });
+      stream.once('close', stop);
       stream.removeAllListeners('data');
       stream.resume();
       const linger = (): void => {

@@ -84,6 +84,9 @@ export const MAX_RUNNING_PROOFS = 1;
 /** Proofs that wait for their turn: at half a minute each, half an hour of waiting. */
 export const MAX_QUEUED_PROOFS = 64;
 
+/** In so long the queue of proofs moves by one, in milliseconds: a proof of an ordinary adapter takes half of it. */
+export const PROOF_TURN_MS = 60_000;
+
 /** Of one user key: another user's proof waits for at most so many of it. */
 export const MAX_QUEUED_PROOFS_PER_USER = 8;
 

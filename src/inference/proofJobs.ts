@@ -7,6 +7,7 @@ import {
   MAX_QUEUED_PROOFS,
   MAX_QUEUED_PROOFS_PER_USER,
   MAX_RUNNING_PROOFS,
+  PROOF_TURN_MS,
 } from './limits.js';
 import type { ProofStatus } from './proofStates.js';
 import { openSessionRecord, type SessionRecord } from './record.js';
@@ -97,15 +98,11 @@ export class LocalProofJobs implements ProofJobs {
       return this.start(dir, userKey);
     }
     if (this.queue.length >= MAX_QUEUED_PROOFS) {
-      throw refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', 'too many proofs are waiting; try again later');
+      throw tooManyWait('too many proofs are waiting; try again later');
     }
     const mine = this.queue.filter((waiting) => this.jobs.get(waiting)!.userKey === userKey);
     if (mine.length >= MAX_QUEUED_PROOFS_PER_USER) {
-      throw refusal(
-        'RESOURCE_EXHAUSTED',
-        'SESSION_MISMATCH',
-        'too many proofs of this user are waiting; try again later',
-      );
+      throw tooManyWait('too many proofs of this user are waiting; try again later');
     }
     this.jobs.delete(dir);
     this.jobs.set(dir, newJob(userKey));
@@ -243,6 +240,10 @@ function newJob(userKey: string): Job {
     ended,
     end,
   };
+}
+
+function tooManyWait(message: string): ZkLoraError {
+  return refusal('RESOURCE_EXHAUSTED', 'SESSION_MISMATCH', message, PROOF_TURN_MS);
 }
 
 function isUnderWay({ state }: ProofStatus): boolean {

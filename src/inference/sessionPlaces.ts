@@ -55,6 +55,7 @@ export class SessionPlaces {
         'RESOURCE_EXHAUSTED',
         'SESSION_MISMATCH',
         'too many open sessions of this user; close one',
+        SESSION_IDLE_MS,
       );
     }
     if (this.isFull && this.quietest() === undefined) throw noPlace(whenFull);

@@ -13,6 +13,7 @@ import {
   MAX_OPEN_SESSIONS,
   MAX_PENDING_BYTES,
   MAX_QUEUED_PROOFS_PER_USER,
+  PROOF_TURN_MS,
   SESSION_IDLE_MS,
   SESSION_QUIET_MS,
 } from '../../src/inference/limits.js';
@@ -400,7 +401,11 @@ describe('a closed session', () => {
     // one is worked on, the others wait
     for (let i = 0; i <= MAX_QUEUED_PROOFS_PER_USER; i += 1) await sessions.startProof(await closedBy(USER));
     const more = await closedBy(USER);
-    await expect(sessions.startProof(more)).rejects.toEqual(refusal(/too many proofs of this user/));
+    await expect(sessions.startProof(more)).rejects.toMatchObject({
+      code: 'SESSION_MISMATCH',
+      message: expect.stringMatching(/too many proofs of this user/),
+      details: { retryMs: PROOF_TURN_MS },
+    });
     const other = keyPairFromSeed(new Uint8Array(32).fill(77));
     expect(await sessions.startProof(await closedBy(other))).toBe('queued');
     free();
@@ -432,7 +437,11 @@ describe('places for open sessions', () => {
     const ask = (user = USER) => sessions.open(openRequest(commitment, { user }));
     const asked = await Promise.allSettled([ask(), ask(), ask()]);
     expect(asked.map(({ status }) => status).sort()).toEqual(['fulfilled', 'fulfilled', 'rejected']);
-    await expect(ask()).rejects.toEqual(refusal(/too many open sessions of this user/));
+    await expect(ask()).rejects.toMatchObject({
+      code: 'SESSION_MISMATCH',
+      message: expect.stringMatching(/too many open sessions of this user/),
+      details: { retryMs: SESSION_IDLE_MS },
+    });
     await ask(keyPairFromSeed(new Uint8Array(32).fill(77)));
   });
 

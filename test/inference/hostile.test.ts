@@ -232,6 +232,10 @@ describe('streams that take their time', () => {
         now += ms;
         for (const [every, work] of works) if (every === SWEEP_MS) work();
       },
+      /** What is to be done after so long. */
+      due: (ms: number) => {
+        for (const [every, work] of works) if (every === ms) work();
+      },
     };
   }
 
@@ -338,6 +342,33 @@ describe('streams that take their time', () => {
     pass(1);
     const ended = await connection.find(({ type, stream }) => type === FRAME.reset && stream === 1);
     expect(ended?.payload.readUInt32BE()).toBe(11);
+  });
+
+  it('are ended when no window is left for their status', async () => {
+    const { clock, due } = manualClock();
+    const served = await started({ clock });
+    const { port } = served.server.address;
+    const open = contributorMethods.openSession;
+    const { sessionId } = await channelTo(served).unary(open, rawOpen(served), TIMEOUT);
+    const stage = grpcMessage(stageBytes(sessionId));
+    const answered = async (window: number) => {
+      const connection = await RawConnection.http2(port, [4, window]);
+      onTestFinished(() => connection.destroy());
+      connection.send(call(1, `${SERVICE}/Apply`), data(1, stage));
+      const answer = await connection.find(({ type, stream }) => type === FRAME.data && stream === 1);
+      return { connection, length: answer!.payload.length };
+    };
+    const { length } = await answered(2 ** 16 - 1);
+    const { connection } = await answered(length);
+    connection.send(data(1, Buffer.concat([stage, stage])));
+    await vi.waitFor(() => expect(refusals(served)).toEqual(['LIMIT_REACHED']));
+    await connection.settled();
+    const has = (frame: number) => connection.frames.some(({ type }) => type === frame);
+    expect(has(FRAME.reset)).toBe(false);
+    due(MESSAGE_MS);
+    const ended = await connection.find(({ type, stream }) => type === FRAME.reset && stream === 1);
+    expect(ended?.payload.readUInt32BE()).toBe(11);
+    await isWell(served);
   });
 });
 
