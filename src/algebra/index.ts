@@ -25,7 +25,8 @@ export {
   sumOfProducts,
   transformFour,
 } from './quadTransform.js';
-export { combineInParts, FoldVector, RowStacks } from './rowStacks.js';
+export { FoldVector, RowStacks } from './rowStacks.js';
+export { RowSums } from './rowSums.js';
 export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';

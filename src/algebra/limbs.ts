@@ -5,12 +5,13 @@
  * the vector unit, carries and the reduction mod R are done once for each output. docs/protocol.md, "Cost".
  */
 
+import { concatBytes } from '../bytes.js';
 import { toBytes } from '../littleEndian.js';
 import { BLOCK, type BlockTask, doHere } from './blockTask.js';
-import { callStep } from './curve.js';
+import { callStep, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
 import { MULTIPLY_COLUMNS, MULTIPLY_ROWS, PLANE_BYTES, PLANE_ELEMENTS, SUM_DIVISOR } from './limbKernels.js';
-import { Fr } from './scalar.js';
+import { Fr, SCALAR_BYTES } from './scalar.js';
 import {
   addVectors,
   constantVector,
@@ -132,8 +133,8 @@ function combineChunk(
   let combined: FieldVector | undefined;
   doHere(
     engine,
-    combineTask(engine, coefficients, pieces, cols, (vector) => {
-      combined = vector;
+    combineTask(engine, [{ coefficients, pieces: pieces.map(toBytes), cols }], ([only]) => {
+      combined = only;
     }),
   );
   return combined!;
@@ -142,41 +143,64 @@ function combineChunk(
 /** Variables of the steps of a combination. */
 const [TAIL, LIMBS, OUT] = [1, 2, 3];
 
-/**
- * Task for {@link combineRows} of rows of int16, one piece below the other.
- *
- * @param coefficients one for each row
- */
+/** Rows of int16 to be combined, one piece below the other. */
+export interface RowsToCombine {
+  /** One for each row. */
+  readonly coefficients: FieldVector;
+  readonly pieces: readonly Uint8Array[];
+  readonly cols: number;
+}
+
+/** Task for {@link combineRows} of some matrices, each for itself. */
 export function combineTask(
   engine: Engine,
-  coefficients: FieldVector,
-  pieces: readonly Int16Array[],
-  cols: number,
-  done: (combined: FieldVector) => void,
+  matrices: readonly RowsToCombine[],
+  done: (combined: readonly FieldVector[]) => void,
 ): BlockTask {
-  const planes = makePlanes(engine, scaleVector(engine, coefficients, SUM_DIVISOR), PLANE_ELEMENTS);
-  const octets = planes.byteLength / PLANE_BYTES;
-  const blocks = Math.ceil(cols / PLANE_ELEMENTS);
-  const missing = octets * PLANE_ELEMENTS - vectorLength(coefficients);
-  return {
-    pieces: pieces.map(toBytes),
-    steps: [
-      // the kernel reads whole octets of rows and whole blocks of columns: what lies behind counts zero times
-      { cmd: 'ALLOC', var: TAIL, len: missing * cols * 2 + 2 * PLANE_ELEMENTS },
-      { cmd: 'ALLOCSET', var: LIMBS, buff: planes },
-      { cmd: 'ALLOC', var: OUT, len: blocks * PLANE_ELEMENTS * 32 },
+  const calls: TaskStep[] = [];
+  const limbs: Uint8Array[] = [];
+  let [rowsAt, limbsAt, outAt, tail] = [0, 0, 0, 0];
+  for (const { coefficients, cols } of matrices) {
+    const planes = makePlanes(engine, scaleVector(engine, coefficients, SUM_DIVISOR), PLANE_ELEMENTS);
+    const octets = planes.byteLength / PLANE_BYTES;
+    const blocks = Math.ceil(cols / PLANE_ELEMENTS);
+    calls.push(
       callStep(
         'zk_combineRows',
-        { var: BLOCK },
+        { var: BLOCK, offset: rowsAt },
         { val: 2 * cols },
         { val: octets },
-        { var: LIMBS },
+        { var: LIMBS, offset: limbsAt },
         { val: blocks },
-        { var: OUT },
+        { var: OUT, offset: outAt },
       ),
+    );
+    limbs.push(planes);
+    const rows = vectorLength(coefficients);
+    rowsAt += 2 * rows * cols;
+    limbsAt += planes.byteLength;
+    outAt += blocks * PLANE_ELEMENTS * SCALAR_BYTES;
+    tail = Math.max(tail, 2 * (octets * PLANE_ELEMENTS - rows) * cols + 2 * PLANE_ELEMENTS);
+  }
+  return {
+    pieces: matrices.flatMap(({ pieces }) => pieces),
+    steps: [
+      // the kernel reads whole octets of rows and whole blocks of columns: what lies behind counts zero times
+      { cmd: 'ALLOC', var: TAIL, len: tail },
+      { cmd: 'ALLOCSET', var: LIMBS, buff: concatBytes(...limbs) },
+      { cmd: 'ALLOC', var: OUT, len: outAt },
+      ...calls,
     ],
-    answer: { var: OUT, len: cols * 32 },
-    done,
+    answer: { var: OUT, len: outAt },
+    done: (answer) => {
+      let at = 0;
+      const combined = matrices.map(({ cols }) => {
+        const from = at;
+        at += Math.ceil(cols / PLANE_ELEMENTS) * PLANE_ELEMENTS;
+        return subVector(answer, from, cols);
+      });
+      done(combined);
+    },
   };
 }
 

@@ -7,15 +7,9 @@ import { BLOCK_BYTES, type BlockQueue, sharedMemory } from './blockQueue.js';
 import { BLOCK } from './blockTask.js';
 import { callStep, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
-import {
-  CUT_ENTRIES,
-  LONG_DIGITS,
-  MULTIPLY_COLUMNS,
-  MULTIPLY_ROWS,
-  PLANE_ELEMENTS,
-  SUM_DIVISOR,
-} from './limbKernels.js';
-import { combineTask, type LimbPlanes, planesFor, toLimbs } from './limbs.js';
+import { CUT_ENTRIES, LONG_DIGITS, MULTIPLY_COLUMNS, MULTIPLY_ROWS, SUM_DIVISOR } from './limbKernels.js';
+import { type LimbPlanes, planesFor, toLimbs } from './limbs.js';
+import { SCALAR_BYTES } from './scalar.js';
 import { bytesOf } from './tasks.js';
 import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
 
@@ -24,8 +18,6 @@ const MAX_ROWS = 2 ** 12;
 
 /** Entries of int64 rows that are cut into digits at a time: entries and digits stay in a core's cache. */
 const LONG_CHUNK = 2 ** 15;
-
-const ELEMENT = 32;
 
 /** What a digit of an int64 counts more than the one below it. */
 const RADIX = 2n ** 16n;
@@ -115,19 +107,19 @@ export class RowStacks {
     this.#parts = [];
     this.#rows = 0;
     const { engine } = this.vector;
-    const weights = new Uint8Array(rows * ELEMENT);
+    const weights = new Uint8Array(rows * SCALAR_BYTES);
     const dots: TaskStep[] = [];
     let row = 0;
     parts.forEach((part, i) => {
-      weights.set(part.weights, row * ELEMENT);
-      const [own, count] = [row * ELEMENT, vectorLength(part.weights)];
+      weights.set(part.weights, row * SCALAR_BYTES);
+      const [own, count] = [row * SCALAR_BYTES, vectorLength(part.weights)];
       dots.push(
         callStep(
           'zk_dot',
           { var: SUMS, offset: own },
           { var: WEIGHTS, offset: own },
           { val: count },
-          { var: OUT, offset: i * ELEMENT },
+          { var: OUT, offset: i * SCALAR_BYTES },
         ),
       );
       row += count;
@@ -141,42 +133,19 @@ export class RowStacks {
         { cmd: 'ALLOCSET', var: PLANES, buff: this.vector.planes(cols) },
         { cmd: 'ALLOCSET', var: WEIGHTS, buff: weights },
         { cmd: 'ALLOCSET', var: FACTORS, buff: vectorFromScalars(engine, [SUM_DIVISOR, RADIX]) },
-        { cmd: 'ALLOC', var: SUMS, len: wholeQuads(rows) * ELEMENT },
-        { cmd: 'ALLOC', var: OUT, len: parts.length * ELEMENT },
+        { cmd: 'ALLOC', var: SUMS, len: wholeQuads(rows) * SCALAR_BYTES },
+        { cmd: 'ALLOC', var: OUT, len: parts.length * SCALAR_BYTES },
         ...(this.entries === 'int64' ? multiplyLong(rows, cols) : multiplyShort(rows, cols)),
         ...dots,
         callStep('zk_scale', { var: OUT }, { var: FACTORS }, { val: parts.length }, { var: OUT }),
       ],
-      answer: { var: OUT, len: parts.length * ELEMENT },
+      answer: { var: OUT, len: parts.length * SCALAR_BYTES },
       done: (answer) => {
         vectorToScalars(engine, answer).forEach((sum, i) => {
           parts[i]!.take(sum);
         });
       },
     });
-  }
-}
-
-/**
- * Has a queue make `sum_r w[r] matrix[r, c]` for all columns, a block at a time.
- *
- * @param matrix row-major, as many rows as weights; stays as it is until the queue is done
- * @param take is given what to add to the combination, field vectors `[cols]`
- */
-export function combineInParts(
-  engine: Engine,
-  queue: BlockQueue,
-  weights: FieldVector,
-  matrix: Int16Array,
-  take: (part: FieldVector) => void,
-): void {
-  const rows = vectorLength(weights);
-  const cols = matrix.length / rows;
-  const most = Math.max(1, Math.floor(BLOCK_BYTES / (2 * cols * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
-  for (let from = 0; from < rows; from += most) {
-    const count = Math.min(most, rows - from);
-    const piece = matrix.subarray(from * cols, (from + count) * cols);
-    queue.add(combineTask(engine, subVector(weights, from, count), [piece], cols, take));
   }
 }
 
@@ -205,7 +174,7 @@ function multiplyLong(rows: number, cols: number): TaskStep[] {
   const stride = 2 * CUT_ENTRIES * Math.ceil((chunk * cols) / CUT_ENTRIES);
   return [
     { cmd: 'ALLOC', var: DIGITS, len: LONG_DIGITS * stride + 2 * MULTIPLY_COLUMNS },
-    { cmd: 'ALLOC', var: DIGIT_SUMS, len: (LONG_DIGITS - 1) * chunk * ELEMENT },
+    { cmd: 'ALLOC', var: DIGIT_SUMS, len: (LONG_DIGITS - 1) * chunk * SCALAR_BYTES },
     { cmd: 'ALLOC', var: FLAG, len: 4 },
     callStep(
       'zk_multiplyLong',
@@ -218,7 +187,7 @@ function multiplyLong(rows: number, cols: number): TaskStep[] {
       { var: DIGITS },
       { val: stride },
       { var: DIGIT_SUMS },
-      { var: FACTORS, offset: ELEMENT },
+      { var: FACTORS, offset: SCALAR_BYTES },
       { var: FLAG },
       { var: SUMS },
     ),

@@ -1,18 +1,17 @@
 import {
-  addVectors,
   BlockQueue,
-  combineInParts,
   type Engine,
   type FieldVector,
   FoldVector,
   Fr,
   powersVector,
   RowStacks,
+  RowSums,
   subVector,
 } from '../algebra/index.js';
 import { callBytes } from './callReader.js';
 import { placeOf } from './lanes.js';
-import { type CallSource, type SessionCall, type SessionHeader, sessionModules } from './session.js';
+import { type CallSource, type SessionCall, sessionModules } from './session.js';
 import type { Statement, StatementModule } from './statement.js';
 
 /** A statement with its challenges on tokens and outputs. */
@@ -62,15 +61,17 @@ export async function foldSession(
   folding: Folding,
   inMemory: boolean,
 ): Promise<FoldedSession> {
-  const inputs = new VectorFolder(engine, session.header, folding);
-  const outputFolder = () => new OutputFolder(engine, session.header, folding);
-  const early = inMemory ? undefined : outputFolder();
-  await foldCalls(engine, session, { inputs: [inputs], outputs: early ? [early] : [] });
+  const queue = new BlockQueue(engine);
+  const inputs = new VectorFolder(engine, queue, session, folding);
+  const early = inMemory ? undefined : new OutputFolder(engine, queue, session, folding);
+  await foldCalls(queue, session, { inputs: [inputs], outputs: early ? [early] : [] });
   return {
     inputs: inputs.inputs,
     outputs: async () => {
-      const folder = early ?? outputFolder();
-      if (!early) await foldCalls(engine, session, { inputs: [], outputs: [folder] });
+      if (early) return early.outputs;
+      const own = new BlockQueue(engine);
+      const folder = new OutputFolder(engine, own, session, folding);
+      await foldCalls(own, session, { inputs: [], outputs: [folder] });
       return folder.outputs;
     },
   };
@@ -91,9 +92,10 @@ export async function foldSessionAtPoint(
   foldings: readonly PointFolding[],
   onInputs: (folded: readonly InputsFolded[]) => void,
 ): Promise<FoldedAtPoint[]> {
-  const inputs = foldings.map((folding) => new PointFolder(engine, folding));
-  const outputs = foldings.map((folding) => new OutputFolder(engine, session.header, folding));
-  await foldCalls(engine, session, { inputs, outputs }, () => onInputs(inputs));
+  const queue = new BlockQueue(engine);
+  const inputs = foldings.map((folding) => new PointFolder(engine, queue, folding));
+  const outputs = foldings.map((folding) => new OutputFolder(engine, queue, session, folding));
+  await foldCalls(queue, session, { inputs, outputs }, () => onInputs(inputs));
   return foldings.map((_, i) => ({
     inputsAtPoint: inputs[i]!.inputsAtPoint,
     outputs: outputs[i]!.outputs,
@@ -110,15 +112,18 @@ export async function foldInputsAt(
   session: CallSource,
   folding: Omit<PointFolding, 'v'>,
 ): Promise<readonly bigint[]> {
-  const folder = new PointFolder(engine, folding);
-  await foldCalls(engine, session, { inputs: [folder], outputs: [] });
+  const queue = new BlockQueue(engine);
+  const folder = new PointFolder(engine, queue, folding);
+  await foldCalls(queue, session, { inputs: [folder], outputs: [] });
   return folder.inputsAtPoint;
 }
 
 /** A sum over calls, which come one after the other. */
 interface Folder {
-  /** Has a queue add what a call has to the sum. */
-  add(call: SessionCall, queue: BlockQueue): void;
+  /** Has a queue add what a call has to the sum; nothing of the queue waits when the next one comes. */
+  add(call: SessionCall): void;
+  /** Has it add what was held back. */
+  end?(): void;
 }
 
 /** A call's inputs come before its outputs. */
@@ -131,22 +136,25 @@ interface Folders {
 const MIN_SHARED_BYTES = 2 ** 24;
 
 async function foldCalls(
-  engine: Engine,
+  queue: BlockQueue,
   session: CallSource,
   { inputs, outputs }: Folders,
   onInputs?: () => void,
 ): Promise<void> {
-  const queue = new BlockQueue(engine);
   try {
     for (let index = 0; index < session.callCount; index++) {
       const call = await session.readCall(index);
       if (callBytes(call) * session.callCount >= MIN_SHARED_BYTES) queue.share();
-      for (const folder of inputs) folder.add(call, queue);
-      if (index === session.callCount - 1 && onInputs) {
+      const last = index === session.callCount - 1;
+      for (const folder of inputs) {
+        folder.add(call);
+        if (last) folder.end?.();
+      }
+      if (last && onInputs) {
         await queue.finish();
         onInputs();
       }
-      for (const folder of outputs) folder.add(call, queue);
+      for (const folder of outputs) folder.add(call);
       await session.digested?.();
       await queue.help();
     }
@@ -184,7 +192,12 @@ class OutputFolder implements Folder {
   readonly #vPowers: FoldVector;
   readonly #weights: RowWeights;
 
-  constructor(engine: Engine, header: SessionHeader, { statement, u, v }: Folding) {
+  constructor(
+    engine: Engine,
+    private readonly queue: BlockQueue,
+    { header }: CallSource,
+    { statement, u, v }: Folding,
+  ) {
     this.#modules = statement.modules;
     const widest = Math.max(...this.#modules.map(({ outFeatures }) => outFeatures));
     this.#members = new Map(sessionModules(header).map((index, member) => [index, member]));
@@ -196,10 +209,10 @@ class OutputFolder implements Folder {
     }
   }
 
-  add(call: SessionCall, queue: BlockQueue): void {
+  add(call: SessionCall): void {
     const weights = this.#weights.take(call.tokens);
     for (const [width, positions] of this.#byWidth) {
-      const stacks = new RowStacks(queue, this.#vPowers, width, 'int64');
+      const stacks = new RowStacks(this.queue, this.#vPowers, width, 'int64');
       for (const position of positions) {
         const y = call.outputs[this.#members.get(this.#modules[position]!.index)!]!;
         stacks.add(y, weights, (sum) => {
@@ -213,29 +226,35 @@ class OutputFolder implements Folder {
 
 /** a = sum_t u^t X[t] of each input that the statement uses, over the calls so far. */
 class VectorFolder implements Folder {
-  readonly inputs: (FieldVector | undefined)[];
-  readonly #used: ReadonlySet<number>;
+  readonly #used: readonly number[];
+  readonly #sums: RowSums;
   readonly #weights: RowWeights;
 
   constructor(
-    private readonly engine: Engine,
-    header: SessionHeader,
-    { statement, u }: Folding,
+    engine: Engine,
+    queue: BlockQueue,
+    private readonly session: CallSource,
+    { statement: { modules }, u }: Folding,
   ) {
-    this.#used = new Set(statement.modules.map(({ input }) => input));
-    this.inputs = header.inputs.map(() => undefined);
+    const widths = new Map(modules.map(({ input, inFeatures }) => [input, inFeatures]));
+    this.#used = [...widths.keys()];
+    this.#sums = new RowSums(engine, queue, [...widths.values()]);
     this.#weights = new RowWeights(engine, u);
   }
 
-  add({ inputs, tokens }: SessionCall, queue: BlockQueue): void {
+  /** By input. */
+  get inputs(): (FieldVector | undefined)[] {
+    return this.session.header.inputs.map((_, i) => this.#sums.sums[this.#used.indexOf(i)]);
+  }
+
+  add({ inputs, tokens }: SessionCall): void {
     const weights = this.#weights.take(tokens);
-    inputs.forEach(({ x }, i) => {
-      if (!this.#used.has(i)) return;
-      combineInParts(this.engine, queue, weights, x, (part) => {
-        const sum = this.inputs[i];
-        this.inputs[i] = sum ? addVectors(this.engine, sum, part) : part;
-      });
-    });
+    for (const [matrix, input] of this.#used.entries()) this.#sums.add(matrix, inputs[input]!.x, weights);
+    this.#sums.flush();
+  }
+
+  end(): void {
+    this.#sums.end();
   }
 }
 
@@ -251,7 +270,11 @@ class PointFolder implements Folder, InputsFolded {
   readonly #modules: readonly StatementModule[];
   readonly #weights: RowWeights;
 
-  constructor(engine: Engine, { statement, u, basis }: Omit<PointFolding, 'v'>) {
+  constructor(
+    engine: Engine,
+    private readonly queue: BlockQueue,
+    { statement, u, basis }: Omit<PointFolding, 'v'>,
+  ) {
     this.#modules = statement.modules;
     this.#weights = new RowWeights(engine, u);
     // no longer than the widest input at an offset: otherwise many offsets would take as many whole domains of memory
@@ -274,11 +297,11 @@ class PointFolder implements Folder, InputsFolded {
     return this.#modules.map((module) => this.#values.get(placeOf(module))!);
   }
 
-  add({ inputs, tokens }: SessionCall, queue: BlockQueue): void {
+  add({ inputs, tokens }: SessionCall): void {
     const weights = this.#weights.take(tokens);
     for (const modules of this.#places.values()) {
       const { columnOffset, inFeatures } = modules[0]!;
-      const stacks = new RowStacks(queue, this.#bases.get(columnOffset)!, inFeatures, 'int16');
+      const stacks = new RowStacks(this.queue, this.#bases.get(columnOffset)!, inFeatures, 'int16');
       for (const module of modules) {
         const place = placeOf(module);
         stacks.add(inputs[module.input]!.x, weights, (sum) => {

@@ -103,26 +103,6 @@ describe('folds of rows', () => {
     expect(here).toEqual(plainFolds(matrices, cols, vector, weights));
     expect(await folded(matrices, cols, vector, weights, true)).toEqual(here);
   });
-
-  it('that combine rows are those of combineRows', async () => {
-    for (const [rows, cols] of [
-      [1, 7],
-      [300, 4100],
-    ] as const) {
-      const matrix = Int16Array.from({ length: rows * cols }, (_, i) => SHORTS[(i * 3) % SHORTS.length]!);
-      const weights = al.powersVector(engine, R - 5n, rows, R - 1n);
-      for (const shared of [false, true]) {
-        const queue = new al.BlockQueue(engine);
-        if (shared) queue.share();
-        let sum = al.zeroVector(cols);
-        al.combineInParts(engine, queue, weights, matrix, (part) => {
-          sum = al.addVectors(engine, sum, part);
-        });
-        await queue.finish();
-        expect(sum).toEqual(al.combineRows(engine, weights, matrix, cols));
-      }
-    }
-  });
 });
 
 describe('a queue of blocks', () => {
