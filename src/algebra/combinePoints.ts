@@ -5,13 +5,13 @@ import { callStep as call, type TaskStep } from './curve.js';
 import { pointQuad } from './curveKernels.js';
 import type { Eisenstein } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { ADDITION_WORK_BYTES, additionSteps } from './foldKernels.js';
 import { type FoldProgram, planFold } from './foldProgram.js';
 import { LANES } from './laneWords.js';
 import { G1_BYTES, wholeQuads } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { startOf, timesGenerator } from './randomStart.js';
 import { Fr } from './scalar.js';
+import { ADDITION_WORK_BYTES, additionSteps } from './slotKernels.js';
 import { runTask } from './tasks.js';
 
 /** Points that a kernel takes at a time. */

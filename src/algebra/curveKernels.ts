@@ -19,6 +19,7 @@ import { QUAD_BYTES, QuadField } from './quadField.js';
 import { QuadraticCoordinates } from './quadraticCoordinates.js';
 import { ELEMENT_BYTES } from './quadWords.js';
 import { Q } from './scalar.js';
+import { addSlotKernels } from './slotKernels.js';
 import { type Code, i32, i64, type ModuleBuilder, WasmFunction, whileLoop } from './wasmCode.js';
 
 /** Bytes of a recoded scalar. */
@@ -43,6 +44,7 @@ export function addCurveKernels(module: ModuleBuilder): void {
   recode().addTo(module, 'zg_recode');
   windowDigits().addTo(module, 'zg_windowDigits');
   rowDigits().addTo(module, 'zg_rowDigits');
+  addSlotKernels(machine);
   addFoldKernels(machine);
   addPlaceKernels(machine);
 }

@@ -3,6 +3,7 @@
  */
 import { CUBE_ROOT } from './endomorphism.js';
 import { invertQuad, reduceSmall, storeQuad } from './laneKernels.js';
+import { quadBytes } from './laneWords.js';
 import { multiplierWords, PAIRS, QUAD_BYTES, type QuadField } from './quadField.js';
 import { type Code, call, i32, type ModuleBuilder, v128, WasmFunction, wordBytes } from './wasmCode.js';
 
@@ -67,6 +68,8 @@ export class Machine implements Coordinates {
   readonly bytes = QUAD_BYTES;
   /** A quad of zeros. */
   readonly zero: number;
+  /** A quad of ones. */
+  readonly one: number;
   /** One word: 1 after an inversion of zero. */
   readonly failed: number;
   /** Signs of the lanes, one vector: 0 or -1. */
@@ -86,6 +89,7 @@ export class Machine implements Coordinates {
     this.#slots = new Slots(module, QUAD_BYTES);
     this.signs = module.alloc(16);
     this.zero = module.alloc(QUAD_BYTES);
+    this.one = module.alloc(quadBytes(1n));
     this.failed = module.alloc(4);
     this.enter = module.alloc(multiplierBytes(2n ** 264n % field.modulus));
     this.leave = module.alloc(multiplierBytes(2n ** 256n % field.modulus));

@@ -1,13 +1,7 @@
 /** What the kernels of foldKernels.ts do for given factors. */
 import { DIGIT_BITS, type Digit, type Eisenstein, MULTIPLES, octalDigits } from './endomorphism.js';
-import {
-  ADDITION_WORDS,
-  DOUBLING,
-  IMAGE_SLOTS,
-  operandCode,
-  POINT_SLOTS,
-  targetCode,
-} from './foldKernels.js';
+import { DOUBLING } from './foldKernels.js';
+import { ADDITION_WORDS, IMAGE_SLOTS, operandCode, POINT_SLOTS, targetCode } from './slotKernels.js';
 
 /** Sums of points with common factors, by additions that are made at once and double-and-add after them. */
 export interface FoldProgram {

@@ -34,7 +34,7 @@ export const MIN_BUCKET_TERMS = 8;
 export const MAX_TERMS = 2 ** 16;
 
 /** Terms of G1 up to which a sum by places takes less than one by buckets, and up to which it stays in this thread. */
-const MAX_PLACE_TERMS = 256;
+const MAX_PLACE_TERMS = 300;
 const MAX_SHORT_TERMS = 40;
 
 /** Windows that one pass of the kernel fills. */

@@ -7,9 +7,9 @@
 import { itemPointBytes } from './bucketLists.js';
 import { at, type Machine } from './curveMachine.js';
 import { DIGIT_BITS, DIGITS, MULTIPLES } from './endomorphism.js';
-import { IMAGE_SLOTS } from './foldKernels.js';
 import { copyQuads, LANES, scatterWords } from './laneWords.js';
 import { PAIRS, QUAD_BYTES } from './quadField.js';
+import { IMAGE_SLOTS } from './slotKernels.js';
 import { type Code, i32, WasmFunction, when, whileLoop } from './wasmCode.js';
 
 const UNITS = 3;
@@ -26,7 +26,7 @@ const PLACES = LANES.length * LANE_PLACES;
 /** Bytes of a short form: a and b, each 24 bytes, two's complement, little-endian. */
 export const FORM_BYTES = 48;
 
-/** Adds the kernels; those of foldKernels.ts must be there. */
+/** Adds the kernels; those of slotKernels.ts must be there. */
 export function addPlaceKernels(m: Machine): void {
   placeDigits(m).addTo(m.module, 'zg_placeDigits');
   storeMultiples(m).addTo(m.module, 'zg_storeMultiples');

@@ -4,7 +4,6 @@ import { itemPointBytes, listBytes } from './bucketLists.js';
 import { callStep as call, type TaskStep } from './curve.js';
 import { DIGIT_BITS, shortForm } from './endomorphism.js';
 import type { Engine } from './engine.js';
-import { ADDITION_WORK_BYTES, additionSteps } from './foldKernels.js';
 import { planEveryMultiple } from './foldProgram.js';
 import { joinWindows } from './joinWindows.js';
 import { LANES } from './laneWords.js';
@@ -13,6 +12,7 @@ import { G1_BYTES, G1_JACOBIAN_BYTES, wholeQuads } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
 import { anyZeroZ, type JacobianPoint, startOf, timesGenerator } from './randomStart.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
+import { ADDITION_WORK_BYTES, additionSteps } from './slotKernels.js';
 import { runTask } from './tasks.js';
 
 const GROUP = LANES.length;
