@@ -18,12 +18,13 @@ export class AppendedFile {
    * Adds bytes at the end; on disk with the file's name when the promise resolves. After a failure the file may end with a part of
    * them.
    *
+   * @param onFlush told when the bytes are written and the disk begins to flush them
    * @throws ZkLoraError `FILE_UNWRITABLE`
    */
-  append(data: Uint8Array): Promise<void> {
+  append(data: Uint8Array, onFlush: () => void = () => undefined): Promise<void> {
     return this.#next(async () => {
       try {
-        await this.#write(data);
+        await this.#write(data, onFlush);
       } catch (error) {
         await this.#close();
         throw writeError(error, this.path);
@@ -36,11 +37,13 @@ export class AppendedFile {
     return this.#next(() => this.#close());
   }
 
-  async #write(data: Uint8Array): Promise<void> {
+  async #write(data: Uint8Array, onFlush: () => void): Promise<void> {
     const isOpen = this.#handle !== undefined;
     this.#handle ??= await open(this.path, 'a', this.mode);
     await this.#handle.writeFile(data);
-    await this.#handle.sync();
+    const flushed = this.#handle.sync();
+    onFlush();
+    await flushed;
     if (isOpen) return;
     const isNew = (await this.#handle.stat()).size === data.length;
     if (isNew) await syncFolder(dirname(this.path));

@@ -75,16 +75,17 @@ export class ChecksummedLines {
   /**
    * Adds an entry; on disk when the promise resolves. The file stays open until {@link rest}.
    *
+   * @param onFlush told when the entry is written and the disk begins to flush it
    * @throws ZkLoraError the format's code when the file is full, `FILE_UNWRITABLE`
    */
-  async append(entry: object): Promise<void> {
+  async append(entry: object, onFlush?: () => void): Promise<void> {
     const json = canonicalJson(entry);
     const checksum = labelledSha256(this.format.label, this.checksum, json);
     const line = concatBytes(utf8ToBytes(`${bytesToHex(checksum)} `), json, utf8ToBytes('\n'));
     if (this.bytes + line.length > this.format.maxBytes) {
       throw new ZkLoraError(this.format.code, `${this.format.name} is full`);
     }
-    await this.file.append(line);
+    await this.file.append(line, onFlush);
     this.checksum = checksum;
     this.bytes += line.length;
   }

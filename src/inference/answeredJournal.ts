@@ -107,10 +107,11 @@ export class AnsweredJournal {
    * Notes a stage; on disk when the promise resolves, and only then may it be answered. After a failure the journal
    * is of no use until it is opened again.
    *
+   * @param onFlush told when the stage is written and the disk begins to flush it
    * @throws ZkLoraError `SESSION_MALFORMED` when the journal is full, `FILE_UNWRITABLE`
    */
-  append(stage: AnsweredStage): Promise<void> {
-    return this.lines.append(stage);
+  append(stage: AnsweredStage, onFlush?: () => void): Promise<void> {
+    return this.lines.append(stage, onFlush);
   }
 
   /** Closes the file between two calls. */

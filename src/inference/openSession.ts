@@ -163,9 +163,14 @@ export class OpenSession {
       const { call, stage, tokens } = request;
       const inputs = request.inputs.map(({ input }) => input);
       const isNew = this.earlierAnswer(request) === undefined;
-      const noted = isNew ? this.journal.append({ call, stage, tokens, inputs, request: digest }) : undefined;
-      // The disk works while the product is made; the answer waits for both.
-      const work = [this.compute(request, rows), noted, charge.written] as const;
+      let noted: Promise<void> | undefined;
+      const flushes = new Promise<void>((begins) => {
+        if (!isNew) return begins();
+        noted = this.journal.append({ call, stage, tokens, inputs, request: digest }, begins);
+        noted.catch(begins);
+      });
+      // The disk flushes while the product is made; the answer waits for both.
+      const work = [flushes.then(() => this.compute(request, rows)), noted, charge.written] as const;
       // When one fails, the session is opened again from its files: nothing may be on its way to them.
       await Promise.allSettled(work);
       const [outputs] = await Promise.all(work);
@@ -369,9 +374,9 @@ export class OpenSession {
     const outputs: ModuleOutput[] = [];
     for (const [i, { input }] of inputs.entries()) {
       for (const module of this.record.header.inputs[input]!) {
-        outputs.push({ module, values: applyExact(this.tools.modules[module]!, rows[i]!.x, tokens) });
         // Other sessions get their turn between the products.
-        await nextTurn();
+        if (outputs.length > 0) await nextTurn();
+        outputs.push({ module, values: applyExact(this.tools.modules[module]!, rows[i]!.x, tokens) });
       }
     }
     return outputs.sort((a, b) => a.module - b.module);
