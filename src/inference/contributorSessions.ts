@@ -99,6 +99,11 @@ export class ContributorSessions {
     this.stopIdleCheck = this.clock.every(IDLE_CHECK_MS, () => this.places.dropIdle());
   }
 
+  /** See {@link SessionStore.clearUnfinished}. */
+  clearUnfinished(): Promise<void> {
+    return this.store.clearUnfinished();
+  }
+
   /** Takes no more requests, and resolves when those under way have left the folders alone. */
   async dispose(): Promise<void> {
     this.stopIdleCheck();

@@ -1,4 +1,4 @@
-import { readdir, rmdir } from 'node:fs/promises';
+import { lstat, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
@@ -55,6 +55,8 @@ const CALL_FILE_ROLE = 'session call';
 const CALL_FILE = /^([0-9]{6,7})\.safetensors$/;
 /** Left behind by a process that was killed while writing (see src/files.ts). */
 const TEMPORARY_FILE = /^\..*\.tmp$/;
+/** As {@link GrowingFile} names one of {@link CALL_FILE}. */
+const UNFINISHED_CALL = /^\.[0-9]{6,7}\.safetensors\.[0-9a-f]{16}\.tmp$/;
 
 /** A session as it lies in a folder: session.json, session.secret, calls/NNNNNN.safetensors, close.json. */
 export interface SessionRecord extends Session {
@@ -211,6 +213,20 @@ export async function clearPartialRecord(dir: string): Promise<void> {
   if (names.includes(CALL_FOLDER)) await rmdir(join(dir, CALL_FOLDER)).catch(() => undefined);
   const own = names.filter((name) => TEMPORARY_FILE.test(name) || [SECRET_FILE, ACCESS_FILE].includes(name));
   for (const name of own) await removeFileDurable(join(dir, name));
+}
+
+/**
+ * Takes away the call files that killed processes left unfinished in a session's folder, and nothing else. For a folder that
+ * no process uses; what cannot be taken away stays.
+ */
+export async function clearUnfinishedCalls(dir: string): Promise<void> {
+  const calls = join(dir, CALL_FOLDER);
+  const stats = await lstat(calls).catch(() => undefined);
+  if (!stats?.isDirectory()) return;
+  for (const entry of await readdir(calls, { withFileTypes: true }).catch(() => [])) {
+    if (!entry.isFile() || !UNFINISHED_CALL.test(entry.name)) continue;
+    await rm(join(calls, entry.name), { force: true }).catch(() => undefined);
+  }
 }
 
 /** Takes away calls that were being written when their process was killed. @throws ZkLoraError `FILE_UNWRITABLE` */

@@ -111,6 +111,7 @@ export async function serveContributor(options: ServeOptions): Promise<Contribut
     await sessions.dispose();
     throw error;
   });
+  await sessions.clearUnfinished();
   const on = unfailing(options.onEvent);
   const clock = options.clock ?? systemClock;
   const admission = new Admission({ ...DEFAULT_LIMITS, ...options.limits }, clock);

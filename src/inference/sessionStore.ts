@@ -1,11 +1,14 @@
+import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bytesToHex, hexToBytes, labelledSha256 } from '../bytes.js';
 import { ZkLoraError } from '../errors.js';
-import { openSessionRecord, type SessionRecord } from './record.js';
+import { clearUnfinishedCalls, openSessionRecord, type SessionRecord } from './record.js';
 import { refusal } from './refusal.js';
 
 /** Bytes of a session's random name. */
 export const SESSION_ID_BYTES = 16;
+
+const FOLDER = /^[0-9a-f]{32}$/;
 
 /** The folders in which a contributor keeps the records of its sessions. */
 export class SessionStore {
@@ -23,6 +26,21 @@ export class SessionStore {
   folderOf(sessionId: string): string {
     const name = labelledSha256('zklora/session/folder/v1', hexToBytes(sessionId));
     return join(this.sessionsDir, bytesToHex(name.subarray(0, SESSION_ID_BYTES)));
+  }
+
+  /**
+   * Takes away the call files that earlier processes were writing when they were killed: their sessions may never come back.
+   * Under the lock of the folder, before a session is opened.
+   */
+  async clearUnfinished(): Promise<void> {
+    try {
+      for await (const entry of await opendir(this.sessionsDir)) {
+        if (!entry.isDirectory() || !FOLDER.test(entry.name)) continue;
+        await clearUnfinishedCalls(join(this.sessionsDir, entry.name));
+      }
+    } catch {
+      // who opens a session there will say what is wrong with the folder
+    }
   }
 
   /** @throws ZkLoraError `SESSION_MISMATCH` where there is no such session, `FILE_UNREADABLE` */

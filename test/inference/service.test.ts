@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { MethodDefinition } from '@grpc/grpc-js';
@@ -569,6 +569,24 @@ describe('serveContributor', () => {
     await expect(start({ modules: [{ ...MODULES[0], scaling: 3 }, ...MODULES.slice(1)] })).rejects.toEqual(
       secretMismatch,
     );
+  });
+
+  it('takes away what killed processes left of their calls, and nothing else', async () => {
+    const dir = await temporaryFolder();
+    const sessionsDir = join(dir, 'contributor');
+    const [name, other] = ['0a'.repeat(16), 'notes'];
+    const left = `.000003.safetensors.${'1f'.repeat(8)}.tmp`;
+    const keep = ['000002.safetensors', '.000003.safetensors.tmp', `.notes.${'1f'.repeat(8)}.tmp`];
+    for (const folder of [name, other]) {
+      await mkdir(join(sessionsDir, folder, 'calls'), { recursive: true });
+      for (const file of [left, ...keep]) await writeFile(join(sessionsDir, folder, 'calls', file), 'half');
+    }
+    const linked = '0b'.repeat(16);
+    await mkdir(join(sessionsDir, linked));
+    await symlink(join(sessionsDir, other, 'calls'), join(sessionsDir, linked, 'calls'));
+    await serve({ dir });
+    expect((await readdir(join(sessionsDir, name, 'calls'))).sort()).toEqual([...keep].sort());
+    expect(await readdir(join(sessionsDir, other, 'calls'))).toContain(left);
   });
 
   it('stays on this machine and says when a port is taken', async () => {
