@@ -292,7 +292,7 @@ class SplitModel implements StageRunner {
       for (const target of this.plan.targets) {
         if (target.stage === pass.stage - 1) pass.values.delete(target.delta);
       }
-      const result = this.result(pass);
+      const result = this.result(pass, new Set(plan.release));
       for (const name of plan.release) pass.values.delete(name);
       if (result.kind === 'done') {
         this.pass = undefined;
@@ -305,13 +305,15 @@ class SplitModel implements StageRunner {
     }
   }
 
-  private result(pass: Pass): StepResult {
+  /** @param released names that no later stage takes */
+  private result(pass: Pass, released: Set<string>): StepResult {
     if (pass.stage === this.sessions.length - 1) {
       return { kind: 'done', output: readOutput(pass.values.get(this.output)) };
     }
     const inputs = this.plan.stageInputs[pass.stage]!.map((input) => {
       const module = this.plan.inputs[input]![0]!;
-      const tensor = pass.values.get(this.plan.targets[module]!.input)!;
+      const source = this.plan.targets[module]!.input;
+      const tensor = pass.values.get(source)!;
       const { inFeatures, name } = this.modules[module]!;
       const tokens = tensor.size / inFeatures;
       if (tensor.dims.at(-1) !== inFeatures) {
@@ -321,7 +323,9 @@ class SplitModel implements StageRunner {
       if (tokens !== pass.tokens || tokens === 0) {
         throw new ZkLoraError('BASE_MODEL_MISMATCH', `module ${name} does not see one row for each token`);
       }
-      return { input, tokens, values: float32Of(tensor) };
+      // once only: two inputs may have one source
+      const values = released.delete(source) ? lastFloat32Of(tensor) : float32Of(tensor);
+      return { input, tokens, values };
     });
     return { kind: 'ask', stage: pass.stage, inputs };
   }
@@ -338,7 +342,15 @@ function readOutput(tensor: Tensor | undefined): ModelOutput {
   if (tensor?.type !== 'float32' && tensor?.type !== 'float16') {
     throw new ZkLoraError('BASE_MODEL_MISMATCH', 'the output of the model is neither float32 nor float16');
   }
-  return { values: float32Of(tensor), dims: [...tensor.dims] };
+  // the pass is over
+  return { values: lastFloat32Of(tensor), dims: [...tensor.dims] };
+}
+
+/** Values of a tensor that nobody uses any more, without a copy where they have a buffer of their own. */
+function lastFloat32Of(tensor: Tensor): Float32Array<ArrayBuffer> {
+  const { data } = tensor;
+  if (!(data instanceof Float32Array) || !(data.buffer instanceof ArrayBuffer)) return float32Of(tensor);
+  return data.byteLength === data.buffer.byteLength ? new Float32Array(data.buffer) : float32Of(tensor);
 }
 
 /** A copy of a float32 or float16 tensor: the runtime owns the tensor, the result travels to another thread. */
