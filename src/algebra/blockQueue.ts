@@ -4,8 +4,11 @@ import { type BlockTask, blockBytes, doHere, fillBlock, stepsFor } from './block
 import type { Engine } from './engine.js';
 import { bytesOf } from './tasks.js';
 
-/** Bytes that the block of a task should have at most: long enough to be worth its messages. */
+/** Bytes of a block for workers: long enough to be worth its messages and a copy of what it is multiplied with. */
 export const BLOCK_BYTES = 2 ** 21;
+
+/** Of a block for this thread: memory that is touched for the first time costs more than short blocks do. */
+const OWN_BLOCK_BYTES = 2 ** 19;
 
 /** Blocks that are with the workers at a time, at most: they bound the memory of copies. */
 const MAX_OUT = 8;
@@ -24,6 +27,11 @@ export class BlockQueue {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#maxOut = Math.min(2 * engine.threads, MAX_OUT);
+  }
+
+  /** Bytes that the block of a task should have at most. */
+  get blockBytes(): number {
+    return this.#shared ? BLOCK_BYTES : OWN_BLOCK_BYTES;
   }
 
   /** Has the workers take what is added from now on. */

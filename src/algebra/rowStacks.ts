@@ -3,7 +3,7 @@
  * stacked in blocks, whatever matrix they are of.
  */
 import { toBytes } from '../littleEndian.js';
-import { BLOCK_BYTES, type BlockQueue, sharedMemory } from './blockQueue.js';
+import { type BlockQueue, sharedMemory } from './blockQueue.js';
 import { BLOCK } from './blockTask.js';
 import { callStep, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
@@ -13,7 +13,10 @@ import { SCALAR_BYTES } from './scalar.js';
 import { bytesOf } from './tasks.js';
 import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
 
-/** Rows of a stack: weights and sums of one take 64 bytes. */
+/** Rows of a stack, whatever its bytes are: planes are copied for each, and they are as long as ten rows of int64. */
+const MIN_ROWS = 16;
+
+/** Weights and sums of a row take 64 bytes. */
 const MAX_ROWS = 2 ** 12;
 
 /** Entries of int64 rows that are cut into digits at a time: entries and digits stay in a core's cache. */
@@ -72,8 +75,8 @@ export class RowStacks {
     private readonly entries: 'int16' | 'int64',
   ) {
     this.#rowBytes = (entries === 'int64' ? 8 : 2) * cols;
-    const quads = Math.floor(Math.min(BLOCK_BYTES / this.#rowBytes, MAX_ROWS) / MULTIPLY_ROWS);
-    this.#most = Math.max(1, quads) * MULTIPLY_ROWS;
+    const rows = Math.min(Math.max(queue.blockBytes / this.#rowBytes, MIN_ROWS), MAX_ROWS);
+    this.#most = Math.floor(rows / MULTIPLY_ROWS) * MULTIPLY_ROWS;
   }
 
   /**

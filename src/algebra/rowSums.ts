@@ -1,5 +1,5 @@
 import { toBytes } from '../littleEndian.js';
-import { BLOCK_BYTES, type BlockQueue } from './blockQueue.js';
+import type { BlockQueue } from './blockQueue.js';
 import type { Engine } from './engine.js';
 import { PLANE_ELEMENTS } from './limbKernels.js';
 import { combineTask, type RowsToCombine } from './limbs.js';
@@ -107,11 +107,12 @@ export class RowSums {
   #combine(matrix: number, bytes: Uint8Array, weights: FieldVector): void {
     const cols = this.#cols[matrix]!;
     const rowBytes = 2 * cols;
-    const most = Math.max(1, Math.floor(BLOCK_BYTES / (rowBytes * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
+    const { blockBytes } = this.#queue;
+    const most = Math.max(1, Math.floor(blockBytes / (rowBytes * PLANE_ELEMENTS))) * PLANE_ELEMENTS;
     const rows = vectorLength(weights);
     for (let from = 0; from < rows; from += most) {
       const count = Math.min(most, rows - from);
-      if (this.#packBytes + count * rowBytes > BLOCK_BYTES) this.flush();
+      if (this.#packBytes + count * rowBytes > blockBytes) this.flush();
       this.#pack.push({
         matrix,
         coefficients: subVector(weights, from, count),

@@ -64,14 +64,15 @@ export async function foldSession(
   const queue = new BlockQueue(engine);
   const inputs = new VectorFolder(engine, queue, session, folding);
   const early = inMemory ? undefined : new OutputFolder(engine, queue, session, folding);
-  await foldCalls(queue, session, { inputs: [inputs], outputs: early ? [early] : [] });
+  const outputs = early ? [early] : [];
+  await foldCalls(queue, session, { inputs: [inputs], outputs, shared: !inMemory });
   return {
     inputs: inputs.inputs,
     outputs: async () => {
       if (early) return early.outputs;
       const own = new BlockQueue(engine);
       const folder = new OutputFolder(engine, own, session, folding);
-      await foldCalls(own, session, { inputs: [], outputs: [folder] });
+      await foldCalls(own, session, { inputs: [], outputs: [folder], shared: false });
       return folder.outputs;
     },
   };
@@ -95,7 +96,7 @@ export async function foldSessionAtPoint(
   const queue = new BlockQueue(engine);
   const inputs = foldings.map((folding) => new PointFolder(engine, queue, folding));
   const outputs = foldings.map((folding) => new OutputFolder(engine, queue, session, folding));
-  await foldCalls(queue, session, { inputs, outputs }, () => onInputs(inputs));
+  await foldCalls(queue, session, { inputs, outputs, shared: true }, () => onInputs(inputs));
   return foldings.map((_, i) => ({
     inputsAtPoint: inputs[i]!.inputsAtPoint,
     outputs: outputs[i]!.outputs,
@@ -114,7 +115,7 @@ export async function foldInputsAt(
 ): Promise<readonly bigint[]> {
   const queue = new BlockQueue(engine);
   const folder = new PointFolder(engine, queue, folding);
-  await foldCalls(queue, session, { inputs: [folder], outputs: [] });
+  await foldCalls(queue, session, { inputs: [folder], outputs: [], shared: false });
   return folder.inputsAtPoint;
 }
 
@@ -130,21 +131,26 @@ interface Folder {
 interface Folders {
   readonly inputs: readonly Folder[];
   readonly outputs: readonly Folder[];
+  /** Whether worker threads fold as well, if the session is long. */
+  readonly shared: boolean;
 }
 
-/** Bytes of a session from which on worker threads fold it as well. */
-const MIN_SHARED_BYTES = 2 ** 24;
+/**
+ * Bytes of a session from which on worker threads fold it as well. Copies, messages and memory that is touched for the
+ * first time take as much processor time as a short one needs for its folds.
+ */
+const MIN_SHARED_BYTES = 2 ** 26;
 
 async function foldCalls(
   queue: BlockQueue,
   session: CallSource,
-  { inputs, outputs }: Folders,
+  { inputs, outputs, shared }: Folders,
   onInputs?: () => void,
 ): Promise<void> {
   try {
     for (let index = 0; index < session.callCount; index++) {
       const call = await session.readCall(index);
-      if (callBytes(call) * session.callCount >= MIN_SHARED_BYTES) queue.share();
+      if (shared && callBytes(call) * session.callCount >= MIN_SHARED_BYTES) queue.share();
       const last = index === session.callCount - 1;
       for (const folder of inputs) {
         folder.add(call);
