@@ -157,6 +157,12 @@ describe('multi-scalar multiplication by buckets', () => {
     }
   });
 
+  it('has no sum by places with the identity among the points', async () => {
+    const points = al.joinPoints([3n, 0n, 5n].map(affine));
+    const scalars = al.vectorToBytes(engine, al.vectorFromScalars(engine, [2n, 7n, 9n]));
+    expect(await placeSum(engine, points, scalars, 'short')).toBeUndefined();
+  });
+
   it('is right where two points of a pair have the same x, in any lane and round', async () => {
     const { G1 } = engine.curve;
     const count = 512;
