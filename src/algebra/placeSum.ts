@@ -36,7 +36,8 @@ const TOTAL = 10;
 const RESULT = 11;
 
 /**
- * `sum_i scalars[i] * points[i]`, Jacobian; undefined if a sum met a random start.
+ * `sum_i scalars[i] * points[i]`, Jacobian; undefined if a sum met a random start or two multiples of a point have the same x,
+ * as those of the identity do.
  *
  * @param points affine, 64 bytes each, none the identity
  * @param scalars integers below 2^254, 32 bytes each, little-endian
