@@ -19,7 +19,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { r1cs as r1csTools } from 'snarkjs';
 
-/** Circuit sizes K: 2K + 2 committed wires are a power of two. */
+/** Circuit sizes K. */
 const SIZES = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
 /** Public signals by name, in order; p and q stand for K signals each. */
 const SIGNALS = ['y', 'mu', 'b', 'p', 'q'];

@@ -48,6 +48,8 @@ try {
     await contributor.exitCode();
   }
   await rename(join(session, 'proof.zkl'), join(work, 'proof.zkl'));
+  // the user's key of the session, and the losses: of no use to who verifies
+  for (const name of ['session.access', 'evaluation.jsonl']) await rm(join(session, name));
 
   const verdict = await runZklora([
     'verify',

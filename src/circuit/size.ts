@@ -1,9 +1,4 @@
-/**
- * Sizes K of the compiled circuits RankCheck(K), ascending.
- *
- * 2K + 2 committed wires (mu, b, p, q) are a power of two, so that the folding of the linear-form proof needs
- * no padding.
- */
+/** Sizes K of the compiled circuits RankCheck(K), ascending. */
 export const CIRCUIT_SIZES: readonly number[] = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
 
 /** Largest K; bounds every count that a file derives from K. */

@@ -1,11 +1,13 @@
 import {
   type Engine,
   type FieldVector,
+  G1_BYTES,
   hashToG1,
   placeVector,
   powersVector,
   zeroVector,
 } from '../algebra/index.js';
+import { IC_INDEX, type VerificationKey } from '../circuit/verificationKey.js';
 
 let pointU: ReturnType<typeof hashToG1> | undefined;
 
@@ -16,9 +18,8 @@ export function formPoint(): ReturnType<typeof hashToG1> {
 }
 
 /**
- * Coefficients of the linear form on (mu, b, p_0.., q_0..): mu has 1, b has 0, p_l has rho^(l+1) and q_l has
- * rho^(K+l+1), for all K positions of the circuit. Padding keeps its non-zero coefficients: that forces padded
- * pairs to zero, since the KZG side has nothing there.
+ * Coefficients `[2P+2]` of the linear form on (mu, b, p_0.., q_0..) of a group with P pairs: mu has 1, b has 0, p_l has
+ * rho^(l+1) and q_l has rho^(P+l+1). The circuit's places without a pair are not among them: they have no base either.
  */
 export function formVector(engine: Engine, rho: bigint, pairs: number): FieldVector {
   const vector = zeroVector(2 * pairs + 2);
@@ -27,7 +28,17 @@ export function formVector(engine: Engine, rho: bigint, pairs: number): FieldVec
   return vector;
 }
 
-/** Folding rounds of a form over 2K+2 values. */
+/** Folding rounds of a form over 2P+2 values. */
 export function foldingRounds(pairs: number): number {
-  return Math.log2(2 * pairs + 2);
+  return Math.ceil(Math.log2(2 * pairs + 2));
+}
+
+/**
+ * The points that the form's values are committed with, `[2P+2]`: IC of mu, b and the pairs' p, and of their q. Views.
+ *
+ * @param key of a circuit for K >= P pairs
+ */
+export function formBases({ ic, pairs: circuit }: VerificationKey, pairs: number): [Uint8Array, Uint8Array] {
+  const points = (from: number, count: number) => ic.subarray(from * G1_BYTES, (from + count) * G1_BYTES);
+  return [points(IC_INDEX.mu, 2 + pairs), points(IC_INDEX.p + circuit, pairs)];
 }

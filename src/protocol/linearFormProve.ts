@@ -9,6 +9,7 @@ import {
   G1_BYTES,
   type G1Point,
   multiScalarMultiply,
+  padVector,
   randomVector,
   scaleVector,
   subVector,
@@ -18,7 +19,7 @@ import {
 } from '../algebra/index.js';
 import { concatBytes } from '../bytes.js';
 import { absorbFinal, drawFold, drawResponse } from './challenges.js';
-import { formPoint } from './linearForm.js';
+import { foldingRounds, formPoint } from './linearForm.js';
 import type { LinearFormProof } from './proof.js';
 import type { Transcript } from './transcript.js';
 
@@ -31,17 +32,11 @@ export interface FormMask {
 /**
  * Draws fresh masks and commits to them: needs no transcript, so it may go beside other work.
  *
- * @param bases (2K+2) affine points
- * @param pairs number of pairs before the padding
+ * @param bases (2P+2) affine points
  */
-export async function commitFormMask(engine: Engine, bases: Uint8Array, pairs: number): Promise<FormMask> {
-  // fresh for every attempt: a repeated mask under another x would reveal the witness. The padding has nothing to hide;
-  // its last place is masked all the same, so that no upper half, and so no cross term, is zero
-  const length = bases.byteLength / G1_BYTES;
-  const size = (length - 2) / 2;
-  const isPlain = (i: number) => i >= 2 && (i - 2) % size >= pairs && i < length - 1;
-  const blinding = randomVector(engine, length);
-  for (let i = 0; i < length; i++) if (isPlain(i)) subVector(blinding, i, 1).fill(0);
+export async function commitFormMask(engine: Engine, bases: Uint8Array): Promise<FormMask> {
+  // fresh for every attempt: a repeated mask under another x would reveal the witness
+  const blinding = randomVector(engine, bases.byteLength / G1_BYTES);
   return { blinding, point: (await multiScalarMultiply(engine, bases, blinding)) as G1Point };
 }
 
@@ -51,7 +46,7 @@ export async function commitFormMask(engine: Engine, bases: Uint8Array, pairs: n
  * Sigma protocol for a linear form with its response folded (Attema, Cramer: "Compressed Sigma-Protocol Theory
  * and Practical Application to Plug & Play Secure Algorithmics", CRYPTO 2020). docs/protocol.md, "Linear form".
  *
- * @param bases (2K+2) affine points
+ * @param bases (2P+2) affine points
  * @param witness (mu, b, p, q), secret
  * @param formMask of these bases, for this proof alone
  */
@@ -67,9 +62,11 @@ export async function proveLinearForm(
   const maskValue = dotVectors(engine, coefficients, blinding);
   const { x, c } = drawResponse(transcript, { mask, maskValue });
 
-  let response = addScaled(engine, blinding, witness, x);
-  let form = scaleVector(engine, coefficients, c);
-  const folded = new FoldedBases(engine, bases);
+  // a power of two: what is added has no base
+  const length = 2 ** foldingRounds((vectorLength(witness) - 2) / 2);
+  let response = padVector(addScaled(engine, blinding, witness, x), 0, length);
+  let form = padVector(scaleVector(engine, coefficients, c), 0, length);
+  const folded = new FoldedBases(engine, bases, length);
   const rounds: { left: G1Point; right: G1Point }[] = [];
   while (vectorLength(response) > 1) {
     const half = vectorLength(response) / 2;
@@ -99,15 +96,16 @@ const MAX_PENDING_FOLDS = 3;
 /** The bases of a linear-form proof, each round half as many: low half times the challenge plus high half. */
 class FoldedBases {
   readonly #engine: Engine;
-  /** Points before the pending folds; base i is sum_j #weights[j] * point[j * #length + i]. */
+  /** Points before the pending folds; base i is sum_j #weights[j] * point[j * #length + i]. The last may be missing. */
   #points: Uint8Array;
   #weights: readonly bigint[] = [1n];
   #length: number;
 
-  constructor(engine: Engine, points: Uint8Array) {
+  /** @param length a power of two, with the bases that are missing */
+  constructor(engine: Engine, points: Uint8Array, length: number) {
     this.#engine = engine;
     this.#points = points;
-    this.#length = points.byteLength / G1_BYTES;
+    this.#length = length;
   }
 
   /** <response, half of the bases> + value U */
@@ -116,9 +114,10 @@ class FoldedBases {
     const points: Uint8Array[] = [formPoint()];
     const scalars: FieldVector[] = [vectorFromScalars(this.#engine, [value])];
     this.#weights.forEach((weight, j) => {
-      const from = j * this.#length + (side === 'high' ? half : 0);
-      points.push(this.#points.subarray(from * G1_BYTES, (from + half) * G1_BYTES));
-      scalars.push(weight === 1n ? response : scaleVector(this.#engine, response, weight));
+      const present = this.#range(j * this.#length + (side === 'high' ? half : 0), half);
+      points.push(present);
+      const used = subVector(response, 0, present.length / G1_BYTES);
+      scalars.push(weight === 1n ? used : scaleVector(this.#engine, used, weight));
     });
     const sum = ahead(this.#engine, () =>
       multiScalarMultiply(this.#engine, concatBytes(...points), concatBytes(...scalars)),
@@ -131,8 +130,30 @@ class FoldedBases {
     this.#weights = this.#weights.flatMap((weight) => [Fr.mul(weight, challenge), weight]);
     this.#length /= 2;
     if (this.#weights.length < 2 ** MAX_PENDING_FOLDS && this.#length > 1) return;
-    this.#points = await foldPoints(this.#engine, this.#points, this.#weights);
+    this.#points = await this.#foldAll();
     this.#weights = [1n];
+  }
+
+  /** All bases with the weights; where points are missing, the first bases have one part more than those behind them. */
+  async #foldAll(): Promise<Uint8Array> {
+    const count = this.#points.length / G1_BYTES;
+    const whole = Math.floor(count / this.#length);
+    const cut = count % this.#length;
+    const sums = [
+      [0, cut, whole + 1],
+      [cut, this.#length, whole],
+    ].map(async ([from, to, parts]) => {
+      if (from === to) return new Uint8Array();
+      const weights = this.#weights.slice(0, parts);
+      const points = weights.map((_, j) => this.#range(j * this.#length + from!, to! - from!));
+      return foldPoints(this.#engine, concatBytes(...points), weights);
+    });
+    return concatBytes(...(await Promise.all(sums)));
+  }
+
+  /** Those of `count` points from an index on that are present. */
+  #range(from: number, count: number): Uint8Array {
+    return this.#points.subarray(from * G1_BYTES, (from + count) * G1_BYTES);
   }
 }
 

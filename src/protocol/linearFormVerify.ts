@@ -8,11 +8,13 @@ import {
   type G2Point,
   placeVector,
   scaleVector,
+  subVector,
   vectorLength,
   zeroVector,
 } from '../algebra/index.js';
+import type { VerificationKey } from '../circuit/verificationKey.js';
 import { absorbFinal, drawFold, drawResponse } from './challenges.js';
-import { formPoint, formVector } from './linearForm.js';
+import { formBases, formPoint, formVector } from './linearForm.js';
 import type { GroupProof } from './proof.js';
 import type { PairingTerms } from './sumVerify.js';
 import type { Transcript } from './transcript.js';
@@ -40,7 +42,9 @@ export function replayLinearForm(transcript: Transcript, proof: GroupProof): Lin
  * final * (G + L U), where G and L are the bases and the scaled form folded by f_i low + high. docs/protocol.md,
  * "Linear form".
  *
- * @param bases IC points of mu, b, p, q: exactly these, not those of the constant and y
+ * @param pairs of the group
+ * @param key whose points of mu, b, and p and q of the pairs are the bases: exactly these, not those of the constant, of y, and of
+ * the circuit's other places, which are zero for that reason
  */
 export function addLinearFormEquation(
   engine: Engine,
@@ -51,7 +55,7 @@ export function addLinearFormEquation(
   challenges: LinearFormChallenges,
   rho: bigint,
   pairs: number,
-  bases: Uint8Array,
+  key: VerificationKey,
 ): void {
   const { linearForm } = proof;
   const { x, c, folds } = challenges;
@@ -68,10 +72,14 @@ export function addLinearFormEquation(
   product.add(g2, Fr.mul(scale, x), proof.committed);
   const value = Fr.mul(c, Fr.add(linearForm.maskValue, Fr.mul(x, proof.formValue)));
 
-  const coefficients = foldCoefficients(engine, folds, Fr.neg(Fr.mul(weight, linearForm.final)));
+  const factor = Fr.neg(Fr.mul(weight, linearForm.final));
+  // the padding behind them has no base, and a coefficient of zero in the form
+  const coefficients = subVector(foldCoefficients(engine, folds, factor), 0, 2 * pairs + 2);
   const form = dotVectors(engine, coefficients, formVector(engine, rho, pairs));
   product.add(g2, Fr.add(Fr.mul(scale, value), Fr.mul(c, form)), formPoint() as G1Point);
-  product.addMany(g2, coefficients, bases);
+  const [first, q] = formBases(key, pairs);
+  product.addMany(g2, subVector(coefficients, 0, 2 + pairs), first);
+  product.addMany(g2, subVector(coefficients, 2 + pairs, pairs), q);
 }
 
 /** `factor` times the weight of each original base in the folded one: the low half of round i takes fold i, the high half 1. */

@@ -17,7 +17,7 @@ export const MAX_PROOF_MODULES = 65535;
 /** Groups of one proof: more than any adapter of 65,535 modules of rank 256 needs at 4095 pairs a circuit. */
 const MAX_GROUPS = 4096;
 
-/** log2(2K+2) of the smallest and the largest circuit, 1 and 2^19 pairs or so. */
+/** Rounds that fold 2P+2 values, for 1 and for 2^19 pairs or so. */
 const MIN_ROUNDS = 2;
 const MAX_ROUNDS = 20;
 

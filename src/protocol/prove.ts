@@ -286,7 +286,7 @@ async function proveStatement(
     transcript,
     committed.map(({ points }) => points),
   );
-  const forms = statement.groups.map(({ circuit }) => formVector(engine, rho, circuit));
+  const forms = statement.groups.map(({ pairs }) => formVector(engine, rho, pairs));
   const formValues = committed.map(({ secrets }, g) => dotVectors(engine, forms[g]!, secrets.witness));
   const kappa = drawGroupWeight(transcript, formValues);
 

@@ -3,7 +3,6 @@ import {
   type Engine,
   type FieldVector,
   Fr,
-  G1_BYTES,
   type G1Point,
   multiplyRows,
   multiScalarMultiply,
@@ -13,12 +12,13 @@ import {
   vectorFromScalars,
   vectorToScalars,
 } from '../algebra/index.js';
+import { concatBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { proveRankCheck } from '../circuit/rankCheck.js';
-import { IC_INDEX } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
 import { commitPolynomial } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
+import { formBases } from './linearForm.js';
 import { commitFormMask, type FormMask } from './linearFormProve.js';
 import type { GroupProof } from './proof.js';
 import { groupPairs, partition, type Statement, type StatementGroup } from './statement.js';
@@ -35,7 +35,7 @@ export interface ProverContext {
 
 /** Secrets of one group while its proof is made; never stored, fresh for every attempt. */
 export interface GroupSecrets {
-  /** mu, b, p[K], q[K] */
+  /** mu, b, p[P], q[P] */
   readonly witness: FieldVector;
   /** Coefficients m0, m1 of R. */
   readonly maskCoefficients: readonly [bigint, bigint];
@@ -98,9 +98,9 @@ export function rankSpace(
   });
 }
 
-/** Points IC of mu, b, p, q: what D and the linear form commit with. */
-async function formBases(parameters: ParameterStore, { circuit }: StatementGroup): Promise<Uint8Array> {
-  return (await parameters.vkey(circuit)).ic.subarray(IC_INDEX.mu * G1_BYTES);
+/** Points IC of mu, b, and p and q of a group's pairs: what D and the linear form commit with. */
+async function basesOf(parameters: ParameterStore, { circuit, pairs }: StatementGroup): Promise<Uint8Array> {
+  return concatBytes(...formBases(await parameters.vkey(circuit), pairs));
 }
 
 /**
@@ -114,12 +114,7 @@ export async function commitFormMasks(
   ranks: readonly number[],
 ): Promise<FormMask[]> {
   const groups = partition(ranks, circuitSizes(parameters));
-  return Promise.all(
-    groups.map(async (group) => {
-      const pairs = group.members.reduce((sum, position) => sum + ranks[position]!, 0);
-      return commitFormMask(engine, await formBases(parameters, group), pairs);
-    }),
-  );
+  return Promise.all(groups.map(async (group) => commitFormMask(engine, await basesOf(parameters, group))));
 }
 
 /** Sizes of the parameter set's circuits, ascending. */
@@ -135,18 +130,19 @@ export async function commitGroup(
 ): Promise<CommittedGroup> {
   const { engine, statement, srs, parameters } = context;
   const pairs = groupPairs(statement, group);
+  const p = pairs.map(({ position, row }) => space[position]!.p[row]!);
+  const q = pairs.map(({ position, row }) => space[position]!.q[row]!);
   const padding = new Array<bigint>(group.circuit - pairs.length).fill(0n);
-  const p = [...pairs.map(({ position, row }) => space[position]!.p[row]!), ...padding];
-  const q = [...pairs.map(({ position, row }) => space[position]!.q[row]!), ...padding];
+  const padded = (values: readonly bigint[]) => [...values, ...padding];
   const claim = innerProduct({ p, q });
   const maskCoefficients = [randomScalar(), randomScalar()] as const;
   const mu = Fr.mul(BigInt(statement.domainSize), maskCoefficients[0]);
   const b = randomScalar();
   const zkey = await parameters.zkey(group.circuit);
-  const bases = await formBases(parameters, group);
+  const bases = await basesOf(parameters, group);
   const witness = vectorFromScalars(engine, [mu, b, ...p, ...q]);
   const [groth16, committed, mask] = await Promise.all([
-    proveRankCheck(engine, zkey, { y: claim, mu, b, p, q }),
+    proveRankCheck(engine, zkey, { y: claim, mu, b, p: padded(p), q: padded(q) }),
     multiScalarMultiply(engine, bases, witness) as Promise<G1Point>,
     commitPolynomial(engine, srs, vectorFromScalars(engine, maskCoefficients)),
   ]);

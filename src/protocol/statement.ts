@@ -25,6 +25,8 @@ export interface StatementModule {
 export interface StatementGroup {
   /** Pairs K that the circuit holds. */
   readonly circuit: number;
+  /** Pairs P of the group: the sum of its modules' ranks. */
+  readonly pairs: number;
   /** Positions in {@link Statement.modules}, contiguous and ascending. */
   readonly members: readonly number[];
 }
@@ -117,6 +119,7 @@ export function partition(ranks: readonly number[], circuits: readonly number[])
   });
   return groups.map(({ pairs, members }) => ({
     circuit: circuits.find((size) => size >= pairs)!,
+    pairs,
     members,
   }));
 }

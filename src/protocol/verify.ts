@@ -266,7 +266,7 @@ function checkCoverage({ proofs }: ProofOutline, expected: readonly number[]): v
 /** Groups and rounds are those that the ranks demand. */
 function checkGroups({ groups }: Statement, rounds: readonly number[]): void {
   const fits =
-    groups.length === rounds.length && groups.every(({ circuit }, g) => rounds[g] === foldingRounds(circuit));
+    groups.length === rounds.length && groups.every(({ pairs }, g) => rounds[g] === foldingRounds(pairs));
   if (!fits) {
     throw new Refusal('GROUP_STRUCTURE', 'the proof does not have the groups that its modules demand');
   }
@@ -291,14 +291,21 @@ async function equationsOf(
   let folded: readonly FoldedAtPoint[] = [];
   const groups = statements.map((statement, i) => {
     const own = challenges[i]!;
-    return statement.groups.map(({ circuit, members }, g) => {
+    return statement.groups.map(({ circuit, pairs, members }, g) => {
       const claim = () =>
         members.reduce(
           (sum, position) =>
             Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), folded[i]!.outputs[position]!)),
           0n,
         );
-      return groupEquations(engine, cache.keys.get(circuit)!, claim, proofs[i]!.groups[g]!, own.groups[g]!);
+      return groupEquations(
+        engine,
+        cache.keys.get(circuit)!,
+        pairs,
+        claim,
+        proofs[i]!.groups[g]!,
+        own.groups[g]!,
+      );
     });
   });
   // one at a time: a file may hold 65,535 proofs, and what is begun waits in memory

@@ -84,8 +84,8 @@ export function openingEquations(
   let total = 0n;
   let groupWeight = 1n;
   const maskWeights: bigint[] = [];
-  for (const [g, { circuit, members }] of statement.groups.entries()) {
-    const powers = weightPowers(engine, rho, circuit, groupWeight);
+  for (const [g, { pairs, members }] of statement.groups.entries()) {
+    const powers = weightPowers(engine, rho, pairs, groupWeight);
     let pair = 0;
     for (const position of members) {
       const { rank } = statement.modules[position]!;
@@ -93,7 +93,7 @@ export function openingEquations(
       const onA = Fr.mul(lanes[position]!, Fr.pow(t, BigInt(position)));
       known.push(
         { scalars: scaleVector(engine, subVector(powers, pair, rank), onA), bases: a },
-        { scalars: scaleVector(engine, subVector(powers, circuit + pair, rank), vAtZ), bases: b },
+        { scalars: scaleVector(engine, subVector(powers, pairs + pair, rank), vAtZ), bases: b },
       );
       pair += rank;
     }
@@ -124,17 +124,19 @@ function lanesAtPoint({ modules }: Statement, inputsAtPoint: readonly bigint[]):
  * knowledge of an opening of D in exactly the bases IC_mu, IC_b, IC_p, IC_q, excludes that. Neither may be
  * checked without the other.
  *
+ * @param pairs of the group
  * @param claim what the session says that the group's products sum to; asked for by `addClaim` of the second equation
  * only
  */
 export function groupEquations(
   engine: Engine,
   key: VerificationKey,
+  pairs: number,
   claim: () => bigint,
   proof: GroupProof,
   challenges: GroupChallenges,
 ): [linearForm: Equation, groth16: Equation] {
-  const { pairs, ic } = key;
+  const { ic } = key;
   const icPoint = (index: number) => ic.subarray(index * 64, (index + 1) * 64);
   const { groth16 } = proof;
   return [
@@ -151,7 +153,7 @@ export function groupEquations(
           challenges,
           challenges.rho,
           pairs,
-          ic.subarray(2 * 64),
+          key,
         ),
     },
     {

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
-import { bytesToHex } from '../../src/bytes.js';
+import { bytesToHex, concatBytes } from '../../src/bytes.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
 import { proveSession } from '../../src/protocol/index.js';
+import { formBases } from '../../src/protocol/linearForm.js';
 import { Transcript } from '../../src/protocol/transcript.js';
 import { inner, mod, power } from '../reference/field.js';
 import { expectAccepted } from '../support/bothVerifiers.js';
@@ -33,8 +34,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const K = 15;
-
 describe('a retry with old blinders shows the weights', () => {
   it('mu and b, and so D and [R], kept over three attempts: S is one equation each', async () => {
     let kept: { m: [bigint, bigint]; mu: bigint; b: bigint } | undefined;
@@ -53,7 +52,7 @@ describe('a retry with old blinders shows the weights', () => {
       // what anybody sees: rho from the transcript, S from the proof
       const { rho } = new Schedule(setting.statement).replay(proof);
       const { formValue } = proof.groups[0]!;
-      equations.push([1n, rho, power(rho, BigInt(K + 1)), formValue]);
+      equations.push([1n, rho, power(rho, 2n), formValue]);
     }
     expect(solve(equations)).toEqual(secret);
     // p is a known combination of the entries of A: enough such equations give A
@@ -65,20 +64,17 @@ describe('a retry with old blinders shows the weights', () => {
 
   it('D and D_r kept while only x changes: each last scalar is one equation', async () => {
     const [p, q, mu, b, rho] = randomVector(5) as [bigint, bigint, bigint, bigint, bigint];
-    const ell = formCoefficients(rho, K);
-    const places = [0, 1, 2, 2 + K];
-    const witness = new Array<bigint>(2 * K + 2).fill(0n);
-    for (const [i, value] of [mu, b, p, q].entries()) witness[places[i]!] = value;
+    const ell = formCoefficients(rho, 1);
+    const witness = [mu, b, p, q];
     const r = randomVector(witness.length);
-    const bases = (await parameters.vkey(K)).ic.subarray(2 * 64);
-    const onWitness = (coefficients: readonly bigint[]) => places.map((place) => coefficients[place]!);
+    const bases = concatBytes(...formBases(await parameters.vkey(15), 1));
     // unknowns: r and (mu, b, p, q); s_r and S are two equations to begin with
     const none = witness.map(() => 0n);
     const equations = [
-      [...ell, ...onWitness(none), inner(ell, r)],
-      [...none, ...onWitness(ell), inner(ell, witness)],
+      [...ell, ...none, inner(ell, r)],
+      [...none, ...ell, inner(ell, witness)],
     ];
-    for (let attempt = 0; equations.length < r.length + places.length; attempt++) {
+    for (let attempt = 0; equations.length < r.length + witness.length; attempt++) {
       // the mask of another group, say, is fresh
       const sessionDigest = new Uint8Array(32).fill(attempt);
       const moves = () => new Schedule({ ...setting.statement, sessionDigest });
@@ -90,7 +86,7 @@ describe('a retry with old blinders shows the weights', () => {
       const last = ell.map((_, j) =>
         folds.reduce((s, f, i) => ((j >> (folds.length - 1 - i)) & 1 ? mod(s * f) : s), 1n),
       );
-      equations.push([...last, ...onWitness(last.map((s) => mod(x * s))), proof.final]);
+      equations.push([...last, ...last.map((s) => mod(x * s)), proof.final]);
     }
     expect(solve(equations)?.slice(r.length)).toEqual([mu, b, p, q]);
   });
@@ -100,7 +96,7 @@ describe('a retry with old blinders shows the weights', () => {
     for (let attempt = 0; attempt < 2; attempt++) {
       const proof = await dishonestProof(setting);
       const { rho } = new Schedule(setting.statement).replay(proof);
-      const row = [rho, power(rho, BigInt(K + 1)), 0n, 0n, proof.groups[0]!.formValue];
+      const row = [rho, power(rho, 2n), 0n, 0n, proof.groups[0]!.formValue];
       row[2 + attempt] = 1n;
       equations.push(row);
     }

@@ -66,7 +66,7 @@ describe('a key without a phase-2 contribution: delta is gamma up to sign', () =
     const ranked = async ({ groups }: Run) => {
       for (const group of groups) {
         const { key, claim, mu, b, p, q } = group;
-        const points = pointsOf(key.ic);
+        const points = [...pointsOf(key.ic).slice(0, 2), ...pointsOf(group.bases)];
         const terms = [1n, claim, mu, b, ...p, ...q].map((value, i): Term => [sign * value, points[i]!]);
         group.groth16 = { a: key.alpha, b: key.beta, c: await combine(engine, terms) };
       }

@@ -269,8 +269,8 @@ describe('groups', () => {
     // the same modules in one group of 63 pairs, as another parameter set would have it
     const { adapter, session } = setting;
     const larger = { ...setting, parameters, statement: { ...setting.statement } };
-    const [first] = larger.statement.groups;
-    Object.assign(larger.statement, { groups: [{ ...first!, circuit: 63, members: [0, 1] }] });
+    const pairs = setting.statement.groups.reduce((sum, group) => sum + group.pairs, 0);
+    Object.assign(larger.statement, { groups: [{ circuit: 63, pairs, members: [0, 1] }] });
     const proof = await dishonestProof(larger);
     const merged = filesOf({ ...setting, adapter, session }, [proof]);
     await expectRefused(engine, merged, 'GROUP_STRUCTURE');

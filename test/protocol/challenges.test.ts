@@ -157,8 +157,10 @@ describe('the linear form', () => {
     expect(formCoefficients(R - 1n, 1)).toEqual([1n, 0n, R - 1n, 1n]);
   });
 
-  it('folds 2K + 2 values in log2 rounds', () => {
-    expect([1, 15, 63, 255, 4095].map(foldingRounds)).toEqual([2, 5, 7, 9, 13]);
+  it('folds 2P + 2 values in the rounds of the next power of two', () => {
+    expect([1, 2, 3, 4, 15, 16, 63, 64, 4094, 4095].map(foldingRounds)).toEqual([
+      2, 3, 3, 4, 5, 6, 7, 8, 13, 13,
+    ]);
   });
 
   it('has a point U of its own, one in a process', () => {

@@ -142,7 +142,7 @@ describe('zero knowledge, as far as a test sees it', () => {
     };
     const first = elements(await proveSession({ ...scenario }));
     const second = elements(await proveSession({ ...scenario }));
-    expect(first.length).toBe(24);
+    expect(first.length).toBe(20);
     expect(new Set([...first, ...second]).size).toBe(first.length + second.length);
   });
 

@@ -12,9 +12,12 @@ const WIDTH = 64;
 const OUT = 32;
 const TOKENS = 8;
 const DOMAIN = 512;
-/** MODULES * RANK pairs fit the circuit of 63. */
+const PAIRS = MODULES * RANK;
+/** The circuit that they fit. */
 const K = 63;
-const ROUNDS = Math.log2(2 * K + 2);
+/** mu, b, p and q. */
+const VALUES = 2 * PAIRS + 2;
+const ROUNDS = Math.ceil(Math.log2(VALUES));
 
 let engine: Engine;
 let parameters: ParameterStore;
@@ -46,12 +49,17 @@ describe('operations', () => {
     expect(sorted.slice(0, 4)).toEqual([DOMAIN + 6, DOMAIN + 3, DOMAIN + 3, DOMAIN]);
     // Groth16: A, B and C in G1, and the quotient over its domain of 256 rows
     const groth16 = [256, 3 * K + 5, 3 * K + 5, K + 1];
-    // D and D_r over 2K+2 bases; then two cross terms a round, half the bases each and U, folded every third round
+    // D and D_r over 2P+2 bases; then two cross terms a round, the lower and the upper half of the bases and U, folded every
+    // third round; what is missing to a power of two, in the first three rounds, is no term
     const folds = Array.from({ length: ROUNDS }, (_, round) => {
-      const length = (2 * K + 2) / 2 ** (3 * Math.floor(round / 3));
-      return [length / 2 + 1, length / 2 + 1];
+      const length = 2 ** (ROUNDS - 3 * Math.floor(round / 3));
+      const half = length / 2 ** ((round % 3) + 1);
+      const isUpper = (i: number) => Math.floor(i / half) % 2 === 1;
+      const bases = Array.from({ length: round < 3 ? VALUES : length }, (_, i) => i);
+      const upper = bases.filter(isUpper).length;
+      return [upper + 1, bases.length - upper + 1];
     }).flat();
-    const rest = [2 * K + 2, 2 * K + 2, ...groth16, ...folds.filter((terms) => terms >= 8)];
+    const rest = [VALUES, VALUES, ...groth16, ...folds.filter((terms) => terms >= 8)];
     expect(sorted.slice(4)).toEqual(rest.sort((a, b) => b - a));
 
     // one lane for all inputs, which stand beside each other, and one for v; two lanes share a quad; there and back
@@ -83,7 +91,7 @@ describe('operations', () => {
     // over the generator, begun before the session is folded: bases of D; L and R of each round; D, D_r, U. Begun before
     // its outputs are: rows; D (in Groth16), [R], [phi] twice, [Q], G twice, W, W', IC_0. IC_y, and what goes with
     // tau G2, B, beta and delta, are few terms
-    expect(counts.msm).toEqual([2 * K + 2 + 2 * ROUNDS + 3, 2 * MODULES * RANK + 10]);
+    expect(counts.msm).toEqual([VALUES + 2 * ROUNDS + 3, 2 * MODULES * RANK + 10]);
     // generator (gamma is the same point), tau G2, B, beta, delta
     expect([counts.millerLoops, counts.finalExponentiations]).toEqual([5, 1]);
     expect(counts.matrixEntries).toBe(activations + outputDigits);

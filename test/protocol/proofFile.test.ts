@@ -43,12 +43,12 @@ describe('a proof file', () => {
     const id = (i: number) => bytesToHex(bytes.slice(14 + 32 * i, 46 + 32 * i));
     expect([file.parametersId, file.adapterId, file.sessionDigest]).toEqual([id(0), id(1), id(2)]);
     expect([...bytes.slice(COUNT_AT, COUNT_AT + 8)]).toEqual([0, 2, 0, 1, 0, 0, 0, 1]);
-    expect(bytes[ROUNDS_AT]).toBe(5);
+    expect(bytes[ROUNDS_AT]).toBe(2);
   });
 
   it('has an outline that costs no point', () => {
     const { parametersId, adapterId, sessionDigest } = file;
-    const proofs = [0, 1].map((index) => ({ modules: [index], rounds: [5] }));
+    const proofs = [0, 1].map((index) => ({ modules: [index], rounds: [2] }));
     expect(outlineProofFile(bytes)).toEqual({ parametersId, adapterId, sessionDigest, proofs });
     // a point that is none
     const outline = outlineProofFile(changed(COUNT_AT + 8, 0));

@@ -101,7 +101,9 @@ describe('groups', () => {
     ],
     [[], [15], []],
   ])('ranks %j in circuits %j', (ranks, circuits, groups) => {
-    expect(partition(ranks, circuits)).toEqual(groups);
+    const sum = (members: readonly number[]) => members.reduce((total, member) => total + ranks[member]!, 0);
+    const expected = groups.map((group) => ({ ...group, pairs: sum(group.members) }));
+    expect(partition(ranks, circuits)).toEqual(expected);
   });
 
   it('refuse a rank above every circuit, and any without circuits', async () => {
@@ -121,9 +123,9 @@ describe('a statement', () => {
       { index: 3, rank: 3, inFeatures: 4, outFeatures: 9, columnOffset: 0, input: 0 },
     ]);
     expect(statement.groups).toEqual([
-      { circuit: 7, members: [0] },
-      { circuit: 15, members: [1] },
-      { circuit: 7, members: [2] },
+      { circuit: 7, pairs: 2, members: [0] },
+      { circuit: 15, pairs: 15, members: [1] },
+      { circuit: 7, pairs: 3, members: [2] },
     ]);
     expect([statement.domainSize, statement.tokens]).toEqual([512, 11]);
     expect(statement.parametersId).toEqual(new Uint8Array(32).fill(1));

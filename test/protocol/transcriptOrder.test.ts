@@ -67,8 +67,8 @@ const example = (): Absorbed => ({
       columnOffset: index,
     })),
     groups: [
-      { circuit: 15, members: [0, 1] },
-      { circuit: 31, members: [2, 3] },
+      { circuit: 15, pairs: 14, members: [0, 1] },
+      { circuit: 31, pairs: 20, members: [2, 3] },
     ],
   },
   proof: {
@@ -369,7 +369,7 @@ describe('the whole transcript', () => {
       sessionDigest: hex(statement.sessionDigest),
       proofs: [proof],
     });
-    const groups = statement.groups.map(({ circuit, members }) => ({ pairs: circuit, positions: members }));
+    const groups = statement.groups.map(({ members, ...sizes }) => ({ ...sizes, positions: members }));
     const drawn = drawChallenges(statement, statement.modules, groups, parseProof(file).proofs[0]!);
     const { u, v, t, rho, kappa, forms, z } = drawn;
     const inOrder = [u, v, t, rho, kappa, ...forms.flatMap(({ x, c, folds }) => [x, c, ...folds]), z];

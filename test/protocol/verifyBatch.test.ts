@@ -100,8 +100,8 @@ describe('a batch', () => {
     // generator, tau G2, beta, delta, and B of each proof
     expect([alone.counts.millerLoops, alone.counts.finalExponentiations]).toEqual([5, 1]);
     expect([both.counts.millerLoops, both.counts.finalExponentiations]).toEqual([6, 1]);
-    // K = 15: 32 bases of D, IC_0, IC_1, six rows, U and G stand once
-    const shared = 2 * 15 + 2 + 2 + 6 + 2;
+    // three pairs: 8 bases of D, IC_0, IC_1, six rows, U and G stand once
+    const shared = 2 * 3 + 2 + 2 + 6 + 2;
     const [once] = alone.counts.msm;
     expect(both.counts.msm[0]).toBe(shared + 2 * (once! - shared));
   });

@@ -52,7 +52,7 @@ export function drawChallenges(
     'modules',
     words(modules.map((m) => [m.index, m.input, m.rank, m.inFeatures, m.outFeatures, m.columnOffset])),
   );
-  transcript.absorb('groups', words(groups.map((group) => [group.pairs, group.positions.length])));
+  transcript.absorb('groups', words(groups.map((group) => [group.circuit, group.positions.length])));
   const [u, v, t] = ['u', 'v', 't'].map((label) => transcript.challenge(label)) as [bigint, bigint, bigint];
   for (const group of proof.groups) {
     absorb('D', group.d);

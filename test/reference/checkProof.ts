@@ -36,7 +36,7 @@ export function* falseEquations(
   };
   if (!openingsHold(statement, proof)) yield 'equation (5) or (6)';
   for (const [g, group] of groups.entries()) {
-    const key = context.key(group.pairs);
+    const key = context.key(group.circuit);
     const groupProof = proof.groups[g]!;
     if (!linearFormHolds(key, group.pairs, groupProof, rho, challenges.forms[g]!)) yield 'equation (4)';
     if (!groth16Holds(key, claimOf(context, group, challenges), groupProof)) yield 'equation (2)';

@@ -43,7 +43,10 @@ export function linearFormHolds(
     ),
   );
   const lastForm = mod(c * inner(s, ell));
-  const lastBase = combine([...key.ic.slice(2), U], [...s, lastForm]);
+  // mu, b and p are beside each other, q stands behind the circuit's last p
+  const circuit = (key.ic.length - 4) / 2;
+  const bases = [...key.ic.slice(2, 4 + pairs), ...key.ic.slice(4 + circuit, 4 + circuit + pairs)];
+  const lastBase = combine([...bases, U], [...s, lastForm]);
   return point.equals(times(proof.final.value, lastBase));
 }
 

@@ -14,7 +14,9 @@ export interface ProvenModule {
 
 /** Modules that share a circuit. */
 export interface Group {
-  /** K: pairs of the circuit. */
+  /** K: pairs that the circuit holds. */
+  readonly circuit: number;
+  /** P: pairs of the modules. */
   readonly pairs: number;
   /** Positions in the list of proven modules, ascending. */
   readonly positions: readonly number[];
@@ -37,7 +39,8 @@ export function groupsOf(modules: readonly ProvenModule[], circuitSizes: readonl
     }
   });
   return lists.map((positions, g) => ({
-    pairs: Math.min(...circuitSizes.filter((size) => size >= sums[g]!)),
+    circuit: Math.min(...circuitSizes.filter((size) => size >= sums[g]!)),
+    pairs: sums[g]!,
     positions,
   }));
 }

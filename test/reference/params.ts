@@ -5,7 +5,7 @@ import { type G2Point, g2FromBytes } from './points.js';
 import { demand } from './refusal.js';
 import { strictJson } from './strictJson.js';
 
-/** Circuit sizes that exist; 2K + 2 is a power of two. */
+/** Circuit sizes that exist. */
 const CIRCUIT_SIZES = [15, 31, 63, 127, 255, 511, 1023, 2047, 4095];
 const HEX_32 = /^[0-9a-f]{64}$/;
 

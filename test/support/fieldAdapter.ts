@@ -28,7 +28,7 @@ import { encodeProofFile } from '../../src/protocol/proof.js';
 import { commitGroup } from '../../src/protocol/proveGroup.js';
 import { type Session, sessionModules } from '../../src/protocol/session.js';
 import { readSession } from '../../src/protocol/sessionPass.js';
-import { buildStatement, groupPairs } from '../../src/protocol/statement.js';
+import { buildStatement } from '../../src/protocol/statement.js';
 import { type Lane, proveSum } from '../../src/protocol/sumProve.js';
 import { formCoefficients } from './formCoefficients.js';
 
@@ -164,9 +164,7 @@ export async function proveFieldSession(
     transcript,
     committed.map(({ points }) => points),
   );
-  const forms = statement.groups.map(({ circuit }) =>
-    vectorFromScalars(engine, formCoefficients(rho, circuit)),
-  );
+  const forms = statement.groups.map(({ pairs }) => vectorFromScalars(engine, formCoefficients(rho, pairs)));
   const formValues = committed.map(({ secrets }, g) => dotVectors(engine, forms[g]!, secrets.witness));
   const kappa = drawGroupWeight(transcript, formValues);
   const groups = [];
@@ -175,8 +173,7 @@ export async function proveFieldSession(
   for (const [g, { points, secrets }] of committed.entries()) {
     const weight = Fr.pow(kappa, BigInt(g));
     const { bases, witness } = secrets;
-    const pairs = groupPairs(statement, statement.groups[g]!).length;
-    const formMask = await commitFormMask(engine, bases, pairs);
+    const formMask = await commitFormMask(engine, bases);
     const linearForm = await proveLinearForm(engine, transcript, bases, forms[g]!, witness, formMask);
     groups.push({ ...points, formValue: formValues[g]!, linearForm });
     total = Fr.add(total, Fr.mul(weight, formValues[g]!));

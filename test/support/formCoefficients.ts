@@ -2,7 +2,7 @@ import { Fr } from '../../src/algebra/index.js';
 
 /**
  * Coefficients of the linear form on (mu, b, p_0.., q_0..), as docs/protocol.md, "Linear form", has them: 1, 0, then
- * rho^1 .. rho^(2K).
+ * rho^1 .. rho^(2P).
  */
 export function formCoefficients(rho: bigint, pairs: number): bigint[] {
   const coefficients = [1n, 0n];

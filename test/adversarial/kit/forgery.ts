@@ -1,9 +1,8 @@
 import { type G1Point, g1Generator, randomScalar } from '../../../src/algebra/index.js';
 import { parseBinFile } from '../../../src/circuit/binfile.js';
-import { proveRankCheck } from '../../../src/circuit/rankCheck.js';
 import { inverse, mod } from '../../reference/field.js';
 import { combine, pointsOf } from './points.js';
-import type { GroupRun, Run } from './prover.js';
+import { type GroupRun, proveProducts, type Run } from './prover.js';
 
 /** sum_l p_l q_l - claim */
 export function excess({ p, q, claim }: GroupRun): bigint {
@@ -17,11 +16,7 @@ export function fitProducts(group: GroupRun, l = 0): void {
 
 /** A Groth16 proof of what p and q really give, whatever the session claims. */
 export async function proveTrueProducts({ setting }: Run, group: GroupRun): Promise<void> {
-  const { engine, parameters } = setting;
-  const { pairs, mu, b, p, q, claim } = group;
-  const inputs = { y: mod(claim + excess(group)), mu, b, p, q };
-  const zkey = await parameters.zkey(pairs);
-  group.groth16 = await proveRankCheck(engine, zkey, inputs);
+  group.groth16 = await proveProducts(setting, group, { y: mod(group.claim + excess(group)) });
 }
 
 /** Section 2 of a .zkey: n8q | q | n8r | r | nVars | nPublic | domainSize | alpha1 | beta1 | beta2 | gamma2 | delta1. */
@@ -29,8 +24,8 @@ const HEADER_SECTION = 2;
 const DELTA_OFFSET = 2 * (4 + 32) + 12 + 2 * 64 + 2 * 128;
 
 /** delta in G1, from the proving key. */
-export async function deltaInG1({ setting }: Run, pairs: number): Promise<G1Point> {
-  const sections = parseBinFile(await setting.parameters.zkey(pairs), 'zkey', 1, 'PARAMETERS_MALFORMED');
+export async function deltaInG1({ setting }: Run, { key }: GroupRun): Promise<G1Point> {
+  const sections = parseBinFile(await setting.parameters.zkey(key.pairs), 'zkey', 1, 'PARAMETERS_MALFORMED');
   return sections.get(HEADER_SECTION)!.slice(DELTA_OFFSET, DELTA_OFFSET + 64) as G1Point;
 }
 
@@ -46,7 +41,7 @@ export async function forgeCommitment(run: Run, group: GroupRun): Promise<void> 
   group.d = await combine(engine, [
     [-1n, constant!],
     [-group.claim, y!],
-    [-d, await deltaInG1(run, group.pairs)],
+    [-d, await deltaInG1(run, group)],
   ]);
   group.groth16 = { a: alpha, b: beta, c: await combine(engine, [[d, g1Generator(engine)]]) };
 }

@@ -62,17 +62,22 @@ export function commitFolded(
   return combine(engine, [...terms, [inner(values, form), formPoint()]]);
 }
 
-/** Bases and scaled form before the first round. */
+/** Bases and scaled form before the first round; places up to the next power of two have no base and a form of zero. */
 export function unfolded(
   bases: Uint8Array,
   ell: readonly bigint[],
   c: bigint,
   response: readonly bigint[],
 ): Folded {
+  const padding = 2 ** Math.ceil(Math.log2(ell.length)) - ell.length;
+  const zeros = new Array<bigint>(padding).fill(0n);
   return {
-    bases: pointsOf(bases).map((point): FoldedBase => [[1n, point]]),
-    form: ell.map((value) => mod(c * value)),
-    response,
+    bases: [
+      ...pointsOf(bases).map((point): FoldedBase => [[1n, point]]),
+      ...Array.from({ length: padding }, (): FoldedBase => []),
+    ],
+    form: [...ell.map((value) => mod(c * value)), ...zeros],
+    response: [...response, ...zeros],
   };
 }
 

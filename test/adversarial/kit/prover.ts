@@ -1,8 +1,10 @@
 import { type G1Point, randomScalar } from '../../../src/algebra/index.js';
+import { concatBytes } from '../../../src/bytes.js';
 import { proveRankCheck } from '../../../src/circuit/rankCheck.js';
 import type { VerificationKey } from '../../../src/circuit/verificationKey.js';
 import type { GroupProof, LinearFormProof, Proof } from '../../../src/protocol/index.js';
 import { lanesOf } from '../../../src/protocol/lanes.js';
+import { formBases } from '../../../src/protocol/linearForm.js';
 import { groupPairs } from '../../../src/protocol/statement.js';
 import { inner, inverse, mod, power, powers, rootOfUnity } from '../../reference/field.js';
 import { foldInput, foldOutput } from '../../reference/fold.js';
@@ -27,12 +29,12 @@ import type { Setting } from './setting.js';
 
 /** Work on one group. What a deviation sets before its step is kept. */
 export interface GroupRun {
-  /** K */
+  /** P */
   readonly pairs: number;
   readonly key: VerificationKey;
-  /** IC_2 .. */
+  /** IC of mu, b, and p and q of the pairs. */
   readonly bases: Uint8Array;
-  /** `[K]` each: what D and the Groth16 proof hold. */
+  /** `[P]` each: what D and the Groth16 proof hold. */
   p: bigint[];
   q: bigint[];
   /** y as the verifier derives it from the session. */
@@ -99,7 +101,7 @@ export async function dishonestProof(
   deviation: Deviation = {},
   schedule: Schedule = new Schedule(setting.statement),
 ): Promise<Proof> {
-  const { engine, statement, srs, parameters } = setting;
+  const { engine, statement, srs } = setting;
   const run: Run = {
     setting,
     schedule,
@@ -117,7 +119,7 @@ export async function dishonestProof(
   };
   await deviation.ranked?.(run);
   for (const group of run.groups) {
-    const { claim: y, mu, b, p, q } = group;
+    const { mu, b, p, q } = group;
     group.witness ??= [mu, b, ...p, ...q];
     const points = pointsOf(group.bases);
     group.d ??= await combine(
@@ -125,7 +127,7 @@ export async function dishonestProof(
       group.witness.map((value, i): Term => [value, points[i]!]),
     );
     group.r ??= await commit(engine, srs, group.m);
-    group.groth16 ??= await proveRankCheck(engine, await parameters.zkey(group.pairs), { y, mu, b, p, q });
+    group.groth16 ??= await proveProducts(setting, group);
   }
 
   run.rho = schedule.form(run.groups.map(committedPart));
@@ -181,6 +183,18 @@ export async function dishonestProof(
   return { modules: statement.modules.map(({ index }) => index), groups, sum };
 }
 
+/** The circuit's proof of a group's values, zeros at its places without a pair; what is given replaces the group's own. */
+export async function proveProducts(
+  { engine, parameters }: Setting,
+  group: GroupRun,
+  { y = group.claim, p = group.p, q = group.q } = {},
+): Promise<GroupProof['groth16']> {
+  const { mu, b, key } = group;
+  const places = (values: readonly bigint[]) => Array.from({ length: key.pairs }, (_, l) => values[l] ?? 0n);
+  const zkey = await parameters.zkey(key.pairs);
+  return proveRankCheck(engine, zkey, { y, mu, b, p: places(p), q: places(q) });
+}
+
 /** Lambda(X) = sum known(z) rows(X) + R(X) + phi(X) - Z_H(z) Q(X) */
 export function lambdaOf(run: Run, mask: Polynomial): Polynomial {
   const size = run.setting.statement.domainSize;
@@ -211,7 +225,7 @@ async function rankedGroups(setting: Setting, { u, v, t }: Schedule): Promise<Gr
   const members = session.header.inputs.flat().sort((a, b) => a - b);
   const groups: GroupRun[] = [];
   for (const group of statement.groups) {
-    const pairs = group.circuit;
+    const { pairs } = group;
     const p = new Array<bigint>(pairs).fill(0n);
     const q = new Array<bigint>(pairs).fill(0n);
     groupPairs(statement, group).forEach(({ position, row }, l) => {
@@ -227,9 +241,10 @@ async function rankedGroups(setting: Setting, { u, v, t }: Schedule): Promise<Gr
       return mod(sum + power(t, BigInt(position)) * y);
     }, 0n);
     const m: [bigint, bigint] = [randomScalar(), randomScalar()];
-    const key = await parameters.vkey(pairs);
+    const key = await parameters.vkey(group.circuit);
     const mu = mod(BigInt(statement.domainSize) * m[0]);
-    groups.push({ pairs, key, bases: key.ic.subarray(2 * 64), p, q, claim, m, mu, b: randomScalar() });
+    const bases = concatBytes(...formBases(key, pairs));
+    groups.push({ pairs, key, bases, p, q, claim, m, mu, b: randomScalar() });
   }
   return groups;
 }
