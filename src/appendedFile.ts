@@ -42,8 +42,11 @@ export class AppendedFile {
     this.#handle ??= await open(this.path, 'a', this.mode);
     await this.#handle.writeFile(data);
     const flushed = this.#handle.sync();
-    onFlush();
-    await flushed;
+    try {
+      onFlush();
+    } finally {
+      await flushed;
+    }
     if (isOpen) return;
     const isNew = (await this.#handle.stat()).size === data.length;
     if (isNew) await syncFolder(dirname(this.path));

@@ -97,11 +97,13 @@ export class CallGuard {
     let answers = 0;
     let hasEnded = false;
     /**
-     * What still arrives is dropped, and a stream that the other side holds open is closed after a while: soon once it took the
-     * status, and whether or not it does. With its window used up to the last byte it takes none.
+     * What still arrives is dropped. A stream that the other side holds open is closed soon after it took the status; one that takes
+     * none, having used up its window to the last byte, is closed all the same.
      */
     const end = (): void => {
       hasEnded = true;
+      // no event will come to end what waits below
+      if (stream.closed) return;
       const stop = clock.every(MESSAGE_MS, () => {
         stop();
         stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);

@@ -14,10 +14,16 @@ export class LaterWork {
     while (this.#pieces.length > 0) this.#one();
   }
 
+  /** Forgets what is left. */
+  clear(): void {
+    this.#pieces.length = 0;
+  }
+
   #wait(): void {
     this.#isAwaited = true;
     const turn = (): void => {
       this.#isAwaited = false;
+      if (this.#pieces.length === 0) return;
       try {
         this.#one();
       } catch {

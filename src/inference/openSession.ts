@@ -332,7 +332,14 @@ export class OpenSession {
   }
 
   private endCall(isWritten: boolean): void {
-    if (this.pending !== undefined) this.tools.room.give(this.pending.bytes, isWritten);
+    if (this.pending !== undefined) {
+      this.tools.room.give(this.pending.bytes, isWritten);
+      if (!isWritten) {
+        // all that waits is of this call: what was left of earlier ones was done when it began
+        this.recording.clear();
+        this.hashing.clear();
+      }
+    }
     this.pending = undefined;
     this.parts = undefined;
     void this.settled();

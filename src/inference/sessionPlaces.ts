@@ -51,11 +51,11 @@ export class SessionPlaces {
    */
   check(userKey: string, whenFull: FullStatus): void {
     if (this.placesOf(userKey) >= this.options.perUser) {
+      // no time: their holder closes one, or waits for an hour, which no client should do by itself
       throw refusal(
         'RESOURCE_EXHAUSTED',
         'SESSION_MISMATCH',
         'too many open sessions of this user; close one',
-        SESSION_IDLE_MS,
       );
     }
     if (this.isFull && this.quietest() === undefined) throw noPlace(whenFull);

@@ -292,7 +292,7 @@ class SplitModel implements StageRunner {
       for (const target of this.plan.targets) {
         if (target.stage === pass.stage - 1) pass.values.delete(target.delta);
       }
-      const result = this.result(pass, new Set(plan.release));
+      const result = this.result(pass);
       for (const name of plan.release) pass.values.delete(name);
       if (result.kind === 'done') {
         this.pass = undefined;
@@ -305,8 +305,7 @@ class SplitModel implements StageRunner {
     }
   }
 
-  /** @param released names that no later stage takes */
-  private result(pass: Pass, released: Set<string>): StepResult {
+  private result(pass: Pass): StepResult {
     if (pass.stage === this.sessions.length - 1) {
       return { kind: 'done', output: readOutput(pass.values.get(this.output)) };
     }
@@ -323,9 +322,7 @@ class SplitModel implements StageRunner {
       if (tokens !== pass.tokens || tokens === 0) {
         throw new ZkLoraError('BASE_MODEL_MISMATCH', `module ${name} does not see one row for each token`);
       }
-      // once only: two inputs may have one source
-      const values = released.delete(source) ? lastFloat32Of(tensor) : float32Of(tensor);
-      return { input, tokens, values };
+      return { input, tokens, values: float32Of(tensor) };
     });
     return { kind: 'ask', stage: pass.stage, inputs };
   }

@@ -217,13 +217,14 @@ describe('limits of a service', () => {
 describe('streams that take their time', () => {
   /** A clock that stands still until it is moved on. */
   function manualClock() {
-    const works: [number, () => void][] = [];
+    const works = new Set<[number, () => void]>();
     let now = 0;
     const clock: Clock = {
       now: () => now,
       every: (ms, work) => {
-        works.push([ms, work]);
-        return () => undefined;
+        const entry: [number, () => void] = [ms, work];
+        works.add(entry);
+        return () => works.delete(entry);
       },
     };
     return {
@@ -236,6 +237,8 @@ describe('streams that take their time', () => {
       due: (ms: number) => {
         for (const [every, work] of works) if (every === ms) work();
       },
+      /** How much waits for so long. */
+      waiting: (ms: number) => [...works].filter(([every]) => every === ms).length,
     };
   }
 
@@ -342,6 +345,20 @@ describe('streams that take their time', () => {
     pass(1);
     const ended = await connection.find(({ type, stream }) => type === FRAME.reset && stream === 1);
     expect(ended?.payload.readUInt32BE()).toBe(11);
+  });
+
+  it('leave nothing when they are reset before their answer', async () => {
+    const { clock, waiting } = manualClock();
+    const served = await started({ clock });
+    const connection = await raw(served);
+    // a session that is not there
+    const body = grpcMessage(Buffer.concat([Buffer.of(0x0a, 16), Buffer.alloc(16, 7)]));
+    const calls = Array.from({ length: 20 }, (_, i) => 2 * i + 1);
+    for (const id of calls) connection.send(call(id, `${SERVICE}/StartProof`), data(id, body), reset(id));
+    const refused = () => served.events.filter(({ method }) => method === 'startProof').length;
+    await vi.waitFor(() => expect(refused()).toBe(calls.length));
+    await vi.waitFor(() => expect(waiting(MESSAGE_MS)).toBe(0));
+    await isWell(served);
   });
 
   it('are ended when no window is left for their status', async () => {

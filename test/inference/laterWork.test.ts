@@ -40,4 +40,16 @@ describe('work for later', () => {
     work.end();
     expect(done).toEqual([1, 2]);
   });
+
+  it('is forgotten when it is cleared, and what comes later is done', async () => {
+    const work = new LaterWork();
+    const done: number[] = [];
+    for (const i of [1, 2]) work.later(() => done.push(i));
+    work.clear();
+    work.end();
+    expect(done).toEqual([]);
+    work.later(() => done.push(3));
+    while (done.length === 0) await nextTurn();
+    expect(done).toEqual([3]);
+  });
 });
