@@ -90,7 +90,11 @@ export async function verifyContributors(
       if (!('item' in member)) return { name, ...member, text: refusal(member) };
       const { item, session, registration } = member;
       const verdict = signedAsProven(verdicts.get(name)!, session);
-      const facts = { signed: verdict.valid && session.closing !== null, registration: registration.status };
+      const facts = {
+        // nobody has looked at the signatures on what is refused
+        ...(verdict.valid && { signed: session.closing !== null }),
+        registration: registration.status,
+      };
       const text = verdict.valid
         ? `VALID    ${verdict.tokens} token rows, ${verdict.modules.length} of ${item.adapter.modules.length} modules, ` +
           `${formatBytes(item.proof.length)} of proof, ${facts.signed ? 'signed' : 'NOT SIGNED'}; ${describeRegistration(registration)}`

@@ -1,13 +1,14 @@
 import {
+  constantVector,
   type Engine,
   type FieldVector,
   G1_BYTES,
   hashToG1,
   placeVector,
-  powersVector,
   zeroVector,
 } from '../algebra/index.js';
 import { IC_INDEX, type VerificationKey } from '../circuit/verificationKey.js';
+import { weightPowers } from './pairWeights.js';
 
 let pointU: ReturnType<typeof hashToG1> | undefined;
 
@@ -23,14 +24,15 @@ export function formPoint(): ReturnType<typeof hashToG1> {
  */
 export function formVector(engine: Engine, rho: bigint, pairs: number): FieldVector {
   const vector = zeroVector(2 * pairs + 2);
-  placeVector(vector, powersVector(engine, 1n, 1), 0);
-  placeVector(vector, powersVector(engine, rho, 2 * pairs, rho), 2);
+  placeVector(vector, constantVector(engine, 1n, 1), 0);
+  placeVector(vector, weightPowers(engine, rho, pairs, 1n), 2);
   return vector;
 }
 
 /** Folding rounds of a form over 2P+2 values. */
 export function foldingRounds(pairs: number): number {
-  return Math.ceil(Math.log2(2 * pairs + 2));
+  // bits of 2P+1: a logarithm need not be exact everywhere
+  return 32 - Math.clz32(2 * pairs + 1);
 }
 
 /**

@@ -43,8 +43,8 @@ export function replayLinearForm(transcript: Transcript, proof: GroupProof): Lin
  * "Linear form".
  *
  * @param pairs of the group
- * @param key whose points of mu, b, and p and q of the pairs are the bases: exactly these, not those of the constant, of y, and of
- * the circuit's other places, which are zero for that reason
+ * @param key whose points of mu, b, and p and q of the pairs are the bases: exactly these, not those of the constant,
+ * of y, and of the circuit's other places, which are zero for that reason
  */
 export function addLinearFormEquation(
   engine: Engine,
@@ -52,13 +52,12 @@ export function addLinearFormEquation(
   g2: G2Point,
   weight: bigint,
   proof: GroupProof,
-  challenges: LinearFormChallenges,
-  rho: bigint,
+  challenges: LinearFormChallenges & { readonly rho: bigint },
   pairs: number,
   key: VerificationKey,
 ): void {
   const { linearForm } = proof;
-  const { x, c, folds } = challenges;
+  const { rho, x, c, folds } = challenges;
   // scale = product of the folds still to come
   let scale = weight;
   for (let i = folds.length - 1; i >= 0; i--) {

@@ -144,17 +144,7 @@ export function groupEquations(
       reason: 'LINEAR_FORM_INVALID',
       message: 'the committed values do not open to the claimed form value',
       add: (product, weight) =>
-        addLinearFormEquation(
-          engine,
-          product,
-          g2Generator(engine),
-          weight,
-          proof,
-          challenges,
-          challenges.rho,
-          pairs,
-          key,
-        ),
+        addLinearFormEquation(engine, product, g2Generator(engine), weight, proof, challenges, pairs, key),
     },
     {
       reason: 'GROTH16_INVALID',

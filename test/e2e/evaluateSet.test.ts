@@ -167,7 +167,7 @@ describe('a set of contributors', () => {
       valid: false,
       contributors: [
         { name: 'early', valid: true },
-        { name: 'late', valid: false, reason: 'SESSION_MISMATCH', signed: false },
+        { name: 'late', valid: false, reason: 'SESSION_MISMATCH' },
       ],
     });
     await writeFile(close, closing);
