@@ -10,13 +10,15 @@ export const BLOCK_BYTES = 2 ** 21;
 /** Of a block for this thread: memory that is touched for the first time costs more than short blocks do. */
 const OWN_BLOCK_BYTES = 2 ** 19;
 
-/** Blocks that are with the workers at a time, at most: they bound the memory of copies. */
+/** Blocks that are with the workers at a time, at most: they bound the memory of copies, none longer than a block. */
 const MAX_OUT = 8;
 
 /** Tasks on blocks: for the worker threads while this one has other things to do, for this one then. */
 export class BlockQueue {
   readonly #engine: Engine;
   readonly #waiting: BlockTask[] = [];
+  /** What waits for this thread, and no worker takes. */
+  readonly #own: BlockTask[] = [];
   readonly #out = new Set<Promise<void>>();
   /** Blocks that no worker reads any more. */
   readonly #spare: SharedArrayBuffer[] = [];
@@ -34,13 +36,21 @@ export class BlockQueue {
     return this.#shared ? BLOCK_BYTES : OWN_BLOCK_BYTES;
   }
 
-  /** Has the workers take what is added from now on. */
+  get shared(): boolean {
+    return this.#shared;
+  }
+
+  /** Has the workers take what is added from now on, but for what is too large for them. */
   share(): void {
     this.#shared = true;
   }
 
   /** Pieces of a task stay as they are until it is done. */
   add(task: BlockTask): void {
+    if (!this.#shared || task.large || blockBytes(task) > BLOCK_BYTES) {
+      this.#own.push(task);
+      return;
+    }
     this.#waiting.push(task);
     this.#post();
   }
@@ -53,7 +63,7 @@ export class BlockQueue {
   async help(): Promise<void> {
     for (;;) {
       if (this.#failure) throw this.#failure.error;
-      const task = this.#waiting.shift();
+      const task = this.#own.shift() ?? this.#waiting.shift();
       if (!task) return;
       doHere(this.#engine, task);
       await nextTurn();
@@ -70,11 +80,12 @@ export class BlockQueue {
   /** Forgets what waits, and resolves when no worker has a task of this queue. */
   async stop(): Promise<void> {
     this.#waiting.length = 0;
+    this.#own.length = 0;
     await Promise.all(this.#out);
   }
 
   #post(): void {
-    while (this.#shared && !this.#failure && this.#out.size < this.#maxOut) {
+    while (!this.#failure && this.#out.size < this.#maxOut) {
       const task = this.#waiting.shift();
       if (!task) return;
       const out = this.#send(task).catch((error: unknown) => {
@@ -100,7 +111,7 @@ export class BlockQueue {
   #blockFor(task: BlockTask): Uint8Array | SharedArrayBuffer {
     const bytes = blockBytes(task);
     // a worker takes a shared block as a whole
-    const long = 2 * bytes > BLOCK_BYTES && bytes <= BLOCK_BYTES;
+    const long = 2 * bytes > BLOCK_BYTES;
     const block = (long && (this.#spare.pop() ?? sharedMemory(BLOCK_BYTES))) || new Uint8Array(bytes);
     fillBlock(bytesOf(block), task);
     return block;

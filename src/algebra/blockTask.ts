@@ -14,6 +14,8 @@ export interface BlockTask {
   readonly steps: readonly TaskStep[];
   /** Where the answer lies then. */
   readonly answer: { readonly var: number; readonly len: number };
+  /** Whether the steps take so much memory that a worker should not have to. */
+  readonly large?: boolean;
   done(answer: Uint8Array): void;
 }
 

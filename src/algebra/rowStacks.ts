@@ -3,7 +3,7 @@
  * stacked in blocks, whatever matrix they are of.
  */
 import { toBytes } from '../littleEndian.js';
-import { type BlockQueue, sharedMemory } from './blockQueue.js';
+import { BLOCK_BYTES, type BlockQueue, sharedMemory } from './blockQueue.js';
 import { BLOCK } from './blockTask.js';
 import { callStep, type TaskStep } from './curve.js';
 import type { Engine } from './engine.js';
@@ -13,8 +13,11 @@ import { SCALAR_BYTES } from './scalar.js';
 import { bytesOf } from './tasks.js';
 import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
 
-/** Rows of a stack, whatever its bytes are: planes are copied for each, and they are as long as ten rows of int64. */
+/** Rows of a stack that a block for workers has room for: planes are copied for each, as long as five rows of int64. */
 const MIN_ROWS = 16;
+
+/** Columns up to which workers fold rows: planes and digits then take 2.5 MiB each at most. */
+const MAX_SHARED_COLUMNS = BLOCK_BYTES / (8 * MULTIPLY_ROWS);
 
 /** Weights and sums of a row take 64 bytes. */
 const MAX_ROWS = 2 ** 12;
@@ -75,8 +78,9 @@ export class RowStacks {
     private readonly entries: 'int16' | 'int64',
   ) {
     this.#rowBytes = (entries === 'int64' ? 8 : 2) * cols;
-    const rows = Math.min(Math.max(queue.blockBytes / this.#rowBytes, MIN_ROWS), MAX_ROWS);
-    this.#most = Math.floor(rows / MULTIPLY_ROWS) * MULTIPLY_ROWS;
+    const fewest = Math.min(MIN_ROWS, BLOCK_BYTES / this.#rowBytes);
+    const rows = Math.min(Math.max(queue.blockBytes / this.#rowBytes, fewest), MAX_ROWS);
+    this.#most = Math.max(1, Math.floor(rows / MULTIPLY_ROWS)) * MULTIPLY_ROWS;
   }
 
   /**
@@ -131,18 +135,25 @@ export class RowStacks {
     this.queue.add({
       pieces: parts.map(({ bytes }) => bytes),
       steps: [
-        // the kernels read whole quads of rows and whole blocks of columns: what lies behind counts zero times or is left out
-        { cmd: 'ALLOC', var: TAIL, len: MULTIPLY_ROWS * this.#rowBytes + 8 * MULTIPLY_COLUMNS },
+        // the kernels read whole blocks of columns, and of int16 whole quads of rows: what lies behind counts zero times or
+        // is left out
+        {
+          cmd: 'ALLOC',
+          var: TAIL,
+          len:
+            8 * MULTIPLY_COLUMNS + (this.entries === 'int16' ? (fullRows(rows) - rows) * this.#rowBytes : 0),
+        },
         { cmd: 'ALLOCSET', var: PLANES, buff: this.vector.planes(cols) },
         { cmd: 'ALLOCSET', var: WEIGHTS, buff: weights },
         { cmd: 'ALLOCSET', var: FACTORS, buff: vectorFromScalars(engine, [SUM_DIVISOR, RADIX]) },
-        { cmd: 'ALLOC', var: SUMS, len: wholeQuads(rows) * SCALAR_BYTES },
+        { cmd: 'ALLOC', var: SUMS, len: fullRows(rows) * SCALAR_BYTES },
         { cmd: 'ALLOC', var: OUT, len: parts.length * SCALAR_BYTES },
         ...(this.entries === 'int64' ? multiplyLong(rows, cols) : multiplyShort(rows, cols)),
         ...dots,
         callStep('zk_scale', { var: OUT }, { var: FACTORS }, { val: parts.length }, { var: OUT }),
       ],
       answer: { var: OUT, len: parts.length * SCALAR_BYTES },
+      large: cols > MAX_SHARED_COLUMNS,
       done: (answer) => {
         vectorToScalars(engine, answer).forEach((sum, i) => {
           parts[i]!.take(sum);
@@ -152,7 +163,8 @@ export class RowStacks {
   }
 }
 
-function wholeQuads(rows: number): number {
+/** Rows that the kernels write sums of. */
+function fullRows(rows: number): number {
   return Math.ceil(rows / MULTIPLY_ROWS) * MULTIPLY_ROWS;
 }
 
@@ -162,7 +174,7 @@ function multiplyShort(rows: number, cols: number): TaskStep[] {
       'zk_multiplyRows',
       { var: BLOCK },
       { val: 2 * cols },
-      { val: wholeQuads(rows) / MULTIPLY_ROWS },
+      { val: fullRows(rows) / MULTIPLY_ROWS },
       { var: PLANES },
       { val: Math.ceil(cols / MULTIPLY_COLUMNS) },
       { var: SUMS },
@@ -173,7 +185,7 @@ function multiplyShort(rows: number, cols: number): TaskStep[] {
 /** Rows that are cut at a time. */
 function multiplyLong(rows: number, cols: number): TaskStep[] {
   const quads = Math.max(1, Math.floor(LONG_CHUNK / cols / MULTIPLY_ROWS));
-  const chunk = Math.min(quads * MULTIPLY_ROWS, wholeQuads(rows));
+  const chunk = Math.min(quads * MULTIPLY_ROWS, fullRows(rows));
   const stride = 2 * CUT_ENTRIES * Math.ceil((chunk * cols) / CUT_ENTRIES);
   return [
     { cmd: 'ALLOC', var: DIGITS, len: LONG_DIGITS * stride + 2 * MULTIPLY_COLUMNS },

@@ -12,14 +12,21 @@ afterAll(() => engine.terminate());
 const LONGS = [1n - 2n ** 63n, 2n ** 63n - 1n, 0x7fff7fff7fff8000n, -1n, 0n, 32768n, -(2n ** 47n)];
 const SHORTS = [-32768, 32767, -1, 0, 1];
 
-/** Blocks that workers have at a time, at most, while something is computed. */
-async function mostOut(work: () => Promise<unknown>): Promise<number> {
+/** Blocks that workers have at a time, at most, while something is computed, and the bytes that one takes of a worker. */
+async function mostOut(work: () => Promise<unknown>): Promise<{ most: number; bytes: number }> {
   const { tm } = engine.curve;
   const { queueAction } = tm;
-  let [out, most] = [0, 0];
+  let [out, most, bytes] = [0, 0, 0];
   tm.queueAction = async (task) => {
     out += 1;
     most = Math.max(most, out);
+    const lengths = task.map((step) =>
+      step.cmd === 'ALLOC' ? step.len : step.cmd === 'ALLOCSET' ? step.buff.byteLength : 0,
+    );
+    bytes = Math.max(
+      bytes,
+      lengths.reduce((sum, length) => sum + length),
+    );
     try {
       return await queueAction.call(tm, task);
     } finally {
@@ -32,7 +39,7 @@ async function mostOut(work: () => Promise<unknown>): Promise<number> {
     tm.queueAction = queueAction;
   }
   expect(out).toBe(0);
-  return most;
+  return { most, bytes };
 }
 
 interface Matrix {
@@ -105,6 +112,69 @@ describe('folds of rows', () => {
   });
 });
 
+describe('folds of wide rows', () => {
+  const entry = (i: number) => LONGS[(i * 5) % LONGS.length]!;
+
+  it.each([
+    ['int64', 65_536, 9],
+    ['int64', 65_537, 9],
+    ['int16', 65_536, 35],
+    ['int16', 262_145, 5],
+  ] as const)('of %s, %i wide, take bounded memory of workers and are exact', async (kind, cols, rows) => {
+    const count = rows * cols;
+    const matrix =
+      kind === 'int64'
+        ? BigInt64Array.from({ length: count }, (_, i) => entry(i))
+        : Int16Array.from({ length: count }, (_, i) => SHORTS[(i * 7) % SHORTS.length]!);
+    const [v, w] = [R - 3n, R - 5n];
+    const vector = al.powersVector(engine, v, cols, R - 1n);
+    const weights = al.powersVector(engine, w, rows, R - 1n);
+    let shared: bigint[] = [];
+    const { most, bytes } = await mostOut(async () => {
+      shared = await folded([{ matrix, rows }], cols, vector, weights, true);
+    });
+    expect(shared).toEqual(await folded([{ matrix, rows }], cols, vector, weights, false));
+    // rows by rows, which no stack is made of
+    const vectors = al.vectorToScalars(engine, vector);
+    let total = 0n;
+    for (let r = rows - 1; r >= 0; r--) {
+      let sum = 0n;
+      for (let c = 0; c < cols; c++) sum += vectors[c]! * BigInt(matrix[r * cols + c]!);
+      total = Fr.create(total * w + sum);
+    }
+    expect(shared).toEqual([Fr.neg(total)]);
+    if (cols > 65_536) expect(most).toBe(0);
+    else expect(most).toBeGreaterThan(0);
+    expect(bytes).toBeLessThanOrEqual(4 * BLOCK_BYTES);
+  });
+
+  it('have blocks no longer than those of others', async () => {
+    const [rows, cols] = [40, 32_768];
+    const { tm } = engine.curve;
+    const { queueAction } = tm;
+    const blocks: number[] = [];
+    tm.queueAction = async (task) => {
+      const [block] = task;
+      if (block?.cmd === 'ALLOCSET') blocks.push(block.buff.byteLength);
+      return queueAction.call(tm, task);
+    };
+    const weights = al.powersVector(engine, 2n, rows);
+    try {
+      await folded(
+        [{ matrix: new BigInt64Array(rows * cols), rows }],
+        cols,
+        al.powersVector(engine, 3n, cols),
+        weights,
+        true,
+      );
+    } finally {
+      tm.queueAction = queueAction;
+    }
+    expect(blocks.length).toBeGreaterThan(0);
+    expect(Math.max(...blocks)).toBeLessThanOrEqual(BLOCK_BYTES);
+  });
+});
+
 describe('a queue of blocks', () => {
   const cols = 4096;
   const rows = (20 * BLOCK_BYTES) / (2 * cols);
@@ -113,7 +183,7 @@ describe('a queue of blocks', () => {
 
   it('has a bounded number with the workers, and all of them done at the end', async () => {
     let taken = 0;
-    const most = await mostOut(async () => {
+    const { most } = await mostOut(async () => {
       const queue = new al.BlockQueue(engine);
       queue.share();
       const stacks = new al.RowStacks(queue, vector(), cols, 'int16');
