@@ -228,10 +228,10 @@ export function multiplyRows(
     const part = engine.sync(({ call, put, alloc, get }) => {
       const quads = Math.ceil(count / MULTIPLY_ROWS);
       const sums = alloc(quads * MULTIPLY_ROWS * 32);
-      const limbs = put(planes);
+      const [limbs] = planes.map(put);
       const address = put(toBytes(entries.subarray(from * cols, (from + count) * cols)));
       alloc((quads * MULTIPLY_ROWS - count) * cols * 2 + 2 * MULTIPLY_COLUMNS);
-      call.zk_multiplyRows!(address, 2 * cols, quads, limbs, blocks, sums);
+      call.zk_multiplyRows!(address, 2 * cols, quads, limbs!, blocks, sums);
       return get(sums, count * 32);
     });
     out.set(part, from * 32);
@@ -244,10 +244,14 @@ export function multiplyRows(
   return addVectors(engine, products, constantVector(engine, shift, rows));
 }
 
-/** Planes of the first `cols` elements, zeros behind them in their last block. */
-export function planesFor(engine: Engine, limbs: LimbPlanes, cols: number): Uint8Array {
-  const blocks = Math.ceil(cols / MULTIPLY_COLUMNS);
-  const whole = cols === vectorLength(limbs.vector) || cols % MULTIPLY_COLUMNS === 0;
-  const { planes } = whole ? limbs : toLimbs(engine, subVector(limbs.vector, 0, cols));
-  return planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES);
+/**
+ * Planes of the first `cols` elements, zeros behind them in their last block, in pieces that come one behind the other:
+ * a view of all whole blocks, and a block of its own where the last one is cut.
+ */
+export function planesFor(engine: Engine, { planes, vector }: LimbPlanes, cols: number): Uint8Array[] {
+  const rest = cols === vectorLength(vector) ? 0 : cols % MULTIPLY_COLUMNS;
+  const blocks = rest === 0 ? Math.ceil(cols / MULTIPLY_COLUMNS) : (cols - rest) / MULTIPLY_COLUMNS;
+  const pieces = [planes.subarray(0, blocks * (MULTIPLY_COLUMNS / PLANE_ELEMENTS) * PLANE_BYTES)];
+  if (rest > 0) pieces.push(makePlanes(engine, subVector(vector, cols - rest, rest), MULTIPLY_COLUMNS));
+  return pieces;
 }

@@ -10,7 +10,6 @@ import type { Engine } from './engine.js';
 import { CUT_ENTRIES, LONG_DIGITS, MULTIPLY_COLUMNS, MULTIPLY_ROWS, SUM_DIVISOR } from './limbKernels.js';
 import { type LimbPlanes, planesFor, toLimbs } from './limbs.js';
 import { SCALAR_BYTES } from './scalar.js';
-import { bytesOf } from './tasks.js';
 import { type FieldVector, subVector, vectorFromScalars, vectorLength, vectorToScalars } from './vector.js';
 
 /** Rows of a stack that a block for workers has room for: planes are copied for each, as long as five rows of int64. */
@@ -29,13 +28,13 @@ const LONG_CHUNK = 2 ** 15;
 const RADIX = 2n ** 16n;
 
 /** Variables of the steps. */
-const [TAIL, PLANES, WEIGHTS, SUMS, FACTORS, OUT, DIGITS, DIGIT_SUMS, FLAG] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+const [TAIL, WEIGHTS, SUMS, FACTORS, OUT, DIGITS, DIGIT_SUMS, FLAG, PLANES] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-/** A vector that rows are folded with, in a form that threads share. */
+/** A vector that rows of any width up to its length are folded with; its planes are kept once for all widths. */
 export class FoldVector {
-  readonly #limbs: LimbPlanes;
-  /** By the number of elements. */
-  readonly #planes = new Map<number, Uint8Array | SharedArrayBuffer>();
+  #limbs: LimbPlanes;
+  /** Where the planes are once a worker needed them. */
+  #memory: SharedArrayBuffer | undefined;
 
   constructor(
     readonly engine: Engine,
@@ -44,16 +43,28 @@ export class FoldVector {
     this.#limbs = toLimbs(engine, vector);
   }
 
-  /** Planes of the first `cols` elements. */
-  planes(cols: number): Uint8Array | SharedArrayBuffer {
-    let found = this.#planes.get(cols);
-    if (!found) {
-      const planes = planesFor(this.engine, this.#limbs, cols);
-      found = sharedMemory(planes.byteLength) ?? planes;
-      if (found !== planes) bytesOf(found).set(planes);
-      this.#planes.set(cols, found);
-    }
-    return found;
+  /**
+   * Pieces of planes of the first `cols` elements, as {@link planesFor} has them.
+   *
+   * @param shared whether a worker is sent them: then in memory that a message need not copy, where there is any
+   */
+  planes(cols: number, shared: boolean): (Uint8Array | SharedArrayBuffer)[] {
+    if (shared && !this.#memory) this.#share();
+    const [blocks, ...last] = planesFor(this.engine, this.#limbs, cols);
+    if (!shared) return [blocks!, ...last];
+    // a worker copies a view once more than it does all memory; a message has all memory of a view that is not shared
+    if (this.#memory)
+      return [blocks!.byteLength === this.#memory.byteLength ? this.#memory : blocks!, ...last];
+    return [blocks!.slice(), ...last];
+  }
+
+  #share(): void {
+    const { planes, vector } = this.#limbs;
+    this.#memory = sharedMemory(planes.byteLength);
+    if (!this.#memory) return;
+    const copy = new Uint8Array(this.#memory);
+    copy.set(planes);
+    this.#limbs = { planes: copy, vector };
   }
 }
 
@@ -131,8 +142,10 @@ export class RowStacks {
       );
       row += count;
     });
-    const { cols } = this;
-    this.queue.add({
+    const { cols, queue } = this;
+    const large = cols > MAX_SHARED_COLUMNS;
+    const planes = this.vector.planes(cols, queue.shared && !large);
+    queue.add({
       pieces: parts.map(({ bytes }) => bytes),
       steps: [
         // the kernels read whole blocks of columns, and of int16 whole quads of rows: what lies behind counts zero times or
@@ -143,7 +156,8 @@ export class RowStacks {
           len:
             8 * MULTIPLY_COLUMNS + (this.entries === 'int16' ? (fullRows(rows) - rows) * this.#rowBytes : 0),
         },
-        { cmd: 'ALLOCSET', var: PLANES, buff: this.vector.planes(cols) },
+        // pieces have whole words: one lies right behind the other
+        ...planes.map((buff, i): TaskStep => ({ cmd: 'ALLOCSET', var: PLANES + i, buff })),
         { cmd: 'ALLOCSET', var: WEIGHTS, buff: weights },
         { cmd: 'ALLOCSET', var: FACTORS, buff: vectorFromScalars(engine, [SUM_DIVISOR, RADIX]) },
         { cmd: 'ALLOC', var: SUMS, len: fullRows(rows) * SCALAR_BYTES },
@@ -153,7 +167,7 @@ export class RowStacks {
         callStep('zk_scale', { var: OUT }, { var: FACTORS }, { val: parts.length }, { var: OUT }),
       ],
       answer: { var: OUT, len: parts.length * SCALAR_BYTES },
-      large: cols > MAX_SHARED_COLUMNS,
+      large,
       done: (answer) => {
         vectorToScalars(engine, answer).forEach((sum, i) => {
           parts[i]!.take(sum);

@@ -175,6 +175,56 @@ describe('folds of wide rows', () => {
   });
 });
 
+describe('a vector that rows of many widths are folded with', () => {
+  const elements = Array.from({ length: 150 }, (_, i) => Fr.pow(R - 3n, BigInt(i)));
+  const make = () => new al.FoldVector(engine, al.vectorFromScalars(engine, elements));
+  const bufferOf = (piece: Uint8Array | SharedArrayBuffer) =>
+    piece instanceof Uint8Array ? piece.buffer : piece;
+
+  it('keeps its planes once, in memory that threads share from when one needs it', () => {
+    const vector = make();
+    const widths = elements.map((_, i) => i + 1);
+    const here = widths.map((cols) => vector.planes(cols, false));
+    const sent = widths.map((cols) => vector.planes(cols, true));
+    expect(new Set(here.map(([blocks]) => bufferOf(blocks!))).size).toBe(1);
+    expect(bufferOf(here[0]![0]!)).not.toBeInstanceOf(SharedArrayBuffer);
+    expect(new Set(sent.map(([blocks]) => bufferOf(blocks!))).size).toBe(1);
+    expect(bufferOf(sent[0]![0]!)).toBeInstanceOf(SharedArrayBuffer);
+    // one block of 32 columns beside it at most: 20 limbs of 16 bits
+    for (const [, last] of [...here, ...sent]) expect(last?.byteLength ?? 0).toBeLessThanOrEqual(32 * 40);
+    expect(bufferOf(vector.planes(64, false)[0]!)).toBe(bufferOf(sent[0]![0]!));
+  });
+
+  it.each(['shared', 'not shared'])('folds rows of all of them, memory being %s', async (memory) => {
+    const global = globalThis as { SharedArrayBuffer?: unknown };
+    const { SharedArrayBuffer: own } = global;
+    if (memory === 'not shared') delete global.SharedArrayBuffer;
+    try {
+      const queue = new al.BlockQueue(engine);
+      queue.share();
+      const vector = make();
+      const one = al.vectorFromScalars(engine, [1n]);
+      const sums = elements.map(() => 0n);
+      elements.forEach((_, i) => {
+        const cols = i + 1;
+        const stacks = new al.RowStacks(queue, vector, cols, 'int64');
+        stacks.add(new BigInt64Array(cols).fill(LONGS[i % LONGS.length]!), one, (sum) => {
+          sums[i] = sum;
+        });
+        stacks.flush();
+      });
+      await queue.finish();
+      let total = 0n;
+      elements.forEach((element, i) => {
+        total = Fr.add(total, element);
+        expect(sums[i]).toBe(Fr.create(total * LONGS[i % LONGS.length]!));
+      });
+    } finally {
+      global.SharedArrayBuffer = own;
+    }
+  });
+});
+
 describe('a queue of blocks', () => {
   const cols = 4096;
   const rows = (20 * BLOCK_BYTES) / (2 * cols);
