@@ -102,6 +102,8 @@ function taskSteps(
   for (let quad = 0; quad < quads; quad += atOnce) {
     const now = { val: Math.min(atOnce, quads - quad) };
     const offset = quad * GROUP * G1_BYTES;
+    // what one of the quads before met is not theirs
+    if (quad > 0) task.push({ cmd: 'SET', var: FAILED, buff: new Uint8Array(4) });
     task.push(
       call(
         'zg_loadSlots',

@@ -120,6 +120,21 @@ describe('sums of points with common factors', () => {
     expect(await fast([3n, R - 24n], [big, other])).toEqual(points(sums([3n, R - 24n], [big, other])));
   });
 
+  it('are made by the kernels for all quads but those that share an inversion with equal points', async () => {
+    // five shares of eight quads in tasks of two
+    const logarithms = distinct(2 * 160);
+    const factors = [Fr.pow(5n, 99n), Fr.pow(5n, 99n)];
+    const oneThread = { ...engine, threads: 1 };
+    const out = await combinePoints(
+      oneThread,
+      points(logarithms.with(160, logarithms[0]!)),
+      factors.map(shortForm),
+    );
+    const share = 32 * al.G1_BYTES;
+    expect(out.subarray(0, share)).toEqual(new Uint8Array(share));
+    expect(out.subarray(share)).toEqual(points(sums(logarithms, factors)).subarray(share));
+  });
+
   it('are right where they are the identity, or points are', async () => {
     await expectFallback([3n, 5n], [0n, 0n]);
     await expectFallback([1n, 5n, R - 8n, 6n], [8n, 1n]);
