@@ -1,4 +1,5 @@
 import { concatBytes } from '../bytes.js';
+import { ZkLoraError } from '../errors.js';
 import { ahead } from './ahead.js';
 import { combinePoints } from './combinePoints.js';
 import { shortForm } from './endomorphism.js';
@@ -35,14 +36,21 @@ export function joinPoints(points: readonly G1Sum[]): Uint8Array {
   return bases;
 }
 
-/** `sum_i scalars[i] * bases[i]`, affine; bases may be the identity. */
+/**
+ * `sum_i scalars[i] * bases[i]`, affine; bases may be the identity.
+ *
+ * @param allBases as many as scalars, or more: the first are used
+ * @throws ZkLoraError `INTERNAL` for fewer
+ */
 export async function multiScalarMultiply(
   engine: Engine,
-  bases: Uint8Array,
+  allBases: Uint8Array,
   scalars: FieldVector,
 ): Promise<G1Sum> {
   const { G1 } = engine.curve;
   const count = vectorLength(scalars);
+  const bases = allBases.subarray(0, count * G1_BYTES);
+  if (bases.byteLength !== count * G1_BYTES) throw new ZkLoraError('INTERNAL', 'a scalar has no base');
   if (count >= MIN_BUCKET_TERMS) {
     // the engine's own, see speedUpLibrary
     return G1.toAffine(await G1.multiExpAffine(bases, vectorToBytes(engine, scalars)));

@@ -1,4 +1,5 @@
 /** Multi-scalar multiplication of few terms in G1, by the kernels of placeKernels.ts. */
+import { ZkLoraError } from '../errors.js';
 import { toBytes } from '../littleEndian.js';
 import { itemPointBytes, listBytes } from './bucketLists.js';
 import { callStep as call, type TaskStep } from './curve.js';
@@ -42,6 +43,7 @@ const RESULT = 11;
  * @param points affine, 64 bytes each, none the identity
  * @param scalars integers below 2^254, 32 bytes each, little-endian
  * @param length whether it runs in this thread
+ * @throws ZkLoraError `INTERNAL` unless there are as many scalars as points
  */
 export async function placeSum(
   engine: Engine,
@@ -50,6 +52,8 @@ export async function placeSum(
   length: 'short' | 'long',
 ): Promise<JacobianPoint | undefined> {
   const count = points.byteLength / G1_BYTES;
+  if (scalars.byteLength !== count * SCALAR_BYTES)
+    throw new ZkLoraError('INTERNAL', 'points and scalars differ in number');
   const quads = Math.ceil(count / GROUP);
   const stride = { val: quads * QUAD_BYTES };
   const { firstSlot, slots, levels, widest } = MULTIPLES;

@@ -12,6 +12,7 @@ import { placeSum } from '../../src/algebra/placeSum.js';
 import { QUAD_BYTES } from '../../src/algebra/quadField.js';
 import { operandCode } from '../../src/algebra/slotKernels.js';
 import { toBytes } from '../../src/littleEndian.js';
+import { refusalOf } from '../adapter/refusal.js';
 import { affine } from '../support/affine.js';
 import '../support/deterministic.js';
 
@@ -253,6 +254,19 @@ describe('multi-scalar multiplication by buckets', () => {
     big.set(scalars);
     const product = await G1.multiExpAffine(bases, big as unknown as Uint8Array);
     expect(G1.toAffine(product)).toEqual(affine(dot(logarithms, logarithms)));
+  });
+
+  it.each([1, 2, 3, 7, 8, 9])('takes the first bases for %i scalars, and refuses fewer', async (count) => {
+    const logarithms = Array.from({ length: 10 }, (_, i) => BigInt(i + 1));
+    const bases = al.joinPoints(logarithms.map(affine));
+    const ones = al.constantVector(engine, 1n, count);
+    expect(await al.multiScalarMultiply(engine, bases, ones)).toEqual(
+      affine(total(logarithms.slice(0, count))),
+    );
+    const fewer = bases.subarray(0, (count - 1) * al.G1_BYTES);
+    expect((await refusalOf(al.multiScalarMultiply(engine, fewer, ones))).code).toBe('INTERNAL');
+    const scalars = al.vectorToBytes(engine, ones);
+    expect((await refusalOf(placeSum(engine, bases, scalars, 'short'))).code).toBe('INTERNAL');
   });
 
   it('takes the identity among the bases', async () => {
