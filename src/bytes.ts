@@ -7,7 +7,7 @@ import {
 } from '@noble/hashes/utils.js';
 import canonicalize from 'canonicalize';
 import { ZkLoraError } from './errors.js';
-import { createSha256 } from './sha256.js';
+import { sha256OfParts } from './sha256.js';
 
 export { bytesToHex, concatBytes, sha256, utf8ToBytes };
 
@@ -63,9 +63,7 @@ function unsigned(value: number, width: number): Uint8Array {
 
 /** SHA-256 over a domain-separation label, a zero byte and the given parts. */
 export function labelledSha256(label: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createSha256().update(utf8ToBytes(label)).update(Uint8Array.of(0));
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+  return sha256OfParts(utf8ToBytes(label), Uint8Array.of(0), ...parts);
 }
 
 /** Whether two byte strings are equal. Not constant-time; for public values. */

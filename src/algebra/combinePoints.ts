@@ -9,7 +9,7 @@ import { type FoldProgram, planFold } from './foldProgram.js';
 import { LANES } from './laneWords.js';
 import { G1_BYTES, wholeQuads } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
-import { startOf, timesGenerator } from './randomStart.js';
+import { startOf, surplusOf } from './randomStart.js';
 import { Fr } from './scalar.js';
 import { ADDITION_WORK_BYTES, additionSteps } from './slotKernels.js';
 import { runTask } from './tasks.js';
@@ -41,10 +41,9 @@ export async function combinePoints(
   const program = planFold(factors);
   const { total } = startOf(engine, 'G1');
   const start = total.quad;
-  const surplus = timesGenerator(
-    engine,
-    'G1',
-    Fr.neg(Fr.mul(total.scalar, Fr.pow(2n, BigInt(program.doublings)))),
+  const { doublings } = program;
+  const surplus = surplusOf(engine, 'G1', `fold:${doublings}`, () =>
+    Fr.neg(Fr.mul(total.scalar, Fr.pow(2n, BigInt(doublings)))),
   );
   const surplusQuad = pointQuad(engine.curve.G1.toObject(surplus) as bigint[]).subarray(0, 2 * QUAD_BYTES);
   const quads = Math.ceil(count / GROUP);

@@ -23,7 +23,7 @@ import {
   type JacobianPoint,
   type RandomStart,
   startOf,
-  timesGenerator,
+  surplusOf,
 } from './randomStart.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
 
@@ -266,23 +266,12 @@ export async function windowSums(
   if (anyZeroZ(windows, form.jacobianBytes)) return undefined;
   return engine.curve[group].sub(
     joinWindows(engine, form.library, windows, form.jacobianBytes, width),
-    surplusOf(engine, group, plan),
+    surplusOf(engine, group, `windows:${width}:${groups}`, (start) => {
+      let weights = 0n;
+      for (let w = 0; w < groups * GROUP; w++) weights = (weights << BigInt(width)) + 1n;
+      return Fr.mul(Fr.create(weights), excess(start, buckets));
+    }),
   );
-}
-
-/** What the random points add to a whole sum, Jacobian: it depends on the plan alone. */
-function surplusOf(engine: Engine, group: GroupName, { width, groups }: Plan): JacobianPoint {
-  const start = startOf(engine, group);
-  const key = `${width}:${groups}`;
-  let surplus = start.surpluses.get(key);
-  if (!surplus) {
-    let weights = 0n;
-    for (let w = 0; w < groups * GROUP; w++) weights = (weights << BigInt(width)) + 1n;
-    const scalar = Fr.mul(Fr.create(weights), excess(start, 2 ** (width - 1)));
-    surplus = engine.curve[group].toJacobian(timesGenerator(engine, group, scalar));
-    start.surpluses.set(key, surplus);
-  }
-  return surplus;
 }
 
 /**
@@ -314,7 +303,7 @@ async function rowSums(
   const count = points.byteLength / G1_BYTES;
   const { G1 } = engine.curve;
   const start = startOf(engine, 'G1');
-  const surplus = G1.toJacobian(timesGenerator(engine, 'G1', Fr.mul(257n, excess(start, ROW_BUCKETS))));
+  const surplus = surplusOf(engine, 'G1', 'rows', () => Fr.mul(257n, excess(start, ROW_BUCKETS)));
   const tasks: Promise<Uint8Array[]>[] = [];
   for (let from = 0; from < rows.length; from += 2 * PAIRS_PER_TASK) {
     const steps = prepare(form, points, ROW_BUCKETS);

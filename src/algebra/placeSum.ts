@@ -11,7 +11,7 @@ import { LANES } from './laneWords.js';
 import { FORM_BYTES, LANE_PLACES, TERM_BYTES } from './placeKernels.js';
 import { G1_BYTES, G1_JACOBIAN_BYTES, wholeQuads } from './points.js';
 import { QUAD_BYTES } from './quadField.js';
-import { anyZeroZ, type JacobianPoint, startOf, timesGenerator } from './randomStart.js';
+import { anyZeroZ, type JacobianPoint, startOf, surplusOf } from './randomStart.js';
 import { Fr, SCALAR_BYTES } from './scalar.js';
 import { ADDITION_WORK_BYTES, additionSteps } from './slotKernels.js';
 import { runTask } from './tasks.js';
@@ -59,7 +59,7 @@ export async function placeSum(
   const { firstSlot, slots, levels, widest } = MULTIPLES;
   const items = count * LANE_PLACES;
   const pairs = (items >> 1) + 1;
-  const { total, surpluses } = startOf(engine, 'G1');
+  const { total } = startOf(engine, 'G1');
   const first = { var: SLOTS, offset: firstSlot * stride.val };
   const steps: TaskStep[] = [
     { cmd: 'ALLOCSET', var: POINTS, buff: wholeQuads(points) },
@@ -101,15 +101,12 @@ export async function placeSum(
   ];
   const [sums, failed] = await runTask(engine, steps, length);
   if (failed![0] !== 0 || anyZeroZ(sums!, G1_JACOBIAN_BYTES)) return undefined;
-  const { G1 } = engine.curve;
-  let surplus = surpluses.get('places');
-  if (!surplus) {
+  const surplus = surplusOf(engine, 'G1', 'places', () => {
     let weights = 0n;
     for (let lane = 1; lane <= GROUP; lane++) weights += 1n << BigInt(LANE_BITS * lane);
-    surplus = G1.toJacobian(timesGenerator(engine, 'G1', Fr.mul(Fr.create(weights), total.scalar)));
-    surpluses.set('places', surplus);
-  }
-  return G1.sub(joinWindows(engine, 'g1m', sums!, G1_JACOBIAN_BYTES, LANE_BITS), surplus);
+    return Fr.mul(Fr.create(weights), total.scalar);
+  });
+  return engine.curve.G1.sub(joinWindows(engine, 'g1m', sums!, G1_JACOBIAN_BYTES, LANE_BITS), surplus);
 }
 
 /** Short forms of scalars, {@link FORM_BYTES} each. */

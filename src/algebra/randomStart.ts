@@ -21,7 +21,7 @@ interface RandomPoint {
 export interface RandomStart {
   readonly running: RandomPoint;
   readonly total: RandomPoint;
-  /** What they add to a whole sum, by its plan; see multiExp.ts. */
+  /** See {@link surplusOf}. */
   readonly surpluses: Map<string, JacobianPoint>;
 }
 
@@ -37,6 +37,26 @@ export function startOf(engine: Engine, group: GroupName): RandomStart {
   return start;
 }
 
+/**
+ * What the random points add to a whole sum, Jacobian with Z = 1; made once for each plan.
+ *
+ * @param plan names the kind of sum, and all that its scalar depends on besides the start
+ */
+export function surplusOf(
+  engine: Engine,
+  group: GroupName,
+  plan: string,
+  scalarOf: (start: RandomStart) => bigint,
+): JacobianPoint {
+  const start = startOf(engine, group);
+  let surplus = start.surpluses.get(plan);
+  if (!surplus) {
+    surplus = engine.curve[group].toJacobian(timesGenerator(engine, group, scalarOf(start)));
+    start.surpluses.set(plan, surplus);
+  }
+  return surplus;
+}
+
 function randomPoint(engine: Engine, group: GroupName): RandomPoint {
   const scalar = randomScalar();
   const point = engine.curve[group].toObject(timesGenerator(engine, group, scalar));
@@ -47,7 +67,7 @@ function randomPoint(engine: Engine, group: GroupName): RandomPoint {
 type Coordinate = bigint | readonly bigint[];
 
 /** Affine. */
-export function timesGenerator(engine: Engine, group: GroupName, scalar: bigint): Uint8Array {
+function timesGenerator(engine: Engine, group: GroupName, scalar: bigint): Uint8Array {
   const curve = engine.curve[group];
   return curve.toAffine(curve.timesFr(curve.g, vectorFromScalars(engine, [scalar])));
 }

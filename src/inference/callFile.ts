@@ -14,7 +14,7 @@ import {
   sessionModules,
 } from '../protocol/session.js';
 import { headerDigest, MAX_CALL_TOKENS, type ModuleShape } from '../protocol/sessionDigest.js';
-import { createSha256 } from '../sha256.js';
+import { sha256OfParts } from '../sha256.js';
 import { contentDigest } from './contentDigest.js';
 import { MAX_CALL_FILE_BYTES } from './limits.js';
 
@@ -185,7 +185,7 @@ function checksumOf(
 }
 
 function inputDigest({ x, exponents }: ActivationRows): Uint8Array {
-  return createSha256().update(toBytes(x)).update(toBytes(exponents)).digest();
+  return sha256OfParts(toBytes(x), toBytes(exponents));
 }
 
 function parseCall(

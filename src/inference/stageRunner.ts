@@ -311,8 +311,7 @@ class SplitModel implements StageRunner {
     }
     const inputs = this.plan.stageInputs[pass.stage]!.map((input) => {
       const module = this.plan.inputs[input]![0]!;
-      const source = this.plan.targets[module]!.input;
-      const tensor = pass.values.get(source)!;
+      const tensor = pass.values.get(this.plan.targets[module]!.input)!;
       const { inFeatures, name } = this.modules[module]!;
       const tokens = tensor.size / inFeatures;
       if (tensor.dims.at(-1) !== inFeatures) {

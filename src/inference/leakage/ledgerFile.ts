@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { equalBytes, hexToBytes, labelledSha256 } from '../../bytes.js';
 import { ZkLoraError } from '../../errors.js';
 import { openRegularFile, writeFileAtomic } from '../../files.js';
-import { createSha256 } from '../../sha256.js';
+import { sha256OfParts } from '../../sha256.js';
 import { decodeEntry, encodeEntry, type LedgerEntry, malformed } from './ledgerEntry.js';
 import { MAX_LEDGER_RECORD_BYTES } from './limits.js';
 
@@ -196,5 +196,5 @@ async function bytesAt(handle: FileHandle, position: number, length: number): Pr
 }
 
 function chained(before: Uint8Array, payload: Uint8Array): Uint8Array {
-  return createSha256().update(LABEL_BYTES).update(before).update(payload).digest();
+  return sha256OfParts(LABEL_BYTES, before, payload);
 }
