@@ -119,9 +119,26 @@ export async function commitPolynomial(
   coefficients: Uint8Array,
 ): Promise<G1Point> {
   const bases = srs.powers.subarray(0, (coefficients.byteLength / 32) * G1_BYTES);
-  const point = await multiScalarMultiply(engine, bases, coefficients);
-  if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
-  return point as G1Point;
+  return multiplyBlinded(engine, bases, coefficients);
+}
+
+/**
+ * Commitment to the polynomial with the given values at the first and at the last places of H, zero between.
+ *
+ * @param last blinders among them
+ * @throws ZkLoraError `INTERNAL` for a commitment that is the identity (probability 1/R for uniform blinders).
+ */
+export async function commitEnds(
+  engine: Engine,
+  { lagrange, domainSize }: ProverSrs,
+  first: FieldVector,
+  last: FieldVector,
+): Promise<G1Point> {
+  const bases = concatBytes(
+    lagrange.subarray(0, vectorLength(first) * G1_BYTES),
+    lagrange.subarray((domainSize - vectorLength(last)) * G1_BYTES, domainSize * G1_BYTES),
+  );
+  return multiplyBlinded(engine, bases, concatBytes(first, last));
 }
 
 /**
@@ -147,7 +164,11 @@ export async function commitValues(
     shifted(domainSize),
   );
   const ends = vectorFromScalars(engine, [...blinders.map((b) => Fr.neg(b)), ...blinders]);
-  const point = await multiScalarMultiply(engine, bases, concatBytes(values, ends));
+  return multiplyBlinded(engine, bases, concatBytes(values, ends));
+}
+
+async function multiplyBlinded(engine: Engine, bases: Uint8Array, scalars: FieldVector): Promise<G1Point> {
+  const point = await multiScalarMultiply(engine, bases, scalars);
   if (isIdentity(engine, point)) throw new ZkLoraError('INTERNAL', 'a commitment is the identity');
   return point as G1Point;
 }

@@ -5,7 +5,7 @@
  * absorbed item in turn and watch every later challenge change.
  */
 import { encodeG2Compressed, Fr, type G1Point } from '../algebra/index.js';
-import type { GroupProof, LinearFormProof, SumProof } from './proof.js';
+import type { BlockProof, GroupProof, LinearFormProof, SumProof } from './proof.js';
 import { openTranscript, type Statement } from './statement.js';
 import type { Transcript } from './transcript.js';
 
@@ -44,6 +44,15 @@ export function drawForm(
     transcript.absorbPoint('A', groth16.a);
     transcript.absorb('B', encodeG2Compressed(groth16.b));
     transcript.absorbPoint('C', groth16.c);
+  }
+  return transcript.challenge('rho');
+}
+
+/** Step 2 without circuits: commitments to the pairs of all blocks; draws rho, their coefficients. */
+export function drawPairs(transcript: Transcript, blocks: readonly Pick<BlockProof, 'p' | 'q'>[]): bigint {
+  for (const { p, q } of blocks) {
+    transcript.absorbPoint('p', p);
+    transcript.absorbPoint('q', q);
   }
   return transcript.challenge('rho');
 }
@@ -88,12 +97,23 @@ export function drawPoint(
   return transcript.challengeWhere('z', (z) => z !== 0n && Fr.pow(z, size) !== 1n);
 }
 
-/** Step 6: openings; draws the weights of the final equations. */
+/**
+ * Step 6a: what the polynomials are at z and w z. Draws nu, the weights of those opened beside Lambda, where there are
+ * any.
+ *
+ * @param opened values at z of the polynomials opened beside Lambda
+ */
+export function drawOpening(transcript: Transcript, shifted: bigint, opened: readonly bigint[]): bigint {
+  transcript.absorbScalar('e', shifted);
+  for (const value of opened) transcript.absorbScalar('qz', value);
+  return opened.length === 0 ? 0n : transcript.challenge('nu');
+}
+
+/** Step 6b: openings; draws the weights of the final equations. */
 export function drawBatch(
   transcript: Transcript,
-  proof: Pick<SumProof, 'shifted' | 'opening' | 'shiftedOpening'>,
+  proof: Pick<SumProof, 'opening' | 'shiftedOpening'>,
 ): bigint {
-  transcript.absorbScalar('e', proof.shifted);
   transcript.absorbPoint('W', proof.opening);
   transcript.absorbPoint('Wshifted', proof.shiftedOpening);
   return transcript.challenge('batch');

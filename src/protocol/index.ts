@@ -1,4 +1,5 @@
 export {
+  type BlockProof,
   decodeProofFile,
   encodeProofFile,
   type GroupProof,
@@ -21,7 +22,7 @@ export {
 } from './sessionOpening.js';
 export { type ReadSession, readSession, sessionDigest } from './sessionPass.js';
 export type { OpenedRow, SessionRow, WantedRow } from './sessionTree.js';
-export { partition } from './statement.js';
+export { partition, type RankCheck } from './statement.js';
 export {
   type InvalidReason,
   type VerificationKeys,

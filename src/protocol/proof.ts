@@ -7,15 +7,22 @@ import {
 } from '../algebra/index.js';
 import { concatBytes, hexToBytes, u16, utf8ToBytes } from '../bytes.js';
 import { decodeWhole, malformed, OutlineReader, type ProofReader } from './proofReader.js';
+import type { RankCheck } from './statement.js';
 
-/** First bytes of a proof file: name and format version. */
-const MAGIC = concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 1));
+/** First bytes of a proof file, name and format version, for each way of checking the pairs. */
+const MAGIC: Record<RankCheck, Uint8Array> = {
+  groth16: concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 1)),
+  kzg: concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 2)),
+};
 
 /** Modules of one adapter: module indices take two bytes. */
 export const MAX_PROOF_MODULES = 65535;
 
 /** Groups of one proof: more than any adapter of 65,535 modules of rank 256 needs at 4095 pairs a circuit. */
 const MAX_GROUPS = 4096;
+
+/** Blocks of one proof: more than 65,535 modules of rank 256 need in the smallest domain. */
+const MAX_BLOCKS = 32768;
 
 /** Rounds that fold 2P+2 values, for 1 and for 2^19 pairs or so. */
 const MIN_ROUNDS = 2;
@@ -42,6 +49,15 @@ export interface GroupProof {
   readonly linearForm: LinearFormProof;
 }
 
+/** Pairs p and q of up to N - 3 places, committed to on H; docs/protocol.md, "The KZG rank check". */
+export interface BlockProof {
+  /** [p] and [q]. */
+  readonly p: G1Point;
+  readonly q: G1Point;
+  /** q(z). */
+  readonly qAtPoint: bigint;
+}
+
 /** Proof of a sum over H; docs/protocol.md, "The sum argument". */
 export interface SumProof {
   /** [phi]: commitment to the running sum. */
@@ -56,17 +72,21 @@ export interface SumProof {
   readonly shiftedOpening: G1Point;
 }
 
-/** One proof over a set of modules: Groth16 and linear form for each group, one KZG part for all. */
+/** One proof over a set of modules: what shows the pairs' products, and one sum argument for all. */
 export interface Proof {
   /** Adapter indices of the modules, ascending. */
   readonly modules: readonly number[];
+  /** Groth16 and linear form of each group; none where the pairs are checked by `kzg`. */
   readonly groups: readonly GroupProof[];
+  /** The pairs on H; none where they are checked by `groth16`. */
+  readonly blocks: readonly BlockProof[];
   /** The sum over H that ties the groups to the committed rows. */
   readonly sum: SumProof;
 }
 
 /** Contents of proof.zkl. */
 export interface ProofFile {
+  readonly rankCheck: RankCheck;
   /** Ids, 32 bytes, hex: what the proof claims to be about; verification compares them with the verifier's own. */
   readonly parametersId: string;
   readonly adapterId: string;
@@ -78,23 +98,22 @@ export interface ProofFile {
 /** Bytes of a proof file; docs/formats.md, "proof.zkl". */
 export function encodeProofFile(file: ProofFile): Uint8Array {
   return concatBytes(
-    MAGIC,
+    MAGIC[file.rankCheck],
     hexToBytes(file.parametersId),
     hexToBytes(file.adapterId),
     hexToBytes(file.sessionDigest),
     u16(file.proofs.length),
-    ...file.proofs.flatMap(encodeProof),
+    ...file.proofs.flatMap((proof) => encodeProof(proof, file.rankCheck)),
   );
 }
 
-function encodeProof(proof: Proof): Uint8Array[] {
-  return [
-    u16(proof.modules.length),
-    ...proof.modules.map(u16),
-    u16(proof.groups.length),
-    ...proof.groups.flatMap(encodeGroup),
-    ...encodeSum(proof.sum),
-  ];
+function encodeProof({ modules, groups, blocks, sum }: Proof, rankCheck: RankCheck): Uint8Array[] {
+  const parts = rankCheck === 'kzg' ? blocks.map(encodeBlock) : groups.map(encodeGroup);
+  return [u16(modules.length), ...modules.map(u16), u16(parts.length), ...parts.flat(), ...encodeSum(sum)];
+}
+
+function encodeBlock({ p, q, qAtPoint }: BlockProof): Uint8Array[] {
+  return [encodeG1Compressed(p), encodeG1Compressed(q), encodeScalar(qAtPoint)];
 }
 
 /** 160 bytes. */
@@ -137,11 +156,13 @@ export function decodeProofFile(bytes: Uint8Array): ProofFile {
 }
 
 /** What a proof file is about and how it is divided, without its points and scalars. */
-export interface ProofOutline extends Pick<ProofFile, 'parametersId' | 'adapterId' | 'sessionDigest'> {
+export interface ProofOutline
+  extends Pick<ProofFile, 'rankCheck' | 'parametersId' | 'adapterId' | 'sessionDigest'> {
   readonly proofs: readonly {
     readonly modules: readonly number[];
     /** Folding rounds of each group. */
     readonly rounds: readonly number[];
+    readonly blocks: number;
   }[];
 }
 
@@ -155,15 +176,16 @@ export function outlineProofFile(bytes: Uint8Array): ProofOutline {
   const { proofs, ...ids } = decodeWhole(bytes, 'proof file', decodeFile, OutlineReader);
   return {
     ...ids,
-    proofs: proofs.map(({ modules, groups }) => ({
+    proofs: proofs.map(({ modules, groups, blocks }) => ({
       modules,
       rounds: groups.map(({ linearForm }) => linearForm.rounds.length),
+      blocks: blocks.length,
     })),
   };
 }
 
 function decodeFile(reader: ProofReader): ProofFile {
-  reader.magic(MAGIC);
+  const rankCheck = reader.magic(MAGIC);
   const ids = {
     parametersId: reader.digest(),
     adapterId: reader.digest(),
@@ -171,11 +193,11 @@ function decodeFile(reader: ProofReader): ProofFile {
   };
   const proofs: Proof[] = [];
   const count = reader.u16('number of proofs', 1, MAX_PROOF_MODULES);
-  for (let i = 0; i < count; i++) proofs.push(decodeProof(reader));
-  return { ...ids, proofs };
+  for (let i = 0; i < count; i++) proofs.push(decodeProof(reader, rankCheck));
+  return { rankCheck, ...ids, proofs };
 }
 
-function decodeProof(reader: ProofReader): Proof {
+function decodeProof(reader: ProofReader, rankCheck: RankCheck): Proof {
   const modules: number[] = [];
   const moduleCount = reader.u16('number of modules', 1, MAX_PROOF_MODULES);
   for (let i = 0; i < moduleCount; i++) {
@@ -184,9 +206,19 @@ function decodeProof(reader: ProofReader): Proof {
     modules.push(index);
   }
   const groups: GroupProof[] = [];
-  const groupCount = reader.u16('number of groups', 1, Math.min(moduleCount, MAX_GROUPS));
-  for (let i = 0; i < groupCount; i++) groups.push(decodeGroup(reader));
-  return { modules, groups, sum: decodeSum(reader) };
+  const blocks: BlockProof[] = [];
+  if (rankCheck === 'kzg') {
+    const count = reader.u16('number of blocks', 1, MAX_BLOCKS);
+    for (let i = 0; i < count; i++) blocks.push(decodeBlock(reader));
+  } else {
+    const count = reader.u16('number of groups', 1, Math.min(moduleCount, MAX_GROUPS));
+    for (let i = 0; i < count; i++) groups.push(decodeGroup(reader));
+  }
+  return { modules, groups, blocks, sum: decodeSum(reader) };
+}
+
+function decodeBlock(reader: ProofReader): BlockProof {
+  return { p: reader.g1(), q: reader.g1(), qAtPoint: reader.scalar() };
 }
 
 /** Reads what {@link encodeSum} wrote. */

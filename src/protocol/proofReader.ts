@@ -38,11 +38,20 @@ export class ProofReader {
     return part;
   }
 
-  /** Reads the name and format version at the start. */
-  magic(expected: Uint8Array): void {
-    if (!equalBytes(this.take(expected.length), expected)) {
-      throw malformed(`not a zklora ${this.#what} of version 1`);
+  /**
+   * Reads the name and format version at the start.
+   *
+   * @param versions the bytes of each version, equally many
+   */
+  magic<T extends string>(versions: Readonly<Record<T, Uint8Array>>): T {
+    const known = Object.entries<Uint8Array>(versions) as [T, Uint8Array][];
+    const found = this.take(known[0]![1].length);
+    const version = known.find(([, expected]) => equalBytes(found, expected));
+    if (version === undefined) {
+      const numbers = known.map(([, bytes]) => bytes.at(-1)).join(' or ');
+      throw malformed(`not a zklora ${this.#what} of version ${numbers}`);
     }
+    return version[0];
   }
 
   u8(): number {

@@ -4,7 +4,14 @@ import { ZkLoraError } from '../errors.js';
 import type { SessionHeader } from './session.js';
 import { Transcript } from './transcript.js';
 
-export const PROTOCOL = 'zklora/proof/v1';
+/**
+ * How a proof shows that the pairs' products sum to the claim: `kzg`, inside the sum argument, or `groth16`, by the
+ * circuit RankCheck. docs/protocol.md, section 6.
+ */
+export type RankCheck = 'kzg' | 'groth16';
+
+/** First label of the transcript. */
+const PROTOCOLS: Record<RankCheck, string> = { groth16: 'zklora/proof/v1', kzg: 'zklora/proof/v2' };
 
 /** Token rows of one session: the soundness error grows with this over R; 2^31 keeps counts in 32 bits. */
 export const MAX_TOKENS = 2 ** 31;
@@ -21,9 +28,9 @@ export interface StatementModule {
   readonly input: number;
 }
 
-/** Modules that share one circuit. */
+/** Modules whose pairs are numbered together: those that share one circuit, or all where there is none. */
 export interface StatementGroup {
-  /** Pairs K that the circuit holds. */
+  /** Pairs K that the circuit holds; 0 without a circuit. */
   readonly circuit: number;
   /** Pairs P of the group: the sum of its modules' ranks. */
   readonly pairs: number;
@@ -33,6 +40,7 @@ export interface StatementGroup {
 
 /** Public data of one proof apart from the activations and deltas themselves. */
 export interface Statement {
+  readonly rankCheck: RankCheck;
   readonly parametersId: Uint8Array;
   readonly adapterId: Uint8Array;
   readonly sessionDigest: Uint8Array;
@@ -40,13 +48,15 @@ export interface Statement {
   /** Token rows of the session. */
   readonly tokens: number;
   readonly modules: readonly StatementModule[];
+  /** One without circuits. */
   readonly groups: readonly StatementGroup[];
 }
 
 /** What a statement is made from. */
 export interface StatementSource {
+  readonly rankCheck: RankCheck;
   readonly parametersId: string;
-  /** Circuit sizes of the parameter set, ascending. */
+  /** Circuit sizes of the parameter set, ascending; without a meaning for `kzg`. */
   readonly circuits: readonly number[];
   readonly adapterId: string;
   readonly adapter: AdapterCommitment;
@@ -79,18 +89,22 @@ export function buildStatement(source: StatementSource): Statement {
     const { rank, inFeatures, outFeatures, columnOffset } = module;
     return { index, rank, inFeatures, outFeatures, columnOffset, input };
   });
+  const ranks = modules.map(({ rank }) => rank);
   return {
+    rankCheck: source.rankCheck,
     parametersId: hexToBytes(source.parametersId),
     adapterId: hexToBytes(source.adapterId),
     sessionDigest: source.sessionDigest,
     domainSize: adapter.domainSize,
     tokens,
     modules,
-    groups: partition(
-      modules.map(({ rank }) => rank),
-      source.circuits,
-    ),
+    groups: source.rankCheck === 'kzg' ? [wholeGroup(ranks)] : partition(ranks, source.circuits),
   };
+}
+
+function wholeGroup(ranks: readonly number[]): StatementGroup {
+  const pairs = ranks.reduce((sum, rank) => sum + rank, 0);
+  return { circuit: 0, pairs, members: ranks.map((_, position) => position) };
 }
 
 /**
@@ -133,7 +147,7 @@ export function groupPairs(statement: Statement, group: StatementGroup): { posit
 
 /** Transcript that has absorbed the whole statement. docs/protocol.md, "Transcript", step 1. */
 export function openTranscript(statement: Statement): Transcript {
-  const transcript = new Transcript(PROTOCOL);
+  const transcript = new Transcript(PROTOCOLS[statement.rankCheck]);
   transcript.absorb('parameters', statement.parametersId);
   transcript.absorb('adapter', statement.adapterId);
   transcript.absorb('session', statement.sessionDigest);
@@ -146,9 +160,11 @@ export function openTranscript(statement: Statement): Transcript {
       ),
     ),
   );
-  transcript.absorb(
-    'groups',
-    concatBytes(...statement.groups.flatMap(({ circuit, members }) => [circuit, members.length].map(u32))),
-  );
+  const { groups } = statement;
+  if (statement.rankCheck === 'kzg') transcript.absorb('pairs', u32(groups[0]!.pairs));
+  else {
+    const sizes = groups.flatMap(({ circuit, members }) => [circuit, members.length]);
+    transcript.absorb('groups', concatBytes(...sizes.map(u32)));
+  }
   return transcript;
 }

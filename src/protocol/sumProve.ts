@@ -4,6 +4,7 @@ import {
   COSET_SHIFT,
   constantVector,
   divideByLinear,
+  dotVectors,
   type Engine,
   evaluateOnCoset,
   type Factors,
@@ -29,7 +30,7 @@ import { ZkLoraError } from '../errors.js';
 import { commitPolynomial, commitValues } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
 import { nextTurn } from '../nextTurn.js';
-import { drawBatch, drawPoint } from './challenges.js';
+import { drawBatch, drawOpening, drawPoint } from './challenges.js';
 import type { SumProof } from './proof.js';
 import type { Transcript } from './transcript.js';
 
@@ -59,6 +60,8 @@ export interface LaneSource {
    * @param basis Lagrange basis of H at z, `[N]`
    */
   combineAt(basis: FieldVector): CombinedRows | Promise<CombinedRows>;
+  /** Values on H of private polynomials, without blinders beyond them, that are opened at z beside Lambda. */
+  readonly opened?: readonly FieldVector[];
 }
 
 /** A combination of committed rows. */
@@ -92,7 +95,7 @@ export async function proveSum(
   source: LaneSource,
   mask: readonly [bigint, bigint],
   total: bigint,
-): Promise<SumProof> {
+): Promise<FinishedSum> {
   const prepared = await prepareSum(engine, srs, source, mask, total);
   return finishSum(engine, srs, transcript, source, prepared);
 }
@@ -150,6 +153,13 @@ export async function prepareSum(
   return { points: { runningSum, quotient }, maskPoly, runningPoly, quotientPoly, share };
 }
 
+/** The second half of a sum argument. */
+export interface FinishedSum {
+  readonly sum: SumProof;
+  /** At z: {@link LaneSource.opened}. */
+  readonly opened: readonly bigint[];
+}
+
 /** The second half of {@link proveSum}: draws z and opens. */
 export async function finishSum(
   engine: Engine,
@@ -157,25 +167,37 @@ export async function finishSum(
   transcript: Transcript,
   source: LaneSource,
   prepared: PreparedSum,
-): Promise<SumProof> {
+): Promise<FinishedSum> {
   const size = srs.domainSize;
   const { points, runningPoly, share } = prepared;
   const z = drawPoint(transcript, size, points);
   const atShifted = divideByLinear(engine, runningPoly, Fr.mul(rootOfUnity(engine, size), z));
   const shifted = atShifted.remainder;
+  const basis = lagrangeAt(engine, size, z);
+  const opened = (source.opened ?? []).map((values) => dotVectors(engine, values, basis));
+  const nu = drawOpening(transcript, shifted, opened);
+  let value = Fr.add(share, shifted);
+  const beside = opened.map((at, g) => {
+    const weight = Fr.pow(nu, BigInt(g + 1));
+    value = Fr.add(value, Fr.mul(weight, at));
+    return { values: source.opened![g]!, weight };
+  });
   const openAtPoint = async () => {
-    const atPoint = divideByLinear(engine, await lambdaPolynomial(engine, size, source, prepared, z), z);
+    const { values, blinder } = await source.combineAt(basis);
+    const combined = beside.reduce((sum, poly) => addScaled(engine, sum, poly.values, poly.weight), values);
+    const lambda = lambdaPolynomial(engine, size, { values: combined, blinder }, prepared, z);
+    const atPoint = divideByLinear(engine, lambda, z);
     return { remainder: atPoint.remainder, opening: await commitPolynomial(engine, srs, atPoint.quotient) };
   };
   const [shiftedOpening, { remainder, opening }] = await Promise.all([
     commitPolynomial(engine, srs, atShifted.quotient),
     openAtPoint(),
   ]);
-  if (remainder !== Fr.add(share, shifted)) {
+  if (remainder !== value) {
     throw new ZkLoraError('INTERNAL', 'the linearised sum does not hold at z');
   }
-  drawBatch(transcript, { shifted, opening, shiftedOpening });
-  return { ...points, shifted, opening, shiftedOpening };
+  drawBatch(transcript, { opening, shiftedOpening });
+  return { sum: { ...points, shifted, opening, shiftedOpening }, opened };
 }
 
 /** Values of sum_k coefficients[k] X^k on shift * H. */
@@ -214,15 +236,13 @@ async function* laneBatches(source: LaneSource, first: number): AsyncGenerator<F
 }
 
 /** Lambda = sum known(z) (rows + blinder Z_H) + R + phi - Z_H(z) Q, N + 3 coefficients. */
-async function lambdaPolynomial(
+function lambdaPolynomial(
   engine: Engine,
   size: number,
-  source: LaneSource,
+  { values, blinder }: CombinedRows,
   { maskPoly, runningPoly, quotientPoly }: PreparedSum,
   z: bigint,
-): Promise<FieldVector> {
-  const basis = lagrangeAt(engine, size, z);
-  const { values, blinder } = await source.combineAt(basis);
+): FieldVector {
   const vanishing = Fr.sub(Fr.pow(z, BigInt(size)), 1n);
   let low = addVectors(engine, interpolate(engine, values), maskPoly);
   low = addScaled(engine, low, quotientPoly, Fr.neg(vanishing));

@@ -55,21 +55,27 @@ export interface WeightedPoints {
  * argument".
  *
  * @param known the verifier's own part of [Lambda]: committed rows and masks with their coefficients
+ * @param total the sum over H, or what gives it later: then `addClaim` adds it
  * @param falseSum message when the rows do not sum to the total
+ * @param opened sum of the weighted values of what is opened at z beside Lambda; their points are among the known ones
  */
 export function sumEquations(
   engine: Engine,
   domainSize: number,
   known: readonly WeightedPoints[],
-  total: bigint,
+  total: bigint | (() => bigint),
   proof: SumProof,
   z: bigint,
   tauG2: G2Point,
   falseSum: string,
+  opened = 0n,
 ): Equation[] {
   const g2 = g2Generator(engine);
   const g1 = g1Generator(engine);
-  const value = Fr.add(Fr.div(total, BigInt(domainSize)), proof.shifted);
+  const share = (sum: bigint) => Fr.div(sum, BigInt(domainSize));
+  const later = typeof total === 'function' ? total : undefined;
+  const early = typeof total === 'function' ? 0n : share(total);
+  const value = Fr.add(Fr.add(early, proof.shifted), opened);
   const vanishing = Fr.sub(Fr.pow(z, BigInt(domainSize)), 1n);
   const shiftedPoint = Fr.mul(z, rootOfUnity(engine, domainSize));
   return [
@@ -86,6 +92,9 @@ export function sumEquations(
         product.add(g2, Fr.mul(weight, z), proof.opening);
         product.add(tauG2, Fr.neg(weight), proof.opening);
       },
+      ...(later && {
+        addClaim: (product, weight) => product.add(g2, Fr.neg(Fr.mul(weight, share(later()))), g1),
+      }),
     },
     {
       reason: 'OPENING_INVALID',

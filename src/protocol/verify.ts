@@ -7,7 +7,7 @@
 
 import { adapterId, checkAdapterCommitment } from '../adapter/commitment.js';
 import type { AdapterCommitment } from '../adapter/types.js';
-import { decodeG2, type Engine, Fr, lagrangeAt } from '../algebra/index.js';
+import { decodeG2, type Engine, Fr, g2Generator, lagrangeAt } from '../algebra/index.js';
 import { bytesToHex, hexToBytes } from '../bytes.js';
 import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
@@ -15,6 +15,7 @@ import { ZkLoraError } from '../errors.js';
 import { BegunProduct, falseEquation } from './checkEquations.js';
 import { type FoldedAtPoint, foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
+import { blockSizes } from './pairBlocks.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
 import { decodeRows, type ModuleRows } from './rows.js';
@@ -221,8 +222,9 @@ async function readPass(
   const members = sessionModules(pass.header);
   const tokens = await pass.countTokens();
   checkCoverage(outline, members);
-  const statements = outline.proofs.map(({ modules, rounds }) => {
+  const statements = outline.proofs.map(({ modules, ...structure }) => {
     const statement = buildStatement({
+      rankCheck: outline.rankCheck,
       parametersId,
       circuits: parameters.circuits.map(({ pairs }) => pairs),
       adapterId: id,
@@ -232,7 +234,7 @@ async function readPass(
       tokens,
       moduleIndices: modules,
     });
-    checkGroups(statement, rounds);
+    checkStructure(statement, structure);
     return statement;
   });
   const { proofs } = decodeProofFile(options.proof);
@@ -263,10 +265,15 @@ function checkCoverage({ proofs }: ProofOutline, expected: readonly number[]): v
   }
 }
 
-/** Groups and rounds are those that the ranks demand. */
-function checkGroups({ groups }: Statement, rounds: readonly number[]): void {
+/** Blocks, or groups and rounds, are those that the ranks demand. */
+function checkStructure(
+  { rankCheck, groups, domainSize }: Statement,
+  { rounds, blocks }: Omit<ProofOutline['proofs'][number], 'modules'>,
+): void {
   const fits =
-    groups.length === rounds.length && groups.every(({ pairs }, g) => rounds[g] === foldingRounds(pairs));
+    rankCheck === 'kzg'
+      ? blocks === blockSizes(groups[0]!.pairs, domainSize).length
+      : groups.length === rounds.length && groups.every(({ pairs }, g) => rounds[g] === foldingRounds(pairs));
   if (!fits) {
     throw new Refusal('GROUP_STRUCTURE', 'the proof does not have the groups that its modules demand');
   }
@@ -289,25 +296,26 @@ async function equationsOf(
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
   await loadKeys(options, statements, cache.keys);
   let folded: readonly FoldedAtPoint[] = [];
-  const groups = statements.map((statement, i) => {
-    const own = challenges[i]!;
-    return statement.groups.map(({ circuit, pairs, members }, g) => {
-      const claim = () =>
-        members.reduce(
-          (sum, position) =>
-            Fr.add(sum, Fr.mul(Fr.pow(own.t, BigInt(position)), folded[i]!.outputs[position]!)),
-          0n,
-        );
-      return groupEquations(
-        engine,
-        cache.keys.get(circuit)!,
-        pairs,
-        claim,
-        proofs[i]!.groups[g]!,
-        own.groups[g]!,
-      );
-    });
-  });
+  /** What the session says that the products of these modules' pairs come to. */
+  const claimOf = (i: number, members: readonly number[]): bigint =>
+    members.reduce((sum, position) => {
+      const power = Fr.pow(challenges[i]!.t, BigInt(position));
+      return Fr.add(sum, Fr.mul(power, folded[i]!.outputs[position]!));
+    }, 0n);
+  const groups = statements.map((statement, i) =>
+    statement.rankCheck === 'kzg'
+      ? []
+      : statement.groups.map(({ circuit, pairs, members }, g) =>
+          groupEquations(
+            engine,
+            cache.keys.get(circuit)!,
+            pairs,
+            () => claimOf(i, members),
+            proofs[i]!.groups[g]!,
+            challenges[i]!.groups[g]!,
+          ),
+        ),
+  );
   // one at a time: a file may hold 65,535 proofs, and what is begun waits in memory
   const begun =
     products === 'begin' && proofs.length === 1 ? new BegunProduct(engine, challenges[0]!.batch) : undefined;
@@ -326,13 +334,25 @@ async function equationsOf(
       const { basis } = foldings[i]!;
       const rows = loadRows(options, id, statement, cache.rows);
       const { inputsAtPoint } = inputs[i]!;
+      const claim = () => claimOf(i, statement.groups[0]!.members);
       return [
-        ...openingEquations(engine, statement, proofs[i]!, challenges[i]!, basis, inputsAtPoint, rows, tauG2),
+        ...openingEquations(
+          engine,
+          statement,
+          proofs[i]!,
+          challenges[i]!,
+          basis,
+          inputsAtPoint,
+          rows,
+          tauG2,
+          claim,
+        ),
         ...groups[i]!.flat(),
       ];
     });
     begun?.add(equations[0]!.entries());
-    begun?.product.startPairings(statements[0]!.groups.map(({ circuit }) => cache.keys.get(circuit)!.gamma));
+    // what the claims are added to stays open: gamma is the generator
+    begun?.product.startPairings([g2Generator(engine)]);
   });
   // a proof without equations would hold
   if (!equations) throw new ZkLoraError('INTERNAL', 'the session was folded without a last call');
@@ -349,7 +369,10 @@ async function loadKeys(
   statements: readonly Statement[],
   keys: Map<number, VerificationKey>,
 ): Promise<void> {
-  for (const circuit of new Set(statements.flatMap(({ groups }) => groups.map(({ circuit }) => circuit)))) {
+  const circuits = statements.flatMap(({ rankCheck, groups }) =>
+    rankCheck === 'kzg' ? [] : groups.map(({ circuit }) => circuit),
+  );
+  for (const circuit of new Set(circuits)) {
     if (keys.has(circuit)) continue;
     const key = await verificationKeys(circuit);
     if (key.pairs !== circuit) {

@@ -19,17 +19,21 @@ import {
   drawBatch,
   drawForm,
   drawGroupWeight,
+  drawOpening,
+  drawPairs,
   drawPoint,
   type SessionChallenges,
   startTranscript,
 } from './challenges.js';
 import { lanesOf } from './lanes.js';
 import { addLinearFormEquation, type LinearFormChallenges, replayLinearForm } from './linearFormVerify.js';
+import { blockWeights } from './pairBlocks.js';
 import { weightPowers } from './pairWeights.js';
 import type { GroupProof, Proof } from './proof.js';
 import type { ModuleRows } from './rows.js';
 import type { Statement } from './statement.js';
 import { type Equation, sumEquations, type WeightedPoints } from './sumVerify.js';
+import type { Transcript } from './transcript.js';
 
 interface GroupChallenges extends LinearFormChallenges {
   readonly rho: bigint;
@@ -38,24 +42,39 @@ interface GroupChallenges extends LinearFormChallenges {
 /** All challenges of one proof. */
 export interface ProofChallenges extends SessionChallenges {
   readonly rho: bigint;
+  /** One where there is a single group and nothing to tell apart. */
   readonly kappa: bigint;
   readonly groups: readonly GroupChallenges[];
   readonly z: bigint;
+  /** Weights of what is opened at z beside Lambda. */
+  readonly nu: bigint;
   readonly batch: bigint;
 }
 
 /** Replays a proof's transcript. */
 export function replayChallenges(statement: Statement, proof: Proof): ProofChallenges {
   const { transcript, challenges } = startTranscript(statement);
-  const rho = drawForm(transcript, proof.groups);
+  const pairs =
+    statement.rankCheck === 'kzg'
+      ? { rho: drawPairs(transcript, proof.blocks), kappa: 1n, groups: [] }
+      : replayGroups(transcript, proof.groups);
+  const z = drawPoint(transcript, statement.domainSize, proof.sum);
+  const opened = proof.blocks.map(({ qAtPoint }) => qAtPoint);
+  const nu = drawOpening(transcript, proof.sum.shifted, opened);
+  const batch = drawBatch(transcript, proof.sum);
+  return { ...challenges, ...pairs, z, nu, batch };
+}
+
+function replayGroups(
+  transcript: Transcript,
+  proofs: readonly GroupProof[],
+): Pick<ProofChallenges, 'rho' | 'kappa' | 'groups'> {
+  const rho = drawForm(transcript, proofs);
   const kappa = drawGroupWeight(
     transcript,
-    proof.groups.map(({ formValue }) => formValue),
+    proofs.map(({ formValue }) => formValue),
   );
-  const groups = proof.groups.map((group) => ({ rho, ...replayLinearForm(transcript, group) }));
-  const z = drawPoint(transcript, statement.domainSize, proof.sum);
-  const batch = drawBatch(transcript, proof.sum);
-  return { ...challenges, rho, kappa, groups, z, batch };
+  return { rho, kappa, groups: proofs.map((group) => ({ rho, ...replayLinearForm(transcript, group) })) };
 }
 
 /**
@@ -64,6 +83,8 @@ export function replayChallenges(statement: Statement, proof: Proof): ProofChall
  *
  * @param basis Lagrange basis of the domain at z
  * @param inputsAtPoint a(z) of each module's input at its place, as `foldSessionAtPoint` gives it
+ * @param claim what the session says that all pairs' products sum to; asked for by `addClaim` only, and only where no
+ * circuit checks it
  */
 export function openingEquations(
   engine: Engine,
@@ -74,6 +95,7 @@ export function openingEquations(
   inputsAtPoint: readonly bigint[],
   rows: readonly ModuleRows[],
   tauG2: G2Point,
+  claim: () => bigint,
 ): Equation[] {
   const { t, v, rho, kappa, z } = challenges;
   const { domainSize } = statement;
@@ -81,10 +103,8 @@ export function openingEquations(
   const vAtZ = dotVectors(engine, powersVector(engine, v, widest), subVector(basis, 0, widest));
   const lanes = lanesAtPoint(statement, inputsAtPoint);
   const known: WeightedPoints[] = [];
-  let total = 0n;
   let groupWeight = 1n;
-  const maskWeights: bigint[] = [];
-  for (const [g, { pairs, members }] of statement.groups.entries()) {
+  for (const { pairs, members } of statement.groups) {
     const powers = weightPowers(engine, rho, pairs, groupWeight);
     let pair = 0;
     for (const position of members) {
@@ -97,14 +117,43 @@ export function openingEquations(
       );
       pair += rank;
     }
-    total = Fr.add(total, Fr.mul(groupWeight, proof.groups[g]!.formValue));
-    maskWeights.push(groupWeight);
     groupWeight = Fr.mul(groupWeight, kappa);
   }
-  const masks = proof.groups.map(({ mask }) => mask);
-  known.push({ scalars: vectorFromScalars(engine, maskWeights), bases: joinPoints(masks) });
   const falseSum = 'the deltas were not computed with the committed weights';
-  return sumEquations(engine, domainSize, known, total, proof.sum, z, tauG2, falseSum);
+  const sum = (total: bigint | (() => bigint), more: WeightedPoints, opened?: bigint): Equation[] =>
+    sumEquations(engine, domainSize, [...known, more], total, proof.sum, z, tauG2, falseSum, opened);
+  if (statement.rankCheck === 'kzg') {
+    const { points, opened } = blocksAtPoint(engine, statement, proof, challenges, basis);
+    return sum(claim, points, opened);
+  }
+  let total = 0n;
+  const maskWeights = proof.groups.map(({ formValue }, g) => {
+    const weight = Fr.pow(kappa, BigInt(g));
+    total = Fr.add(total, Fr.mul(weight, formValue));
+    return weight;
+  });
+  const masks = joinPoints(proof.groups.map(({ mask }) => mask));
+  return sum(total, { scalars: vectorFromScalars(engine, maskWeights), bases: masks });
+}
+
+/** (q(z) - r(z)) [p] - s(z) [q] of all blocks, and every q opened at z. docs/protocol.md, "The KZG rank check". */
+function blocksAtPoint(
+  engine: Engine,
+  { groups, domainSize }: Statement,
+  { blocks }: Proof,
+  { rho, nu }: ProofChallenges,
+  basis: FieldVector,
+): { points: WeightedPoints; opened: bigint } {
+  const weights = blockWeights(engine, domainSize, groups[0]!.pairs, rho);
+  let value = 0n;
+  const scalars = blocks.flatMap(({ qAtPoint }, g) => {
+    const { r, s } = weights[g]!;
+    const beside = Fr.pow(nu, BigInt(g + 1));
+    value = Fr.add(value, Fr.mul(beside, qAtPoint));
+    return [Fr.sub(qAtPoint, dotVectors(engine, r, basis)), Fr.sub(beside, dotVectors(engine, s, basis))];
+  });
+  const bases = joinPoints(blocks.flatMap(({ p, q }) => [p, q]));
+  return { points: { scalars: vectorFromScalars(engine, scalars), bases }, opened: value };
 }
 
 /** c(z) of each module's lane: the sum over all inputs in it, each counted once. */

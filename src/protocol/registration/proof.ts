@@ -49,7 +49,7 @@ export function encodeRegistrationProof(proof: RegistrationProof): Uint8Array {
  */
 export function decodeRegistrationProof(bytes: Uint8Array): RegistrationProof {
   return decodeWhole(bytes, WHAT, (reader) => {
-    reader.magic(MAGIC);
+    reader.magic({ v1: MAGIC });
     return {
       parametersId: reader.digest(),
       adapterId: reader.digest(),

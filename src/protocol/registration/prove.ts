@@ -75,7 +75,7 @@ export async function proveRegistration(options: RegistrationProveOptions): Prom
   const lanes = registrationLanes(engine, statement, bits, challenges, secrets, options.onProgress);
   const total = sketchTotal(engine, sketches, challenges.lambda);
   // no mask R: the total is public
-  const sum = await proveSum(engine, srs, transcript, lanes, [0n, 0n], total);
+  const { sum } = await proveSum(engine, srs, transcript, lanes, [0n, 0n], total);
   return encodeRegistrationProof({
     parametersId: adapter.parametersId,
     adapterId: adapterId(adapter),

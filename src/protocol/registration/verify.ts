@@ -6,7 +6,7 @@ import type { AdapterCommitment } from '../../adapter/types.js';
 import { decodeG2, type Engine, type G2Point, lagrangeAt, vectorFromScalars } from '../../algebra/index.js';
 import { concatBytes, hexToBytes } from '../../bytes.js';
 import { type ParameterSet, parameterSetId } from '../../circuit/parameters.js';
-import { drawBatch, drawPoint } from '../challenges.js';
+import { drawBatch, drawOpening, drawPoint } from '../challenges.js';
 import { BegunProduct, falseEquation } from '../checkEquations.js';
 import { decodeRows } from '../rows.js';
 import { type InvalidReason, sumEquations } from '../sumVerify.js';
@@ -121,6 +121,7 @@ export async function refuseProof(
   const { transcript, seed } = drawSeed(statement, proof.masks);
   const challenges = drawSum(transcript, proof.sketches);
   const z = drawPoint(transcript, domainSize, proof.sum);
+  drawOpening(transcript, proof.sum.shifted, []);
   const batch = drawBatch(transcript, proof.sum);
 
   const bits = expandBits(seed, statement);
