@@ -223,11 +223,11 @@ async function isEdited(record: SessionRecord, shapes: Parameters<typeof checkCl
 
 function inspectProof(bytes: Uint8Array): Inspection {
   const file = decodeProofFile(bytes);
-  const proofs = file.proofs.map(({ modules, groups }) => ({
+  const { rankCheck, parametersId, adapterId: adapter, sessionDigest } = file;
+  const proofs = file.proofs.map(({ modules, groups, blocks }) => ({
     modules,
-    groups: groups.map(({ linearForm }) => ({ pairs: 2 ** (linearForm.rounds.length - 1) - 1 })),
+    ...(rankCheck === 'kzg' ? { blocks: blocks.length } : { groups: groups.length }),
   }));
-  const { parametersId, adapterId: adapter, sessionDigest } = file;
   return list(
     "proof (claims below are the sender's; zklora verify checks them)",
     [
@@ -235,12 +235,18 @@ function inspectProof(bytes: Uint8Array): Inspection {
       ['adapter', adapter],
       ['session', sessionDigest],
       ['parameters', parametersId],
-      ...proofs.map(({ modules, groups }, i): [string, string] => [
-        `proof ${i}`,
-        `${counted(modules.length, 'module')}, ${counted(groups.length, 'circuit')} of ${groups.map(({ pairs }) => pairs).join(' + ')} pairs`,
-      ]),
+      ['rank check', rankCheck],
+      ...proofs.map(({ modules }, i): [string, string] => [`proof ${i}`, counted(modules.length, 'module')]),
     ],
-    { kind: 'proof', bytes: bytes.length, parametersId, adapterId: adapter, sessionDigest, proofs },
+    {
+      kind: 'proof',
+      bytes: bytes.length,
+      rankCheck,
+      parametersId,
+      adapterId: adapter,
+      sessionDigest,
+      proofs,
+    },
   );
 }
 

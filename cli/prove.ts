@@ -1,10 +1,10 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { loadEngine, warmProver } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { writeFileAtomic } from '../src/files.js';
 import { openSessionRecord } from '../src/inference/record.js';
-import { outlineProofFile, proveSession } from '../src/protocol/index.js';
+import { outlineProofFile, proveSession, RANK_CHECKS, type RankCheck } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadQuantizedAdapter, loadSecret } from './inputs.js';
@@ -18,6 +18,7 @@ interface Options {
   parameters: string;
   out: string;
   perModule?: boolean;
+  rankCheck: RankCheck;
   overwrite?: boolean;
 }
 
@@ -32,6 +33,14 @@ export function proveCommand(): Command {
     .requiredOption('--parameters <dir>', 'parameter set')
     .requiredOption('--out <file>', 'where the proof goes')
     .option('--per-module', 'one proof for each module instead of one for the whole adapter')
+    .addOption(
+      new Option(
+        '--rank-check <kind>',
+        'kzg: inside the polynomial argument; groth16: by the circuit RankCheck',
+      )
+        .choices(RANK_CHECKS)
+        .default('kzg'),
+    )
     .option('--overwrite', 'replace an existing proof')
     .addHelpText(
       'after',
@@ -57,6 +66,7 @@ export function proveCommand(): Command {
         secret,
         session,
         ...(session.closing && { sessionDigest: hexToBytes(session.closing.digest) }),
+        rankCheck: options.rankCheck,
         mode: options.perModule ? 'per-module' : 'aggregated',
         onProgress: ({ stage, proof, proofs }) =>
           terminal.progress(`proving: ${stage}`, ...(proofs > 1 ? [proof + 1, proofs] : [])),

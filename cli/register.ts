@@ -21,7 +21,7 @@ import { requireAbsent, writeFileAtomic } from '../src/files.js';
 import { openGraphModel } from '../src/inference/graphModel.js';
 import { ModelWorker } from '../src/inference/modelWorker.js';
 import type { ProverSrs } from '../src/kzg/index.js';
-import { partition, proveRegistration, verifyRegistration } from '../src/protocol/index.js';
+import { proveRegistration, verifyRegistration } from '../src/protocol/index.js';
 import { runs } from './command.js';
 import { EXIT_OK } from './exitCodes.js';
 import { loadQuantizedAdapter } from './inputs.js';
@@ -71,11 +71,6 @@ export function registerCommand(): Command {
     const secretPath = join(options.out, 'adapter.secret');
     // before the work: a new secret must not end beside an old commitment
     for (const path of [commitmentPath, secretPath]) await requireAbsent(path);
-    // and an adapter that no circuit of the set holds could never be proven
-    partition(
-      modules.map(({ rank }) => rank),
-      parameters.set.circuits.map(({ pairs }) => pairs),
-    );
     const engine = await loadEngine();
     const started = performance.now();
     try {

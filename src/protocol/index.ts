@@ -22,7 +22,7 @@ export {
 } from './sessionOpening.js';
 export { type ReadSession, readSession, sessionDigest } from './sessionPass.js';
 export type { OpenedRow, SessionRow, WantedRow } from './sessionTree.js';
-export { partition, type RankCheck } from './statement.js';
+export { partition, RANK_CHECKS, type RankCheck } from './statement.js';
 export {
   type InvalidReason,
   type VerificationKeys,

@@ -88,7 +88,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
   checkHeader(session.header, adapter.modules);
   const all = sessionModules(session.header);
   const subsets = options.mode === 'per-module' ? all.map((module) => [module]) : [all];
-  const rankCheck = options.rankCheck ?? 'groth16';
+  const rankCheck = options.rankCheck ?? 'kzg';
   const startMasks = async (subset: readonly number[]) => {
     const ranks = subset.map((index) => adapter.modules[index]!.rank);
     return rankCheck === 'kzg' ? [] : commitFormMasks(engine, parameters, ranks);

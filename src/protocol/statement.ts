@@ -8,7 +8,9 @@ import { Transcript } from './transcript.js';
  * How a proof shows that the pairs' products sum to the claim: `kzg`, inside the sum argument, or `groth16`, by the
  * circuit RankCheck. docs/protocol.md, section 6.
  */
-export type RankCheck = 'kzg' | 'groth16';
+export type RankCheck = (typeof RANK_CHECKS)[number];
+
+export const RANK_CHECKS = ['kzg', 'groth16'] as const;
 
 /** First label of the transcript. */
 const PROTOCOLS: Record<RankCheck, string> = { groth16: 'zklora/proof/v1', kzg: 'zklora/proof/v2' };

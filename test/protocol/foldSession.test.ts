@@ -47,6 +47,7 @@ const header = {
   inputs: [[0, 1]],
 };
 const statement: Statement = {
+  rankCheck: 'groth16',
   parametersId: new Uint8Array(32),
   adapterId: new Uint8Array(32),
   sessionDigest: new Uint8Array(32),

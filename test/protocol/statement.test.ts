@@ -48,6 +48,7 @@ const header: SessionHeader = {
 };
 
 const source = (change: Partial<StatementSource> = {}): StatementSource => ({
+  rankCheck: 'groth16',
   parametersId: adapter.parametersId,
   circuits: [7, 15],
   adapterId: header.adapterId,

@@ -7,6 +7,7 @@ import {
   drawFold,
   drawForm,
   drawGroupWeight,
+  drawOpening,
   drawPoint,
   drawResponse,
   startTranscript,
@@ -53,6 +54,7 @@ const groupProof = (g: number): GroupProof => ({
 /** Two groups of two modules each. */
 const example = (): Absorbed => ({
   statement: {
+    rankCheck: 'groth16',
     parametersId: new Uint8Array(32).fill(1),
     adapterId: new Uint8Array(32).fill(2),
     sessionDigest: new Uint8Array(32).fill(3),
@@ -74,6 +76,7 @@ const example = (): Absorbed => ({
   proof: {
     modules: [0, 2, 3, 5],
     groups: [groupProof(0), groupProof(1)],
+    blocks: [],
     sum: {
       runningSum: g1('phi'),
       quotient: g1('Q'),
@@ -109,6 +112,7 @@ function challenges({ statement, proof }: Absorbed): [string, bigint][] {
     absorbFinal(transcript, linearForm.final);
   });
   drawn.push(['z', drawPoint(transcript, statement.domainSize, proof.sum)]);
+  drawOpening(transcript, proof.sum.shifted, []);
   drawn.push(['batch', drawBatch(transcript, proof.sum)]);
   return drawn;
 }
@@ -364,6 +368,7 @@ describe('the whole transcript', () => {
     const { statement, proof } = example();
     const hex = (id: Uint8Array) => Buffer.from(id).toString('hex');
     const file = encodeProofFile({
+      rankCheck: 'groth16',
       parametersId: hex(statement.parametersId),
       adapterId: hex(statement.adapterId),
       sessionDigest: hex(statement.sessionDigest),

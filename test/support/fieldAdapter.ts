@@ -128,6 +128,7 @@ export async function proveFieldSession(
   const { digest, tokens } = await readSession(session, commitment.modules);
   const srs = await parameters.srs(commitment.domainSize);
   const statement = buildStatement({
+    rankCheck: 'groth16',
     parametersId: parameters.id,
     circuits: parameters.set.circuits.map(({ pairs }) => pairs),
     adapterId: adapterId(commitment),
@@ -199,11 +200,12 @@ export async function proveFieldSession(
         lanes.map(({ known }) => dotVectors(engine, known, subVector(basis, 0, domainSize))),
       ),
   };
-  const sum = await proveSum(engine, srs, transcript, source, mask, total);
+  const { sum } = await proveSum(engine, srs, transcript, source, mask, total);
   return encodeProofFile({
+    rankCheck: 'groth16',
     parametersId: parameters.id,
     adapterId: adapterId(commitment),
     sessionDigest: bytesToHex(digest),
-    proofs: [{ modules: statement.modules.map(({ index }) => index), groups, sum }],
+    proofs: [{ modules: statement.modules.map(({ index }) => index), groups, blocks: [], sum }],
   });
 }

@@ -180,7 +180,7 @@ export async function dishonestProof(
   const groups = run.groups.map(
     (group): GroupProof => ({ ...committedPart(group), formValue: group.s!, linearForm: group.linearForm! }),
   );
-  return { modules: statement.modules.map(({ index }) => index), groups, sum };
+  return { modules: statement.modules.map(({ index }) => index), groups, blocks: [], sum };
 }
 
 /** The circuit's proof of a group's values, zeros at its places without a pair; what is given replaces the group's own. */

@@ -5,6 +5,7 @@ import {
   drawFold,
   drawForm,
   drawGroupWeight,
+  drawOpening,
   drawPoint,
   drawResponse,
   startTranscript,
@@ -62,6 +63,7 @@ export class Schedule {
   }
 
   batch(proof: Pick<SumProof, 'shifted' | 'opening' | 'shiftedOpening'>): bigint {
+    drawOpening(this.transcript, proof.shifted, []);
     return drawBatch(this.transcript, proof);
   }
 

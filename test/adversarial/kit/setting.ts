@@ -44,6 +44,7 @@ export async function settingOf(scenario: Scenario, options: SettingOptions = {}
   options.falsify?.(session);
   const { digest, tokens } = await readSession(session, adapter.modules);
   const statement = buildStatement({
+    rankCheck: 'groth16',
     parametersId: parameters.id,
     circuits: parameters.set.circuits.map(({ pairs }) => pairs),
     adapterId: adapterId(adapter),
@@ -84,6 +85,7 @@ export function filesOf(
 ): VerifierFiles {
   const { parameters, statement } = setting;
   const proof = encodeProofFile({
+    rankCheck: 'groth16',
     parametersId: parameters.id,
     adapterId: bytesToHex(statement.adapterId),
     sessionDigest: bytesToHex(statement.sessionDigest),

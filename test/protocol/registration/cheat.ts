@@ -132,7 +132,7 @@ export async function attemptRegistration(
     lanes.push({ known: at(1n), rows: at(Fr.sub(total, actual)), blinder: 0n });
   }
   const repair = deviation.repairSum ? lanes.at(-1) : undefined;
-  const sum = await proveSum(
+  const { sum } = await proveSum(
     engine,
     srs,
     transcript,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hashToG1 } from '../../../src/algebra/index.js';
 import { bytesToHex } from '../../../src/bytes.js';
-import { drawBatch, drawPoint } from '../../../src/protocol/challenges.js';
+import { drawBatch, drawOpening, drawPoint } from '../../../src/protocol/challenges.js';
 import { drawSeed, drawSum } from '../../../src/protocol/registration/challenges.js';
 import { registrationStatement } from '../../../src/protocol/registration/statement.js';
 import { refusal } from '../../adapter/refusal.js';
@@ -19,7 +19,8 @@ function draws(change: Partial<ReturnType<typeof items>> = {}): string[] {
   const { transcript, seed } = drawSeed(statement, masks);
   const { lambda, sigma, nu } = drawSum(transcript, sketches);
   const z = drawPoint(transcript, statement.domainSize, { runningSum, quotient });
-  const batch = drawBatch(transcript, { shifted, opening, shiftedOpening });
+  drawOpening(transcript, shifted, []);
+  const batch = drawBatch(transcript, { opening, shiftedOpening });
   return [bytesToHex(seed), ...[lambda, sigma, nu, z, batch].map((scalar) => scalar.toString(16))];
 }
 
