@@ -1,5 +1,5 @@
 import type { Proof } from '../../../src/protocol/index.js';
-import { falseEquations, weightedRows } from '../../reference/checkProof.js';
+import { falseEquations, sumStatement } from '../../reference/checkProof.js';
 import { openingPoints } from '../../reference/equations.js';
 import { mod } from '../../reference/field.js';
 import { combine, G2, productIsOne } from '../../reference/points.js';
@@ -21,9 +21,8 @@ export function batchedOpeningHolds(files: VerifierFiles, proof: Proof, schedule
   const [opened] = openProofs(referenceInput(files));
   const { context, proof: read } = opened!;
   const challenges = schedule.replay(proof);
-  const { kappa, z, batch } = challenges;
-  const { domainSize } = context.commitment;
-  const points = openingPoints({ domainSize, kappa, z, ...weightedRows(context, challenges) }, read);
+  const { batch } = challenges;
+  const points = openingPoints(sumStatement(context, read, challenges), read);
   return productIsOne([
     [combine([points.atZ, points.atShifted], [1n, batch]), G2.BASE],
     [combine([read.w.value, read.wShifted.value], [-1n, mod(-batch)]), context.tauG2],
