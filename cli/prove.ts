@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { loadEngine, warmProver } from '../src/algebra/index.js';
+import { loadEngine, warmCircuitProver, warmProver } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { writeFileAtomic } from '../src/files.js';
@@ -53,7 +53,7 @@ export function proveCommand(): Command {
     const parameters = await openParameters(options.parameters);
     const engine = await loadEngine();
     // while this thread reads weights and session
-    void warmProver(engine);
+    void (options.rankCheck === 'kzg' ? warmProver : warmCircuitProver)(engine);
     try {
       const modules = await loadQuantizedAdapter(options.adapter);
       const session = await openSessionRecord(options.session);

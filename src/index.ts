@@ -18,7 +18,7 @@ export {
   serializeAdapterCommitment,
   writeAdapterSecret,
 } from './adapter/index.js';
-export { type Engine, loadEngine, warmProver, warmVerifier } from './algebra/index.js';
+export { type Engine, loadEngine, warmCircuitProver, warmProver, warmVerifier } from './algebra/index.js';
 export {
   openParameters,
   type ParameterSet,

@@ -30,4 +30,4 @@ export { RowSums } from './rowSums.js';
 export { runningEngine } from './running.js';
 export * from './scalar.js';
 export * from './vector.js';
-export { warmProver, warmVerifier } from './warmUp.js';
+export { warmCircuitProver, warmProver, warmVerifier } from './warmUp.js';

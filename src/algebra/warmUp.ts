@@ -47,8 +47,13 @@ const PARTS: Readonly<Record<Part, (engine: Engine) => Promise<unknown>>> = {
 
 const warmed = new WeakMap<Curve, Map<Part, Promise<void>>>();
 
-/** Warms what a proof needs; once for each engine. Never rejects. */
+/** Warms what a proof needs that takes no circuit; once for each engine. Never rejects. */
 export function warmProver(engine: Engine): Promise<void> {
+  return warm(engine, ['rows', 'sums', 'transforms']);
+}
+
+/** {@link warmProver} for a proof by circuits, which needs more. */
+export function warmCircuitProver(engine: Engine): Promise<void> {
   return warm(engine, ['rows', 'sums', 'sumsG2', 'transforms', 'folds']);
 }
 

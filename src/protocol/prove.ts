@@ -1,7 +1,7 @@
 import { adapterId } from '../adapter/commitment.js';
 import { type AdapterSecret, assertSecretMatches } from '../adapter/secret.js';
 import type { AdapterCommitment, QuantizedModule } from '../adapter/types.js';
-import { type Engine, warmProver } from '../algebra/index.js';
+import { type Engine, warmCircuitProver, warmProver } from '../algebra/index.js';
 import { bytesToHex, equalBytes } from '../bytes.js';
 import type { ParameterStore } from '../circuit/parameterFiles.js';
 import { ZkLoraError } from '../errors.js';
@@ -96,7 +96,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
   // the workers have nothing else to do while this thread reads and folds
   const firstMasks = startMasks(subsets[0]!);
   const reading = Promise.all([openWitness(options), firstMasks]);
-  void warmProver(engine);
+  void (rankCheck === 'kzg' ? warmProver : warmCircuitProver)(engine);
   const [{ digest, tokens, ...rows }] = await reading;
   const srs = await parameters.srs(adapter.domainSize);
   const proofs: Proof[] = [];
