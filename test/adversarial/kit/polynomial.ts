@@ -3,7 +3,7 @@ import { inverse, mod, power, powers, R, rootOfUnity } from '../../reference/fie
 /** Coefficients, lowest first, below R. */
 export type Polynomial = readonly bigint[];
 
-/** Powers 0 .. size/2 - 1 of a root of unity, by size and root. */
+/** The first half of the powers of a root of unity, by the root. */
 const rootPowers = new Map<bigint, bigint[]>();
 
 /** Values at the powers of a root of unity whose order is the length, a power of two. */

@@ -39,21 +39,27 @@ export function startSum(): SumRun {
 }
 
 /** D' - S/N */
-export function summed(run: SumRun, size: number, mask: Polynomial): Polynomial {
+function summed(run: SumRun, size: number, mask: Polynomial): Polynomial {
   const share = mod(run.total * inverse(BigInt(size)));
   return plus(sumOfProducts(run.lanes.map(({ known, rows }) => [known, rows])), plus(mask, [-share]));
 }
 
 /** Q for the run's phi. */
-export function quotientOf(run: SumRun, size: number, mask: Polynomial): Polynomial {
-  const both = plus(summed(run, size, mask), run.phi);
+export function quotientOf(
+  run: SumRun,
+  size: number,
+  mask: Polynomial,
+  product = summed(run, size, mask),
+): Polynomial {
+  const both = plus(product, run.phi);
   return overVanishing(plus(both, stretched(run.phi, rootOfUnity(size)), -1n), size);
 }
 
 /** phi and Q. */
 export function prepareSum(run: SumRun, size: number, mask: Polynomial): void {
-  run.phi = runningSum(summed(run, size, mask), size);
-  run.quotient = quotientOf(run, size, mask);
+  const product = summed(run, size, mask);
+  run.phi = runningSum(product, size);
+  run.quotient = quotientOf(run, size, mask, product);
 }
 
 /** Lambda(X) = sum known(z) rows(X) + R(X) + phi(X) - Z_H(z) Q(X) */
