@@ -48,6 +48,7 @@ async function main(): Promise<void> {
       calls: [TOKENS],
       processes: values.quick ? 1 : PROCESSES,
       perModule: !values.quick,
+      circuits: true,
       plain: true,
       beforeProve: async () => {
         primitives.push(await runChild<Primitives>('primitives.js', [JSON.stringify(request)]));

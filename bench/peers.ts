@@ -86,7 +86,15 @@ async function measurePeer(parameters: string, shape: DirectShape): Promise<Peer
   await rm(dir, { recursive: true, force: true });
   const { register, prove, verify } = await measureRow(
     { name: `peer-${shape.join('x')}`, layers: 1, perLayer: [shape], inputs: [0] },
-    { parameters, scratch: join(CACHE, 'rows'), calls: [1], processes: 1, perModule: false, plain: false },
+    {
+      parameters,
+      scratch: join(CACHE, 'rows'),
+      calls: [1],
+      processes: 1,
+      perModule: false,
+      circuits: false,
+      plain: false,
+    },
   );
   return { direct, ours: { register, prove, verify } };
 }

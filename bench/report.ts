@@ -29,6 +29,8 @@ export interface TableRow {
     readonly prove: StepResult;
     readonly verify: StepResult;
     readonly perModule: { readonly prove: StepResult; readonly verify: StepResult } | null;
+    /** One proof of version 1. */
+    readonly circuits: { readonly prove: StepResult; readonly verify: StepResult } | null;
     readonly plain: PlainResult | null;
     readonly floor: Readonly<Record<string, number>>;
     /** Efficiency of later proofs in the same process. */
@@ -148,10 +150,11 @@ export function detailsMarkdown({ rows }: PaperTable): string {
       'register: wall / CPU',
       'per module: prove all / verify all',
       'per module: file',
+      'version 1 (Groth16): prove / second / verify / file',
       'peak memory: register / prove / verify',
       'deltas in float32, no proof',
     ],
-    rows.map(({ name, details: { register, prove, verify, perModule, plain, warmEfficiency } }) => [
+    rows.map(({ name, details: { register, prove, verify, perModule, circuits, plain, warmEfficiency } }) => [
       name,
       `${seconds(prove.seconds)} / ${seconds(prove.cpuSeconds)}`,
       prove.warmSeconds === null ? '' : seconds(prove.warmSeconds),
@@ -161,6 +164,9 @@ export function detailsMarkdown({ rows }: PaperTable): string {
       `${seconds(register.seconds)} / ${seconds(register.cpuSeconds)}`,
       perModule ? `${seconds(perModule.prove.seconds)} / ${seconds(perModule.verify.seconds)}` : '',
       perModule ? `${((perModule.prove.bytes ?? 0) / 1e3).toFixed(1)} kB` : '',
+      circuits
+        ? `${seconds(circuits.prove.seconds)} / ${seconds(circuits.prove.warmSeconds ?? 0)} / ${seconds(circuits.verify.seconds)} / ${circuits.prove.bytes} B`
+        : '',
       [register, prove, verify].map(({ peakRssBytes }) => megabytes(peakRssBytes)).join(' / '),
       plain ? seconds(plain.warmSeconds) : '',
     ]),
@@ -170,12 +176,23 @@ export function detailsMarkdown({ rows }: PaperTable): string {
 /** Parts of each floor. */
 export function floorMarkdown({ rows }: PaperTable): string {
   return markdown(
-    ['adapter', '4 MSM(N)', '4 FFT(N) a lane', 'Groth16(K)', 'MSM(4K)', 'weights pass', 'floor', 'prove'],
+    [
+      'adapter',
+      '4 MSM(N)',
+      '4 FFT(N) a lane',
+      'Groth16(K)',
+      'MSM(4K)',
+      'weights pass',
+      'floor',
+      'prove',
+      'floor without Groth16 and MSM(4K), over prove',
+    ],
     rows.map(({ name, proveSeconds, floorSeconds, details: { floor } }) => [
       name,
       ...['msm', 'fft', 'groth16', 'linearForm', 'weightPass'].map((part) => seconds(floor[part]!)),
       seconds(floorSeconds),
       seconds(proveSeconds),
+      ((floorSeconds - floor.groth16! - floor.linearForm!) / proveSeconds).toFixed(2),
     ]),
   );
 }

@@ -23,6 +23,8 @@ export interface RowSettings {
   readonly repeat?: number;
   /** Also one proof for each module. */
   readonly perModule: boolean;
+  /** Also a proof of version 1, whose pairs a circuit checks. */
+  readonly circuits: boolean;
   /** Also the deltas alone in float32. */
   readonly plain: boolean;
   /** Done before each process that proves: what is compared with it belongs beside it, for a machine's speed drifts. */
@@ -35,6 +37,7 @@ export interface RowResult {
   readonly prove: StepResult;
   readonly verify: StepResult;
   readonly perModule: { readonly prove: StepResult; readonly verify: StepResult } | null;
+  readonly circuits: { readonly prove: StepResult; readonly verify: StepResult } | null;
   readonly plain: PlainResult | null;
 }
 
@@ -168,8 +171,14 @@ export async function measureRow(adapter: RowAdapter, settings: RowSettings): Pr
         verify: await step('verify', { mode: 'per-module' }),
       }
     : null;
+  const circuits = settings.circuits
+    ? {
+        prove: await step('prove', { mode: 'circuits', repeat }),
+        verify: await step('verify', { mode: 'circuits', repeat }),
+      }
+    : null;
   const tokens = settings.calls.reduce((sum, count) => sum + count, 0);
   const plain = settings.plain ? await runChild<PlainResult>('plain.js', [dir, String(tokens)]) : null;
   await rm(dir, { recursive: true, force: true });
-  return { register, prove, verify, perModule, plain };
+  return { register, prove, verify, perModule, circuits, plain };
 }

@@ -118,6 +118,7 @@ async function measurePoint(
     processes: 1,
     repeat: tokens * tokenBytes(point) > MAX_REPEATED_BYTES ? 1 : 2,
     perModule: false,
+    circuits: false,
     plain: false,
   });
   const { parameters: weights, domainSize } = sizesOf(adapter);

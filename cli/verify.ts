@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type AdapterCommitment, adapterId } from '../src/adapter/index.js';
 import { loadEngine, warmVerifier } from '../src/algebra/index.js';
 import { hexToBytes } from '../src/bytes.js';
@@ -12,7 +12,7 @@ import {
 import { openParameters } from '../src/circuit/parameterFiles.js';
 import { ZkLoraError } from '../src/errors.js';
 import { checkClosedDigest, openSessionRecord } from '../src/inference/record.js';
-import { type VerificationResult, verifyProof } from '../src/protocol/index.js';
+import { RANK_CHECKS, type RankCheck, type VerificationResult, verifyProof } from '../src/protocol/index.js';
 import { digestOption, runs } from './command.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
 import { loadCommitment, loadProof } from './inputs.js';
@@ -49,6 +49,12 @@ export function verifyCommand(): Command {
     .option('--policy <file>', 'lineage policy of yours: the lineage must meet it, too; needs --lineage')
     .option('--lineage <folder>', 'lineage store')
     .option('--base <file>', 'ONNX model of the session: check that the lineage is about its weights')
+    .addOption(
+      new Option(
+        '--rank-check <kind>',
+        'refuse proofs of another kind: kzg trusts no circuit key of the set',
+      ).choices(RANK_CHECKS),
+    )
     .option('--require-registration-proof', 'refuse an adapter that is not proven to have integer weights')
     .option('--require-signed', 'refuse a session that was not closed with both signatures')
     .option(
@@ -120,6 +126,7 @@ export function verifyCommand(): Command {
         session,
         proof,
         allowDevelopmentParameters,
+        ...(options.rankCheck && { rankCheck: options.rankCheck }),
         ...(registration.status === 'missing' ? {} : { registration: registration.registration }),
       };
       const bound = lineage && (await verifyWithLineage(proofOptions, lineage));
@@ -154,6 +161,7 @@ export function verifyCommand(): Command {
           `adapter  ${verdict.adapterId}`,
           `session  ${verdict.sessionDigest}`,
           `signed   ${signed ? `by the contributor and by user ${userKey}` : 'no: the session was never closed'}`,
+          `pairs    ${describeRankCheck(verdict.rankCheck)}`,
           `params   ${verdict.parametersId} (${parameters.set.kind})`,
           `weights  ${describeRegistration(registration)}`,
           ...describeBound(bound, options),
@@ -230,6 +238,12 @@ function pinned(
     };
   }
   return undefined;
+}
+
+function describeRankCheck(rankCheck: RankCheck): string {
+  return rankCheck === 'kzg'
+    ? 'shown inside the polynomial argument (kzg)'
+    : 'shown by Groth16: the circuit keys of the parameter set are trusted, too';
 }
 
 function describeRefusal({ message, reason }: Refused): string {

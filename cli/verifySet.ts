@@ -9,7 +9,13 @@ import {
   PROOF_FILE,
   type SessionRecord,
 } from '../src/inference/index.js';
-import { type BatchVerdict, requireOneBase, type SetItem, verifySet } from '../src/protocol/index.js';
+import {
+  type BatchVerdict,
+  type RankCheck,
+  requireOneBase,
+  type SetItem,
+  verifySet,
+} from '../src/protocol/index.js';
 import { type Contributor, loadContributors } from './contributors.js';
 import { compareWithEvaluation, describeParts, lossParts } from './evaluatedSet.js';
 import { EXIT_INVALID, EXIT_OK } from './exitCodes.js';
@@ -29,6 +35,7 @@ export interface SetFlags {
   requireRegistrationProof?: boolean;
   requireSigned?: boolean;
   allowDevelopmentParams?: boolean;
+  rankCheck?: RankCheck;
 }
 
 interface Refused {
@@ -83,6 +90,7 @@ export async function verifyContributors(
             parameters: parameters.set,
             verificationKeys: parameters.vkey,
             allowDevelopmentParameters: flags.allowDevelopmentParams === true,
+            ...(flags.rankCheck && { rankCheck: flags.rankCheck }),
             members: items,
           });
     const verdicts = new Map(members.map(({ name, verdict }) => [name, verdict]));

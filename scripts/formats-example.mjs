@@ -291,7 +291,8 @@ function sessionPart({ header, secret, call, closing, adapter, id }) {
 
 function proofPart(bytes, ids) {
   const walk = new Walk(bytes);
-  walk.take(14, '"zklora-proof", 00, version 1');
+  const version = walk.take(14, (part) => `"zklora-proof", 00, version ${part.at(-1)}`).at(-1);
+  demand(version === 1 || version === 2, 'version of the proof');
   for (const [name, value] of ids) demand(walk.take(32, name).equals(value), `${name} of the proof`);
   const proofs = walk.take(2, number('proofs')).readUInt16BE();
   for (let p = 0; p < proofs; p++) {
@@ -300,29 +301,36 @@ function proofPart(bytes, ids) {
       2 * modules,
       (part) => `modules ${part.readUInt16BE()} .. ${part.readUInt16BE(part.length - 2)}`,
     );
-    const groups = walk.take(2, number('groups')).readUInt16BE();
-    for (let g = 0; g < groups; g++) {
-      for (const [size, name] of [
-        [32, 'D'],
-        [32, '[R]'],
-        [32, 'A'],
-        [64, 'B'],
-        [32, 'C'],
-        [32, 'S'],
-        [32, 'D_r'],
-        [32, 's_r'],
-      ])
-        walk.take(size, name);
-      const rounds = walk.take(1, number('rounds')).readUInt8();
-      for (let i = 0; i < rounds; i++) {
-        walk.take(32, `left ${i}`);
-        walk.take(32, `right ${i}`);
-      }
-      walk.take(32, 'final');
-    }
+    const [kind, takePart] = version === 2 ? ['blocks', takeBlock] : ['groups', takeGroup];
+    const parts = walk.take(2, number(kind)).readUInt16BE();
+    for (let g = 0; g < parts; g++) takePart(walk, g);
     for (const name of ['[phi]', '[Q]', 'e', 'W', "W'"]) walk.take(32, name);
   }
   return ['## Proof', '', `\`proof.zkl\`, ${bytes.length} bytes:`, '', ...walk.end(), ''];
+}
+
+function takeBlock(walk, g) {
+  for (const name of [`[p_${g}]`, `[q_${g}]`, `qz_${g}`]) walk.take(32, name);
+}
+
+function takeGroup(walk) {
+  for (const [size, name] of [
+    [32, 'D'],
+    [32, '[R]'],
+    [32, 'A'],
+    [64, 'B'],
+    [32, 'C'],
+    [32, 'S'],
+    [32, 'D_r'],
+    [32, 's_r'],
+  ])
+    walk.take(size, name);
+  const rounds = walk.take(1, number('rounds')).readUInt8();
+  for (let i = 0; i < rounds; i++) {
+    walk.take(32, `left ${i}`);
+    walk.take(32, `right ${i}`);
+  }
+  walk.take(32, 'final');
 }
 
 async function parametersPart(folder, set) {

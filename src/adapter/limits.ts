@@ -1,6 +1,6 @@
 /** Named maxima of everything about an adapter that is counted from outside, each with its reason. */
 
-/** Rank of one module: one pair of the rank-check circuit per rank, and its largest size has 4095 pairs. */
+/** Rank of one module: so many pairs the largest circuit of the rank check by Groth16 holds. */
 export const MAX_RANK = 4095;
 
 /**

@@ -1,3 +1,4 @@
+import { MAX_TOTAL_RANK } from '../adapter/limits.js';
 import {
   encodeG1Compressed,
   encodeG2Compressed,
@@ -6,6 +7,7 @@ import {
   type G2Point,
 } from '../algebra/index.js';
 import { concatBytes, hexToBytes, u16, utf8ToBytes } from '../bytes.js';
+import { BLINDER_PLACES } from './pairBlocks.js';
 import { decodeWhole, malformed, OutlineReader, type ProofReader } from './proofReader.js';
 import type { RankCheck } from './statement.js';
 
@@ -21,8 +23,8 @@ export const MAX_PROOF_MODULES = 65535;
 /** Groups of one proof: more than any adapter of 65,535 modules of rank 256 needs at 4095 pairs a circuit. */
 const MAX_GROUPS = 4096;
 
-/** Blocks of one proof: more than 65,535 modules of rank 256 need in the smallest domain. */
-const MAX_BLOCKS = 32768;
+/** Blocks of one proof: those of the largest sum of ranks in the smallest domain, 512. */
+const MAX_BLOCKS = Math.ceil(MAX_TOTAL_RANK / (512 - BLINDER_PLACES));
 
 /** Rounds that fold 2P+2 values, for 1 and for 2^19 pairs or so. */
 const MIN_ROUNDS = 2;

@@ -97,6 +97,8 @@ export class SessionPass implements CallSource {
   /** Calls that were read to be counted. */
   readonly #kept = new Map<number, SessionCall>();
   #counted: number | undefined;
+  /** Bytes that may still be kept; below zero behind a call longer than all. */
+  #room = MAX_KEPT_BYTES;
   #next = 0;
   #last: SessionCall | undefined;
   #digesting: Promise<unknown> = Promise.resolve();
@@ -123,12 +125,11 @@ export class SessionPass implements CallSource {
    */
   async countTokens(): Promise<number> {
     let tokens = 0;
-    let room = MAX_KEPT_BYTES;
     for (let index = 0; index < this.callCount; index++) {
-      if (room > 0) {
+      if (this.#room > 0) {
         const call = await this.#reader.read(index);
         this.#kept.set(index, call);
-        room -= callBytes(call);
+        this.#room -= callBytes(call);
         tokens += call.tokens;
       } else {
         tokens += (await this.#session.statedTokens?.(index)) ?? (await this.#session.readCall(index)).tokens;
@@ -138,9 +139,9 @@ export class SessionPass implements CallSource {
     return tokens;
   }
 
-  /** The session if {@link SessionPass.countTokens} has kept all of it: its calls come from memory. */
+  /** The session if {@link SessionPass.countTokens} has kept all of it and it is short: its calls come from memory. */
   keptWhole(): Session | undefined {
-    if (this.#kept.size < this.callCount) return undefined;
+    if (this.#kept.size < this.callCount || this.#room < 0) return undefined;
     const calls = [...this.#kept.values()];
     const { header, seed, callCount } = this.#session;
     return { header, seed, callCount, readCall: async (index) => calls[index]! };

@@ -17,6 +17,7 @@ export type InvalidReason =
   | 'WRONG_PARAMETERS'
   | 'WRONG_ADAPTER'
   | 'WRONG_SESSION'
+  | 'RANK_CHECK_REFUSED'
   | 'INCOMPLETE'
   | 'GROUP_STRUCTURE'
   | 'GROTH16_INVALID'

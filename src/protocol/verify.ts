@@ -21,7 +21,7 @@ import type { ValidRegistration } from './registration/verify.js';
 import { decodeRows, type ModuleRows } from './rows.js';
 import { type CallSource, type Session, sessionModules } from './session.js';
 import { SessionPass } from './sessionPass.js';
-import { buildStatement, type Statement } from './statement.js';
+import { buildStatement, type RankCheck, type Statement } from './statement.js';
 import type { Equation, InvalidReason } from './sumVerify.js';
 import { groupEquations, openingEquations, replayChallenges } from './verifyEquations.js';
 
@@ -38,6 +38,8 @@ export type VerificationResult =
       readonly modules: readonly string[];
       readonly tokens: number;
       readonly proofs: number;
+      /** How the file shows the pairs' products. */
+      readonly rankCheck: RankCheck;
       /**
        * Whether the committed weights are known to be integers: {@link VerifyOptions.registration} was given. Without
        * it the proof speaks about elements of a finite field, some of which may read other modules' activations.
@@ -68,6 +70,8 @@ export interface VerifyOptions {
   readonly registration?: ValidRegistration;
   /** Accept parameters whose secret is known: for tests and demonstrations. */
   readonly allowDevelopmentParameters?: boolean;
+  /** Accept only proofs of this kind: `kzg` trusts no circuit key of the parameter set. Both by default. */
+  readonly rankCheck?: RankCheck;
 }
 
 class Refusal extends Error {
@@ -173,6 +177,13 @@ async function readOrRefuse(
   if (outline.parametersId !== parametersId) {
     throw new Refusal('WRONG_PARAMETERS', 'the proof was made under other parameters');
   }
+  const { rankCheck = outline.rankCheck } = options;
+  if (outline.rankCheck !== rankCheck) {
+    throw new Refusal(
+      'RANK_CHECK_REFUSED',
+      `the proof checks its pairs by ${outline.rankCheck}, and ${rankCheck} is demanded: ask the prover for that`,
+    );
+  }
   const id = adapterId(adapter);
   if (outline.adapterId !== id) throw new Refusal('WRONG_ADAPTER', 'the proof is for another adapter');
   if (registration && (registration.adapterId !== id || registration.parametersId !== parametersId)) {
@@ -248,6 +259,7 @@ async function readPass(
       modules: members.map((index) => adapter.modules[index]!.name),
       tokens,
       proofs: proofs.length,
+      rankCheck: outline.rankCheck,
       integerWeights: registration !== undefined,
     },
     checks,

@@ -21,7 +21,10 @@ export type BatchItem = Pick<VerifyOptions, 'adapter' | 'session' | 'proof' | 'r
 
 /** Arguments of {@link verifyBatch}. */
 export interface VerifyBatchOptions
-  extends Pick<VerifyOptions, 'engine' | 'parameters' | 'verificationKeys' | 'allowDevelopmentParameters'> {
+  extends Pick<
+    VerifyOptions,
+    'engine' | 'parameters' | 'verificationKeys' | 'allowDevelopmentParameters' | 'rankCheck'
+  > {
   /** Any adapters and sessions, all under the one parameter set. */
   readonly items: readonly BatchItem[];
 }

@@ -19,6 +19,8 @@ import {
   drawFold,
   drawForm,
   drawGroupWeight,
+  drawOpening,
+  drawPairs,
   drawPoint,
   drawResponse,
 } from '../../src/protocol/challenges.js';
@@ -129,8 +131,26 @@ describe('what is absorbed and drawn, item by item', () => {
   it("e, W, W'; the weights of the equations", () => {
     const written = new Written().absorb('e', scalar(3n)).absorb('W', compressed[1]!);
     written.absorb('Wshifted', compressed[2]!);
-    const proof = { shifted: 3n, opening: points[1]!, shiftedOpening: points[2]! };
-    expect(drawBatch(new Transcript('p'), proof)).toBe(written.challenge('batch'));
+    const transcript = new Transcript('p');
+    expect(drawOpening(transcript, 3n, [])).toBe(0n);
+    const proof = { opening: points[1]!, shiftedOpening: points[2]! };
+    expect(drawBatch(transcript, proof)).toBe(written.challenge('batch'));
+  });
+
+  it('p and q of the blocks; rho', () => {
+    const written = new Written();
+    for (const [i, label] of ['p', 'q', 'p', 'q'].entries()) written.absorb(label, compressed[i]!);
+    const [a, b, c, d] = points as [G1Point, G1Point, G1Point, G1Point];
+    const blocks = [
+      { p: a, q: b },
+      { p: c, q: d },
+    ];
+    expect(drawPairs(new Transcript('p'), blocks)).toBe(written.challenge('rho'));
+  });
+
+  it('e and the values of q; nu', () => {
+    const written = new Written().absorb('e', scalar(3n)).absorb('qz', scalar(4n)).absorb('qz', scalar(5n));
+    expect(drawOpening(new Transcript('p'), 3n, [4n, 5n])).toBe(written.challenge('nu'));
   });
 });
 

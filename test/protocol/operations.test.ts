@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { domainSizeFor, registerAdapter } from '../../src/adapter/index.js';
-import { type Engine, loadEngine, warmProver } from '../../src/algebra/index.js';
+import { type Engine, loadEngine, warmCircuitProver } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { proveUnchecked, verifyProof } from '../../src/protocol/index.js';
+import { proveUnchecked, type RankCheck, verifyProof } from '../../src/protocol/index.js';
 import { countOperations } from '../support/counting.js';
 import { developmentParameters, makeScenario, type Scenario } from '../support/scenario.js';
 
@@ -25,7 +25,7 @@ let scenario: Scenario;
 beforeAll(async () => {
   engine = await loadEngine();
   // once for each engine, not for each proof
-  await warmProver(engine);
+  await warmCircuitProver(engine);
   parameters = await developmentParameters();
   scenario = await makeScenario(engine, parameters, {
     shapes: Array.from({ length: MODULES }, () => ({ rank: RANK, inFeatures: WIDTH, outFeatures: OUT })),
@@ -43,6 +43,23 @@ describe('operations', () => {
   it('of a proof are what docs/protocol.md, "Cost", says', async () => {
     const { counts } = await countOperations(engine, (counting) =>
       proveUnchecked({ ...scenario, engine: counting }),
+    );
+    // [phi] by its values on H and its blinding, [Q], W and W'; p and q with the three places of their blinders
+    const sorted = [...counts.msm].sort((a, b) => b - a);
+    expect(sorted).toEqual([DOMAIN + 6, DOMAIN + 3, DOMAIN + 3, DOMAIN, PAIRS + 3, PAIRS + 3]);
+    // one lane for all inputs, which stand beside each other, one for v, two for the pairs; two share a quad; there and back
+    expect(MODULES * WIDTH).toBeLessThanOrEqual(DOMAIN);
+    expect(counts.quadTransforms).toBe(4);
+    // phi to coefficients and to the coset, Q and Lambda to coefficients
+    expect(counts.singleTransforms).toBe(4);
+    // weights: once for p and q, once for the lanes, once for Lambda; activations once to fold and once at z; outputs once
+    expect(counts.matrixEntries).toBe(3 * weights + 2 * activations + outputDigits);
+    expect([counts.rowDigits, counts.millerLoops]).toEqual([0, 0]);
+  });
+
+  it('of a proof by a circuit are those of Groth16 and the linear form besides', async () => {
+    const { counts } = await countOperations(engine, (counting) =>
+      proveUnchecked({ ...scenario, engine: counting, rankCheck: 'groth16' }),
     );
     const sorted = [...counts.msm].sort((a, b) => b - a);
     // [phi] by its values on H and its blinding, [Q], W and W'
@@ -74,8 +91,8 @@ describe('operations', () => {
     expect(counts.millerLoops).toBe(0);
   });
 
-  it('of a verifier are one pass, two long multiplications and one product of pairings', async () => {
-    const proof = await proveUnchecked({ ...scenario });
+  const countVerification = async (rankCheck: RankCheck) => {
+    const proof = await proveUnchecked({ ...scenario, rankCheck });
     const { counts, result } = await countOperations(engine, (counting) =>
       verifyProof({
         engine: counting,
@@ -88,6 +105,21 @@ describe('operations', () => {
       }),
     );
     expect(result.valid).toBe(true);
+    return counts;
+  };
+
+  it('of a verifier are one pass, one long multiplication and two pairings', async () => {
+    const counts = await countVerification('kzg');
+    // rows; p and q, [phi] twice, [Q], G three times (once for the claim), W, W'. What goes with tau G2 are few terms
+    expect(counts.msm).toEqual([2 * PAIRS + 9]);
+    // generator and tau G2
+    expect([counts.millerLoops, counts.finalExponentiations]).toEqual([2, 1]);
+    expect(counts.matrixEntries).toBe(activations + outputDigits);
+    expect(counts.quadTransforms + counts.singleTransforms).toBe(0);
+  });
+
+  it('of a verifier of a proof by a circuit are one long multiplication and three pairings more', async () => {
+    const counts = await countVerification('groth16');
     // over the generator, begun before the session is folded: bases of D; L and R of each round; D, D_r, U. Begun before
     // its outputs are: rows; D (in Groth16), [R], [phi] twice, [Q], G twice, W, W', IC_0. IC_y, and what goes with
     // tau G2, B, beta and delta, are few terms

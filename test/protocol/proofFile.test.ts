@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { type Engine, encodeG1Compressed, encodeScalar, loadEngine } from '../../src/algebra/index.js';
 import { bytesToHex, concatBytes, utf8ToBytes } from '../../src/bytes.js';
 import {
+  type BlockProof,
   decodeProofFile,
   encodeProofFile,
   outlineProofFile,
+  type Proof,
   type ProofFile,
   proveSession,
 } from '../../src/protocol/index.js';
@@ -14,14 +16,17 @@ import { expectRefused } from './refused.js';
 let engine: Engine;
 let bytes: Uint8Array;
 let file: ProofFile;
+/** Of version 2. */
+let ofPairs: Uint8Array;
 beforeAll(async () => {
   engine = await loadEngine();
   const scenario = await makeScenario(engine, await developmentParameters(), {
     shapes: [1, 1].map((rank) => ({ rank, inFeatures: 2, outFeatures: 2 })),
     calls: [1],
   });
-  bytes = await proveSession({ ...scenario, mode: 'per-module' });
+  bytes = await proveSession({ ...scenario, mode: 'per-module', rankCheck: 'groth16' });
   file = decodeProofFile(bytes);
+  ofPairs = await proveSession({ ...scenario });
 });
 afterAll(() => engine.terminate());
 
@@ -47,9 +52,10 @@ describe('a proof file', () => {
   });
 
   it('has an outline that costs no point', () => {
-    const { parametersId, adapterId, sessionDigest } = file;
-    const proofs = [0, 1].map((index) => ({ modules: [index], rounds: [2] }));
-    expect(outlineProofFile(bytes)).toEqual({ parametersId, adapterId, sessionDigest, proofs });
+    const { rankCheck, parametersId, adapterId, sessionDigest } = file;
+    const proofs = [0, 1].map((index) => ({ modules: [index], rounds: [2], blocks: 0 }));
+    expect(rankCheck).toBe('groth16');
+    expect(outlineProofFile(bytes)).toEqual({ rankCheck, parametersId, adapterId, sessionDigest, proofs });
     // a point that is none
     const outline = outlineProofFile(changed(COUNT_AT + 8, 0));
     expect(outline.proofs).toEqual(proofs);
@@ -79,8 +85,8 @@ describe('a proof file', () => {
   });
 
   it.each<[string, () => Uint8Array, RegExp]>([
-    ['another name', () => changed(0, 0), /^not a zklora proof file of version 1$/],
-    ['another version', () => changed(13, 2), /^not a zklora proof file of version 1$/],
+    ['another name', () => changed(0, 0), /^not a zklora proof file of version 1 or 2$/],
+    ['another version', () => changed(13, 3), /^not a zklora proof file of version 1 or 2$/],
     ['nothing', () => new Uint8Array(), /^proof file is truncated: ask the prover for it again$/],
     ['an end in the name', () => bytes.slice(0, 13), /truncated/],
     ['an end before the last byte', () => bytes.slice(0, -1), /truncated/],
@@ -139,5 +145,61 @@ describe('a proof file', () => {
     const formValueAt = COUNT_AT + 8 + 6 * 32;
     const notReduced = changed(formValueAt, ...new Uint8Array(32).fill(255));
     await expectRefused(() => decodeProofFile(notReduced), 'PROOF_MALFORMED', /^proof file: scalar/);
+  });
+});
+
+describe('a proof file of version 2', () => {
+  const BLOCKS_AT = COUNT_AT + 2 + 2 + 4;
+  const withBlocks = (count: number) => {
+    const { proofs, ...rest } = decodeProofFile(ofPairs);
+    const [proof] = proofs as [Proof];
+    const blocks = Array<BlockProof>(count).fill(proof.blocks[0]!);
+    return { ...rest, proofs: [{ ...proof, blocks }] };
+  };
+
+  it('holds blocks of three elements, then the sum', () => {
+    expect(ofPairs.slice(0, 14)).toEqual(concatBytes(utf8ToBytes('zklora-proof'), Uint8Array.of(0, 2)));
+    expect([...ofPairs.slice(COUNT_AT, BLOCKS_AT + 2)]).toEqual([0, 1, 0, 2, 0, 0, 0, 1, 0, 1]);
+    expect(ofPairs).toHaveLength(BLOCKS_AT + 2 + 3 * 32 + 5 * 32);
+    const { rankCheck, proofs } = decodeProofFile(ofPairs);
+    const [{ blocks, groups, sum }] = proofs as [Proof];
+    expect([rankCheck, groups]).toEqual(['kzg', []]);
+    const [{ p, q, qAtPoint }] = blocks as [BlockProof];
+    const elements = [
+      encodeG1Compressed(p),
+      encodeG1Compressed(q),
+      encodeScalar(qAtPoint),
+      encodeG1Compressed(sum.runningSum),
+    ];
+    expect(ofPairs.slice(BLOCKS_AT + 2, BLOCKS_AT + 2 + 4 * 32)).toEqual(concatBytes(...elements));
+  });
+
+  it('has an outline that costs no point', () => {
+    const copy = ofPairs.slice();
+    copy.fill(0, BLOCKS_AT + 2);
+    expect(outlineProofFile(copy)).toMatchObject({
+      rankCheck: 'kzg',
+      proofs: [{ modules: [0, 1], rounds: [], blocks: 1 }],
+    });
+  });
+
+  it('has up to 129 blocks', async () => {
+    const most = withBlocks(129);
+    expect(decodeProofFile(encodeProofFile(most))).toEqual(most);
+    for (const count of [0, 130]) {
+      const says = new RegExp(`^proof file: number of blocks ${count} is outside \\[1, 129\\]$`);
+      await expectRefused(() => decodeProofFile(encodeProofFile(withBlocks(count))), 'PROOF_MALFORMED', says);
+    }
+  });
+
+  it('is refused where the version is not its own', async () => {
+    for (const [input, version] of [
+      [ofPairs, 1],
+      [bytes, 2],
+    ] as const) {
+      const copy = input.slice();
+      copy[13] = version;
+      await expectRefused(() => decodeProofFile(copy), 'PROOF_MALFORMED', /^proof file/);
+    }
   });
 });

@@ -22,6 +22,8 @@ const TOKENS = 8197;
 let engine: Engine;
 let scenario: Scenario;
 let proof: Uint8Array;
+/** Of version 1. */
+let byCircuit: Uint8Array;
 beforeAll(async () => {
   engine = await loadEngine();
   scenario = await makeScenario(engine, await developmentParameters(), {
@@ -29,6 +31,7 @@ beforeAll(async () => {
     calls: CALLS,
   });
   proof = await proveSession({ ...scenario });
+  byCircuit = await proveUnchecked({ ...scenario, rankCheck: 'groth16' });
 });
 afterAll(() => engine.terminate());
 
@@ -110,10 +113,12 @@ describe('a long session', () => {
     const verificationKeys = () => Promise.reject(new Error('disk'));
     const points = proof.slice();
     points.fill(255, points.length - 64);
-    for (const change of [{ verificationKeys }, { proof: points }]) {
+    for (const change of [{ verificationKeys, proof: byCircuit }, { proof: points }]) {
       expect(await verify({ ...session, readCall }, change)).toMatchObject({ reason: 'WRONG_SESSION' });
     }
-    await expect(verify(stored(session.statedTokens).session, { verificationKeys })).rejects.toThrow('disk');
+    await expect(
+      verify(stored(session.statedTokens).session, { verificationKeys, proof: byCircuit }),
+    ).rejects.toThrow('disk');
   });
 });
 

@@ -134,6 +134,11 @@ describe('a statement', () => {
     expect(statement.sessionDigest).toEqual(new Uint8Array(32).fill(8));
   });
 
+  it('has one group of all modules without circuits, whatever the ranks', () => {
+    const { groups } = buildStatement(source({ rankCheck: 'kzg', circuits: [] }));
+    expect(groups).toEqual([{ circuit: 0, pairs: 20, members: [0, 1, 2] }]);
+  });
+
   it('numbers the pairs of a group module by module', () => {
     const statement = buildStatement(source({ circuits: [31], moduleIndices: [0, 3] }));
     expect(groupPairs(statement, statement.groups[0]!)).toEqual([

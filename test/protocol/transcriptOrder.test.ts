@@ -1,6 +1,7 @@
 import { bn254 } from '@noble/curves/bn254.js';
 import { describe, expect, it } from 'vitest';
 import { decodeG2, type G1Point, hashToG1 } from '../../src/algebra/index.js';
+import { concatBytes, u32 } from '../../src/bytes.js';
 import {
   absorbFinal,
   drawBatch,
@@ -8,12 +9,15 @@ import {
   drawForm,
   drawGroupWeight,
   drawOpening,
+  drawPairs,
   drawPoint,
   drawResponse,
   startTranscript,
 } from '../../src/protocol/challenges.js';
 import { encodeProofFile, type GroupProof, type Proof } from '../../src/protocol/index.js';
 import type { Statement } from '../../src/protocol/statement.js';
+import { Transcript } from '../../src/protocol/transcript.js';
+import { replayChallenges } from '../../src/protocol/verifyEquations.js';
 import { bytes32 } from '../reference/bytes.js';
 import { drawChallenges } from '../reference/challenges.js';
 import { parseProof } from '../reference/proof.js';
@@ -416,5 +420,167 @@ describe('the whole transcript', () => {
         "batch 29e7fe4fb320243cbd0ab707340127c1c8e4b900807c864d3adaf99a48ae9cd7",
       ]
     `);
+  });
+});
+
+describe('the transcript of version 2', () => {
+  /** Two blocks. */
+  const ofPairs = (): Absorbed => {
+    const { statement, proof } = example();
+    return {
+      statement: {
+        ...statement,
+        rankCheck: 'kzg',
+        groups: [{ circuit: 0, pairs: 34, members: [0, 1, 2, 3] }],
+      },
+      proof: {
+        ...proof,
+        groups: [],
+        blocks: [0, 1].map((g) => ({ p: g1(`p${g}`), q: g1(`q${g}`), qAtPoint: BigInt(5000 + g) })),
+      },
+    };
+  };
+  const drawn = ({ statement, proof: { blocks, sum } }: Absorbed): Map<string, bigint> => {
+    const { transcript, challenges: first } = startTranscript(statement);
+    return new Map([
+      ...Object.entries(first),
+      ['rho', drawPairs(transcript, blocks)],
+      ['z', drawPoint(transcript, statement.domainSize, sum)],
+      [
+        'nu',
+        drawOpening(
+          transcript,
+          sum.shifted,
+          blocks.map(({ qAtPoint }) => qAtPoint),
+        ),
+      ],
+      ['batch', drawBatch(transcript, sum)],
+    ]);
+  };
+  const before = drawn(ofPairs());
+  const order = ['u', 'v', 't', 'rho', 'z', 'nu', 'batch'];
+
+  it('is the one of docs/protocol.md, and not that of version 1', () => {
+    const transcript = new Transcript('zklora/proof/v2');
+    const { statement, proof } = ofPairs();
+    transcript.absorb('parameters', statement.parametersId);
+    transcript.absorb('adapter', statement.adapterId);
+    transcript.absorb('session', statement.sessionDigest);
+    transcript.absorb('sizes', concatBytes(u32(512), u32(7)));
+    const words = statement.modules.flatMap((m) => [
+      m.index,
+      m.input,
+      m.rank,
+      m.inFeatures,
+      m.outFeatures,
+      m.columnOffset,
+    ]);
+    transcript.absorb('modules', concatBytes(...words.map(u32)));
+    transcript.absorb('pairs', u32(34));
+    const values = [['u', 'v', 't'].map((label) => transcript.challenge(label))].flat();
+    for (const { p, q } of proof.blocks) {
+      transcript.absorbPoint('p', p);
+      transcript.absorbPoint('q', q);
+    }
+    values.push(transcript.challenge('rho'));
+    transcript.absorbPoint('phi', proof.sum.runningSum);
+    transcript.absorbPoint('Q', proof.sum.quotient);
+    values.push(transcript.challenge('z'));
+    transcript.absorbScalar('e', proof.sum.shifted);
+    for (const { qAtPoint } of proof.blocks) transcript.absorbScalar('qz', qAtPoint);
+    values.push(transcript.challenge('nu'));
+    transcript.absorbPoint('W', proof.sum.opening);
+    transcript.absorbPoint('Wshifted', proof.sum.shiftedOpening);
+    values.push(transcript.challenge('batch'));
+    expect(order.map((name) => before.get(name))).toEqual(values);
+    const replayed = replayChallenges(statement, proof);
+    expect(replayed).toMatchObject({ ...Object.fromEntries(before), kappa: 1n, groups: [] });
+  });
+
+  const edits: [item: string, first: string, edit: Edit][] = [
+    ...items.filter(([item, first]) => first === 'u' && !/group|circuit/.test(item)),
+    [
+      'pairs',
+      'u',
+      ({ statement }) => {
+        statement.groups[0]!.pairs += 1;
+      },
+    ],
+    [
+      'the rank check',
+      'u',
+      ({ statement }) => {
+        statement.rankCheck = 'groth16';
+      },
+    ],
+    ...[0, 1].flatMap((g): [string, string, Edit][] => [
+      [
+        `p${g}`,
+        'rho',
+        ({ proof }) => {
+          proof.blocks[g]!.p = g1('other');
+        },
+      ],
+      [
+        `q${g}`,
+        'rho',
+        ({ proof }) => {
+          proof.blocks[g]!.q = g1('other');
+        },
+      ],
+      [
+        `qz${g}`,
+        'nu',
+        ({ proof }) => {
+          proof.blocks[g]!.qAtPoint += 1n;
+        },
+      ],
+    ]),
+    ['blocks exchanged', 'rho', ({ proof }) => void proof.blocks.reverse()],
+    [
+      'phi',
+      'z',
+      ({ proof }) => {
+        proof.sum.runningSum = g1('other');
+      },
+    ],
+    [
+      'Q',
+      'z',
+      ({ proof }) => {
+        proof.sum.quotient = g1('other');
+      },
+    ],
+    [
+      'e',
+      'nu',
+      ({ proof }) => {
+        proof.sum.shifted += 1n;
+      },
+    ],
+    [
+      'W',
+      'batch',
+      ({ proof }) => {
+        proof.sum.opening = g1('other');
+      },
+    ],
+    [
+      'Wshifted',
+      'batch',
+      ({ proof }) => {
+        proof.sum.shiftedOpening = g1('other');
+      },
+    ],
+  ];
+
+  it.each(edits)('changes with %s from %s on', (_, first, edit) => {
+    const changed = ofPairs();
+    edit(changed as unknown as Mutable<Absorbed>);
+    const after = drawn(changed);
+    for (const [i, name] of order.entries()) {
+      if (i < order.indexOf(first)) expect(after.get(name), name).toBe(before.get(name));
+      else expect(after.get(name), name).not.toBe(before.get(name));
+    }
   });
 });

@@ -22,6 +22,8 @@ let engine: Engine;
 let scenario: Scenario;
 let proof: Uint8Array;
 let file: ProofFile;
+/** Of version 1. */
+let byCircuit: ProofFile;
 beforeAll(async () => {
   engine = await loadEngine();
   scenario = await makeScenario(engine, await developmentParameters(), {
@@ -34,6 +36,7 @@ beforeAll(async () => {
   });
   proof = await proveSession({ ...scenario });
   file = decodeProofFile(proof);
+  byCircuit = decodeProofFile(await proveSession({ ...scenario, rankCheck: 'groth16' }));
 });
 afterAll(() => engine.terminate());
 
@@ -74,6 +77,7 @@ describe('a verdict', () => {
       modules: ['layer.0', 'layer.1'],
       tokens: 1,
       proofs: 1,
+      rankCheck: 'kzg',
       integerWeights: false,
     });
     expect(await verify({ registration: registration() })).toMatchObject({
@@ -146,7 +150,7 @@ describe('a verdict', () => {
 
   it('on groups or rounds that the modules do not ask for', async () => {
     const message = 'the proof does not have the groups that its modules demand';
-    const [whole] = file.proofs as [Proof];
+    const [whole] = byCircuit.proofs as [Proof];
     const [group] = whole.groups;
     const { linearForm } = group!;
     const { rounds } = linearForm;
@@ -159,15 +163,44 @@ describe('a verdict', () => {
       [withRounds(rounds.slice(1))],
       [withRounds([...rounds, rounds[0]!])],
     ]) {
-      await expectVerdict({ proof: edited({ proofs: [{ ...whole, groups }] }) }, 'GROUP_STRUCTURE', message);
+      const changed = encodeProofFile({ ...byCircuit, proofs: [{ ...whole, groups }] });
+      await expectVerdict({ proof: changed }, 'GROUP_STRUCTURE', message);
+    }
+    const [pairs] = file.proofs as [Proof];
+    const twice = { ...pairs, blocks: [pairs.blocks[0]!, pairs.blocks[0]!] };
+    await expectVerdict({ proof: edited({ proofs: [twice] }) }, 'GROUP_STRUCTURE', message);
+  });
+
+  it('on a proof of the kind that is not demanded', async () => {
+    const says = (by: string, other: string) =>
+      `the proof checks its pairs by ${by}, and ${other} is demanded: ask the prover for that`;
+    await expectVerdict({ rankCheck: 'groth16' }, 'RANK_CHECK_REFUSED', says('kzg', 'groth16'));
+    const circuits = encodeProofFile(byCircuit);
+    await expectVerdict({ proof: circuits, rankCheck: 'kzg' }, 'RANK_CHECK_REFUSED', says('groth16', 'kzg'));
+    expect(await verify({ rankCheck: 'kzg' })).toMatchObject({ valid: true, rankCheck: 'kzg' });
+    expect(await verify({ proof: circuits, rankCheck: 'groth16' })).toMatchObject({ rankCheck: 'groth16' });
+  });
+
+  it('on pairs other than the committed ones', async () => {
+    const [whole] = file.proofs as [Proof];
+    const [block] = whole.blocks;
+    const { runningSum } = whole.sum;
+    for (const change of [{ p: runningSum }, { q: runningSum }, { qAtPoint: block!.qAtPoint ^ 1n }]) {
+      const changed = edited({ proofs: [{ ...whole, blocks: [{ ...block!, ...change }] }] });
+      await expectVerdict(
+        { proof: changed },
+        'OPENING_INVALID',
+        'the deltas were not computed with the committed weights',
+      );
     }
   });
 
   it('names the equation that fails', async () => {
     const [whole] = file.proofs as [Proof];
-    const [group] = whole.groups;
+    const [circuits] = byCircuit.proofs as [Proof];
+    const [group] = circuits.groups;
     const withGroup = (change: object) =>
-      edited({ proofs: [{ ...whole, groups: [{ ...group!, ...change }] }] });
+      encodeProofFile({ ...byCircuit, proofs: [{ ...circuits, groups: [{ ...group!, ...change }] }] });
     const final = { linearForm: { ...group!.linearForm, final: group!.linearForm.final ^ 1n } };
     // the changed scalar is absorbed, too: challenges after it are others
     expect(await verify({ proof: withGroup(final) })).toMatchObject({ valid: false });
@@ -195,7 +228,7 @@ describe('input that is none', () => {
   it('a key of another circuit', async () => {
     const verificationKeys = () => scenario.parameters.vkey(63);
     await expectRefused(
-      () => verify({ verificationKeys }),
+      () => verify({ verificationKeys, proof: encodeProofFile(byCircuit) }),
       'PARAMETERS_MISMATCH',
       /^a verification key is for another circuit size$/,
     );
@@ -216,7 +249,9 @@ describe('input that is none', () => {
 
   it('a failure of the keys is no verdict', async () => {
     const verificationKeys = () => Promise.reject(new Error('disk'));
-    await expect(verify({ verificationKeys })).rejects.toThrow('disk');
+    await expect(verify({ verificationKeys, proof: encodeProofFile(byCircuit) })).rejects.toThrow('disk');
+    // and nobody asks for keys where there is no circuit
+    expect(await verify({ verificationKeys })).toMatchObject({ valid: true });
   });
 });
 
@@ -283,13 +318,18 @@ describe('what is proven must belong together', () => {
   });
 
   it('progress names its stages in order', async () => {
-    const stages: string[] = [];
-    await prove({
-      mode: 'per-module',
-      onProgress: ({ stage, proof: at, proofs }) => stages.push(`${stage} ${at}/${proofs}`),
-    });
-    const each = (at: number) =>
-      ['rank space', 'groth16', 'linear form', 'polynomials'].map((stage) => `${stage} ${at}/2`);
-    expect(stages).toEqual(['read session 0/1', ...each(0), ...each(1), 'check 0/1']);
+    for (const [rankCheck, own] of [
+      ['kzg', ['pairs']],
+      ['groth16', ['groth16', 'linear form']],
+    ] as const) {
+      const stages: string[] = [];
+      await prove({
+        mode: 'per-module',
+        rankCheck,
+        onProgress: ({ stage, proof: at, proofs }) => stages.push(`${stage} ${at}/${proofs}`),
+      });
+      const each = (at: number) => ['rank space', ...own, 'polynomials'].map((stage) => `${stage} ${at}/2`);
+      expect(stages).toEqual(['read session 0/1', ...each(0), ...each(1), 'check 0/1']);
+    }
   });
 });

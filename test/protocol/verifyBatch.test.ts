@@ -6,6 +6,7 @@ import {
   encodeProofFile,
   MAX_BATCH_PROOFS,
   proveSession,
+  type RankCheck,
   type VerifyBatchOptions,
   verifyBatch,
 } from '../../src/protocol/index.js';
@@ -88,15 +89,32 @@ describe('a batch', () => {
     ]);
   });
 
-  it('takes one product of pairings, and shared points once', async () => {
+  const countBoth = async (rankCheck: RankCheck) => {
+    const prove = async () => ({ ...items[0]!, proof: await proveSession({ ...scenario, rankCheck }) });
+    const first = await prove();
     const alone = await countOperations(engine, (counting) =>
-      verifyBatch(options({ engine: counting, items: items.slice(0, 1) })),
+      verifyBatch(options({ engine: counting, items: [first] })),
     );
-    const again = { ...items[0]!, proof: await proveSession({ ...scenario }) };
+    const second = await prove();
     const both = await countOperations(engine, (counting) =>
-      verifyBatch(options({ engine: counting, items: [items[0]!, again] })),
+      verifyBatch(options({ engine: counting, items: [first, second] })),
     );
     expect(both.result.valid).toBe(true);
+    return { alone, both };
+  };
+
+  it('takes one product of pairings, and shared points once', async () => {
+    const { alone, both } = await countBoth('kzg');
+    // generator and tau G2
+    expect([alone.counts.millerLoops, alone.counts.finalExponentiations]).toEqual([2, 1]);
+    expect([both.counts.millerLoops, both.counts.finalExponentiations]).toEqual([2, 1]);
+    // three pairs: six rows and G stand once
+    const [once] = alone.counts.msm;
+    expect(both.counts.msm[0]).toBe(7 + 2 * (once! - 7));
+  });
+
+  it('shares the points of circuits, too', async () => {
+    const { alone, both } = await countBoth('groth16');
     // generator, tau G2, beta, delta, and B of each proof
     expect([alone.counts.millerLoops, alone.counts.finalExponentiations]).toEqual([5, 1]);
     expect([both.counts.millerLoops, both.counts.finalExponentiations]).toEqual([6, 1]);
@@ -160,10 +178,21 @@ describe('a batch', () => {
     );
   });
 
+  it('holds proofs of both versions', async () => {
+    const byCircuit = { ...items[0]!, proof: await proveSession({ ...scenario, rankCheck: 'groth16' }) };
+    const { valid, verdicts } = await verifyBatch(options({ items: [...items, byCircuit] }));
+    expect(valid).toBe(true);
+    const kinds = verdicts.map((verdict) => verdict.valid && verdict.rankCheck);
+    expect(kinds).toEqual(['kzg', 'kzg', 'kzg', 'groth16']);
+    const demanding = await verifyBatch(options({ items: [items[0]!, byCircuit], rankCheck: 'kzg' }));
+    expect(demanding.verdicts).toMatchObject([{ valid: true }, { reason: 'RANK_CHECK_REFUSED' }]);
+  });
+
   it('with keys of another size is no verdict but an error', async () => {
     const verificationKeys = () => scenario.parameters.vkey(63);
+    const byCircuit = { ...items[0]!, proof: await proveSession({ ...scenario, rankCheck: 'groth16' }) };
     await expectRefused(
-      () => verifyBatch(options({ verificationKeys })),
+      () => verifyBatch(options({ verificationKeys, items: [byCircuit] })),
       'PARAMETERS_MISMATCH',
       /another circuit size/,
     );
