@@ -124,7 +124,7 @@ function parseOne(reader: Reader, version: ProofVersion): ReferenceProof {
     const count = reader.count(2, 1, Math.min(moduleCount, 4096), 'number of groups');
     while (groups.length < count) groups.push(parseGroup(reader));
   } else {
-    const count = reader.count(2, 1, 32_768, 'number of blocks');
+    const count = reader.count(2, 1, 129, 'number of blocks');
     while (blocks.length < count) blocks.push(parseBlock(reader));
   }
   return {
