@@ -1,15 +1,8 @@
-import {
-  drawBatch,
-  drawOpening,
-  drawPairs,
-  drawPoint,
-  startTranscript,
-} from '../../../src/protocol/challenges.js';
+import { drawBatch, drawOpening, drawPairs } from '../../../src/protocol/challenges.js';
 import type { BlockProof, Proof } from '../../../src/protocol/proof.js';
-import type { Statement } from '../../../src/protocol/statement.js';
-import type { Transcript } from '../../../src/protocol/transcript.js';
 import type { Challenges } from '../../reference/challenges.js';
 import { type BlockWeights, blockWeights } from '../../reference/pairBlocks.js';
+import { Moves } from './schedule.js';
 
 type SumProof = Proof['sum'];
 
@@ -17,20 +10,7 @@ type SumProof = Proof['sum'];
  * The verifier's moves where pairs are checked on H, as both sides make them. Subclasses draw too early, or leave
  * places free: the verifiers against which an attack works.
  */
-export class PairSchedule {
-  protected readonly transcript: Transcript;
-  u: bigint;
-  v: bigint;
-  t: bigint;
-  protected readonly domainSize: number;
-
-  constructor(statement: Statement) {
-    const { transcript, challenges } = startTranscript(statement);
-    this.transcript = transcript;
-    this.domainSize = statement.domainSize;
-    ({ u: this.u, v: this.v, t: this.t } = challenges);
-  }
-
+export class PairSchedule extends Moves {
   /** rho */
   pairs(blocks: readonly Pick<BlockProof, 'p' | 'q'>[]): bigint {
     return drawPairs(this.transcript, blocks);
@@ -39,11 +19,6 @@ export class PairSchedule {
   /** r and s of each block. */
   weights(pairs: number, rho: bigint): BlockWeights[] {
     return blockWeights(this.domainSize, pairs, rho);
-  }
-
-  /** z */
-  point(proof: Pick<SumProof, 'runningSum' | 'quotient'>): bigint {
-    return drawPoint(this.transcript, this.domainSize, proof);
   }
 
   /** nu */

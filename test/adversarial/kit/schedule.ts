@@ -17,11 +17,8 @@ import type { Challenges, FormChallenges } from '../../reference/challenges.js';
 
 type SumProof = Proof['sum'];
 
-/**
- * The verifier's moves as both sides make them. Subclasses forget to absorb something, or draw too early: the
- * verifiers against which an attack works.
- */
-export class Schedule {
+/** Moves that do not depend on how pairs are checked. */
+export class Moves {
   protected readonly transcript: Transcript;
   u: bigint;
   v: bigint;
@@ -35,6 +32,17 @@ export class Schedule {
     ({ u: this.u, v: this.v, t: this.t } = challenges);
   }
 
+  /** z */
+  point(proof: Pick<SumProof, 'runningSum' | 'quotient'>): bigint {
+    return drawPoint(this.transcript, this.domainSize, proof);
+  }
+}
+
+/**
+ * The verifier's moves as both sides make them. Subclasses forget to absorb something, or draw too early: the
+ * verifiers against which an attack works.
+ */
+export class Schedule extends Moves {
   /** rho */
   form(groups: readonly Pick<GroupProof, 'committed' | 'mask' | 'groth16'>[]): bigint {
     return drawForm(this.transcript, groups);
@@ -55,11 +63,6 @@ export class Schedule {
 
   final(value: bigint): void {
     absorbFinal(this.transcript, value);
-  }
-
-  /** z */
-  point(proof: Pick<SumProof, 'runningSum' | 'quotient'>): bigint {
-    return drawPoint(this.transcript, this.domainSize, proof);
   }
 
   batch(proof: Pick<SumProof, 'shifted' | 'opening' | 'shiftedOpening'>): bigint {
