@@ -1,16 +1,20 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
-import { bytesToHex, concatBytes } from '../../src/bytes.js';
+import { bytesToHex, concatBytes, equalBytes } from '../../src/bytes.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { proveSession } from '../../src/protocol/index.js';
+import { decodeProofFile, type Proof, proveSession, RANK_CHECKS } from '../../src/protocol/index.js';
 import { formBases } from '../../src/protocol/linearForm.js';
 import { Transcript } from '../../src/protocol/transcript.js';
-import { inner, mod, power } from '../reference/field.js';
+import { inner, inverse, lagrangeAt, mod, power, powers } from '../reference/field.js';
 import { expectAccepted } from '../support/bothVerifiers.js';
 import { formCoefficients } from '../support/formCoefficients.js';
 import { proofLayout } from '../support/proofLayout.js';
 import { developmentParameters, makeScenario, type Scenario } from '../support/scenario.js';
 import { proveForm, randomVector } from './kit/linearForm.js';
+import { addAt, dishonestPairs, onDomain, type PairRun } from './kit/pairProver.js';
+import { PairSchedule } from './kit/pairSchedule.js';
+import { combine, pointsOf } from './kit/points.js';
+import type { Polynomial } from './kit/polynomial.js';
 import { dishonestProof, type Run } from './kit/prover.js';
 import { Schedule } from './kit/schedule.js';
 import { filesOf, type Setting, settingOf } from './kit/setting.js';
@@ -19,7 +23,10 @@ import { solve } from './kit/solve.js';
 let engine: Engine;
 let parameters: ParameterStore;
 let scenario: Scenario;
+const N = 512;
 let setting: Setting;
+/** The same with pairs on H. */
+let pairs: Setting;
 beforeAll(async () => {
   engine = await loadEngine();
   parameters = await developmentParameters();
@@ -28,6 +35,7 @@ beforeAll(async () => {
     calls: [2],
   });
   setting = await settingOf(scenario);
+  pairs = await settingOf(scenario, { rankCheck: 'kzg' });
 });
 afterAll(() => engine.terminate());
 afterEach(() => {
@@ -104,14 +112,113 @@ describe('a retry with old blinders shows the weights', () => {
   });
 });
 
-describe("the library's prover never keeps a blinder", () => {
+describe('a retry with an old [q] shows the weights', () => {
+  /** What anybody sees of q = (q_0, gamma, delta) in a proof: L_0(z), L_(N-2)(z), L_(N-1)(z) and q(z). */
+  const equationOf = (proof: Proof): bigint[] => {
+    const { z } = new PairSchedule(pairs.statement).replay(proof);
+    const lagrange = lagrangeAt(z, N);
+    return [lagrange[0]!, lagrange[N - 2]!, lagrange[N - 1]!, proof.blocks[0]!.qAtPoint];
+  };
+
+  it('gamma and delta kept over three attempts: q(z) is one equation each', async () => {
+    let kept: Polynomial | undefined;
+    const equations: bigint[][] = [];
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const chosen = ({ blocks: [block] }: PairRun) => {
+        kept ??= block!.q;
+        block!.q = kept;
+      };
+      const proof = await dishonestPairs(pairs, { chosen });
+      if (attempt === 0) await expectAccepted(engine, filesOf(pairs, [proof]));
+      equations.push(equationOf(proof));
+    }
+    // q is a known combination of the entries of B
+    const { v } = new PairSchedule(pairs.statement);
+    const q = inner(powers(v, 4), Array.from(scenario.modules[0]!.bT, BigInt));
+    expect(solve(equations)?.[0]).toBe(q);
+  });
+
+  it("the library's proofs hold two blinders of q and one of p, new each time", async () => {
+    const srs = await parameters.srs(N);
+    const lagrange = pointsOf(srs.lagrange);
+    const { u, v } = new PairSchedule(pairs.statement);
+    const x = scenario.session.calls[0]!.inputs[0]!.x;
+    const folded = Array.from({ length: 6 }, (_, i) => BigInt(x[i]!) + u * BigInt(x[6 + i]!));
+    const p = inner(folded, Array.from(scenario.modules[0]!.a, BigInt));
+    const q = inner(powers(v, 4), Array.from(scenario.modules[0]!.bT, BigInt));
+    const seen = new Set<bigint>();
+    /** Whether [p] and [q] confirm a guess at p and q that has no blinder, or one blinder of q: q(z) gives it away. */
+    const confirms = async (proof: Proof) => {
+      const [l0, gammaAt, deltaAt, value] = equationOf(proof) as [bigint, bigint, bigint, bigint];
+      const rest = mod(value - q * l0);
+      seen.add(rest);
+      const both = mod(rest * inverse(mod(gammaAt + deltaAt)));
+      const guesses: [bigint, bigint][] = [
+        [mod(rest * inverse(gammaAt)), 0n],
+        [0n, mod(rest * inverse(deltaAt))],
+        [both, both],
+      ];
+      const points = await Promise.all(
+        guesses.map(([gamma, delta]) =>
+          combine(engine, [
+            [q, lagrange[0]!],
+            [gamma, lagrange[N - 2]!],
+            [delta, lagrange[N - 1]!],
+          ]),
+        ),
+      );
+      const [block] = proof.blocks;
+      return {
+        p: equalBytes(await combine(engine, [[p, lagrange[0]!]]), block!.p),
+        q: points.map((point) => equalBytes(point, block!.q)),
+      };
+    };
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const { proofs } = decodeProofFile(await proveSession({ ...scenario, rankCheck: 'kzg' }));
+      expect(await confirms(proofs[0]!)).toEqual({ p: false, q: [false, false, false] });
+    }
+    // what a prover with less than that gives away
+    const careless = (run: PairRun) => {
+      const [block] = run.blocks;
+      addAt(run, block!, 'p', N - 3, -onDomain(run, block!.p)[N - 3]!);
+      addAt(run, block!, 'q', N - 1, -onDomain(run, block!.q)[N - 1]!);
+    };
+    const proof = await dishonestPairs(pairs, { chosen: careless });
+    expect(await confirms(proof)).toEqual({ p: true, q: [true, false, false] });
+    expect(seen.size).toBe(4);
+  });
+
+  it('two blinders of q and one of p hide what is shown: any p and q have blinders that show the same', async () => {
+    const [tau, z, shownP, shownQ, shownAtZ] = randomVector(5) as [bigint, bigint, bigint, bigint, bigint];
+    const [atTau, atZ] = [lagrangeAt(tau, N), lagrangeAt(z, N)];
+    for (const [p, q] of [randomVector(2), [0n, 0n]] as [bigint, bigint][]) {
+      expect(solve([[atTau[N - 3]!, shownP - p * atTau[0]!]])).toHaveLength(1);
+      expect(
+        solve([
+          [atTau[N - 2]!, atTau[N - 1]!, shownQ - q * atTau[0]!],
+          [atZ[N - 2]!, atZ[N - 1]!, shownAtZ - q * atZ[0]!],
+        ]),
+      ).toHaveLength(2);
+    }
+    // at one point they would be one blinder
+    const same = [atTau[N - 2]!, atTau[N - 1]!];
+    expect(
+      solve([
+        [...same, shownQ],
+        [...same, shownAtZ],
+      ]),
+    ).toBeUndefined();
+  });
+});
+
+describe.each(RANK_CHECKS)("the library's prover by %s never keeps a blinder", (rankCheck) => {
   it('over two proofs of one session', async () => {
     const elements = (proof: Uint8Array) =>
       proofLayout(proof)
         .filter(({ kind }) => kind !== 'count' && kind !== 'id')
         .map(({ offset, length }) => bytesToHex(proof.subarray(offset, offset + length)));
-    const proofs = [await proveSession({ ...scenario }), await proveSession({ ...scenario })];
-    const all = proofs.flatMap(elements);
+    const options = { ...scenario, rankCheck };
+    const all = [await proveSession(options), await proveSession(options)].flatMap(elements);
     expect(new Set(all).size).toBe(all.length);
   });
 
@@ -124,6 +231,7 @@ describe("the library's prover never keeps a blinder", () => {
     });
     const failing = proveSession({
       ...scenario,
+      rankCheck,
       onProgress: ({ stage }) => {
         if (stage === 'polynomials') throw new Error('stopped');
       },
@@ -131,14 +239,17 @@ describe("the library's prover never keeps a blinder", () => {
     await expect(failing).rejects.toThrow('stopped');
     const before = new Map(absorbed);
     absorbed.clear();
-    await proveSession({ ...scenario });
-    for (const label of ['D', 'R', 'A', 'B', 'C', 'S', 'Dr', 'sr', 'left', 'right', 'final']) {
+    await proveSession({ ...scenario, rankCheck });
+    const secret =
+      rankCheck === 'kzg' ? ['p', 'q'] : ['D', 'R', 'A', 'B', 'C', 'S', 'Dr', 'sr', 'left', 'right', 'final'];
+    for (const label of secret) {
       const old = before.get(label)!;
       expect(old.length, label).toBeGreaterThan(0);
       for (const value of old) expect(absorbed.get(label), label).not.toContain(value);
     }
     // the statement is the same, so its challenges are
-    for (const label of ['parameters', 'adapter', 'session', 'sizes', 'modules', 'groups']) {
+    const last = rankCheck === 'kzg' ? 'pairs' : 'groups';
+    for (const label of ['parameters', 'adapter', 'session', 'sizes', 'modules', last]) {
       expect(absorbed.get(label), label).toEqual(expect.arrayContaining(before.get(label)!));
     }
   });

@@ -13,9 +13,10 @@ import { shortRelation } from './kit/lattice.js';
 import { commitFolded, foldOnce, foldResponse, randomVector, unfolded } from './kit/linearForm.js';
 import { combine, pointsOf, type Term } from './kit/points.js';
 import { evaluate, openedAt, plus, vanishingAt } from './kit/polynomial.js';
-import { type Deviation, dishonestProof, type GroupRun, lambdaOf, maskOf } from './kit/prover.js';
+import { type Deviation, dishonestProof, type GroupRun, maskOf } from './kit/prover.js';
 import { Schedule } from './kit/schedule.js';
 import { filesOf, makeSetting, type Setting, settingOf, smallestCircuitOnly } from './kit/setting.js';
+import { lambdaAtZ, lambdaOf } from './kit/sum.js';
 import {
   EarlyBatch,
   EarlyFold,
@@ -191,10 +192,7 @@ describe('a challenge drawn before what it must depend on lets a false delta thr
           const { z } = schedule;
           const size = run.setting.statement.domainSize;
           run.z = z;
-          const wanted = mod(
-            run.total * inverse(BigInt(size)) + evaluate(run.phi, mod(z * rootOfUnity(size))),
-          );
-          const off = mod(evaluate(lambdaOf(run, maskOf(run)), z) - wanted);
+          const off = mod(evaluate(lambdaOf(run, size, maskOf(run)), z) - lambdaAtZ(run, size));
           run.quotient = plus(run.quotient, [mod(off * inverse(vanishingAt(z, size)))]);
         },
       }),
@@ -212,7 +210,7 @@ describe('a challenge drawn before what it must depend on lets a false delta thr
         const shifted = mod(run.z * rootOfUnity(size));
         run.e = 123n;
         const value = mod(run.total * inverse(BigInt(size)) + run.e);
-        const both = plus(plus(lambdaOf(run, maskOf(run)), [-value]), plus(run.phi, [-run.e]), batch);
+        const both = plus(plus(lambdaOf(run, size, maskOf(run)), [-value]), plus(run.phi, [-run.e]), batch);
         const constant = mod(evaluate(both, run.z) * inverse(mod(batch * (run.z - shifted))));
         run.shiftedOpening = [constant];
         run.opening = openedAt(plus(both, [-shifted, 1n], -batch * constant), run.z);

@@ -2,7 +2,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adapterId } from '../../src/adapter/index.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import { type ParameterStore, parameterSetId } from '../../src/circuit/index.js';
-import { decodeProofFile, encodeProofFile, type Proof, proveSession } from '../../src/protocol/index.js';
+import {
+  decodeProofFile,
+  encodeProofFile,
+  type Proof,
+  proveSession,
+  RANK_CHECKS,
+  type RankCheck,
+} from '../../src/protocol/index.js';
 import { codeOf } from '../circuit/helpers.js';
 import {
   expectAccepted,
@@ -26,16 +33,24 @@ let engine: Engine;
 let parameters: ParameterStore;
 /** Two modules of one shape. */
 let twins: Scenario;
+/** One proof of both modules, and one of each; by version. */
 let whole: VerifierFiles;
 let single: VerifierFiles;
+const provenBy = new Map<RankCheck, { whole: VerifierFiles; single: VerifierFiles }>();
 
 beforeAll(async () => {
   engine = await loadEngine();
   parameters = await developmentParameters();
   const shape = { rank: 2, inFeatures: 6, outFeatures: 4 };
   twins = await makeScenario(engine, parameters, { shapes: [shape, shape], calls: [2] });
-  whole = scenarioFiles(twins, await proveSession({ ...twins }));
-  single = scenarioFiles(twins, await proveSession({ ...twins, mode: 'per-module' }));
+  for (const rankCheck of RANK_CHECKS) {
+    const options = { ...twins, rankCheck };
+    provenBy.set(rankCheck, {
+      whole: scenarioFiles(twins, await proveSession(options)),
+      single: scenarioFiles(twins, await proveSession({ ...options, mode: 'per-module' })),
+    });
+  }
+  ({ whole, single } = provenBy.get('kzg')!);
 });
 afterAll(() => engine.terminate());
 
@@ -51,7 +66,14 @@ async function expectRefusedAnyhow(files: VerifierFiles, reason: string, repinne
   await expectRefused(engine, await repinned(files), repinnedReason);
 }
 
-describe('a proof replayed', () => {
+describe.each(RANK_CHECKS)('a proof by %s replayed', (rankCheck) => {
+  beforeAll(() => {
+    ({ whole, single } = provenBy.get(rankCheck)!);
+  });
+  afterAll(() => {
+    ({ whole, single } = provenBy.get('kzg')!);
+  });
+
   it('for another session of the same adapter', async () => {
     const session = holdSession(twins.adapter, twins.modules, [[0], [1]], [2], seeded(8));
     const files = scenarioFiles({ ...twins, session }, whole.proof);
@@ -82,7 +104,7 @@ describe('a proof replayed', () => {
     // the owner answered and proved a session in which the thief is the user
     const relayed = twins.session.clone();
     Object.assign(relayed.header, { userKey: thiefKey, nonce: '77'.repeat(32) });
-    const proof = await proveSession({ ...twins, session: relayed });
+    const proof = await proveSession({ ...twins, session: relayed, rankCheck });
     await expectAccepted(engine, scenarioFiles({ ...twins, session: relayed }, proof));
     // the user's own record of the same activations and deltas
     const session = twins.session.clone();

@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { inverse, mod, rootOfUnity } from '../reference/field.js';
+import { inverse, mod } from '../reference/field.js';
 import { expectAccepted, expectRefused } from '../support/bothVerifiers.js';
 import { developmentParameters } from '../support/scenario.js';
-import { interpolate, overVanishing, plus, stretched, times, timesVanishing } from './kit/polynomial.js';
+import { interpolate, plus, timesVanishing } from './kit/polynomial.js';
 import { type Deviation, dishonestProof, maskOf, type Run } from './kit/prover.js';
 import { Schedule } from './kit/schedule.js';
 import { filesOf, makeSetting, type Setting } from './kit/setting.js';
+import { quotientOf } from './kit/sum.js';
 import { falseUnder } from './kit/weakVerifier.js';
 
 let engine: Engine;
@@ -37,16 +38,6 @@ const OPENING = ['equation (5) or (6)'];
 /** One value on H, 0 elsewhere. */
 const bump = (index: number, value: bigint) =>
   interpolate(Array.from({ length: N }, (_, i) => (i === index ? value : 0n)));
-
-/** D' - S/N + phi(X) - phi(wX) */
-function numerator(run: Run) {
-  const share = mod(run.total * inverse(BigInt(N)));
-  const product = run.lanes.reduce(
-    (sum, { known, rows }) => plus(sum, times(known, rows)),
-    plus(maskOf(run), [-share]),
-  );
-  return plus(plus(product, run.phi), stretched(run.phi, rootOfUnity(N)), -1n);
-}
 
 describe('masks and form values', () => {
   it('[R] does not match mu', async () => {
@@ -78,7 +69,7 @@ describe('the running sum', () => {
   it.each([0, 7, 511])('phi jumps at place %i', async (place) => {
     const summed = (run: Run) => {
       run.phi = plus(run.phi, bump(place, 1n));
-      run.quotient = overVanishing(numerator(run), N);
+      run.quotient = quotientOf(run, N, maskOf(run));
     };
     await expectOnly({ summed }, 'OPENING_INVALID', OPENING);
   });
@@ -104,7 +95,7 @@ describe('the running sum', () => {
     const extra = (run: Run) => {
       const high = timesVanishing([...new Array<bigint>(400).fill(0n), 3n], N);
       run.phi = plus(run.phi, high);
-      run.quotient = overVanishing(numerator(run), N);
+      run.quotient = quotientOf(run, N, maskOf(run));
     };
     const proof = await dishonestProof(wider, { summed: extra });
     await expectAccepted(engine, filesOf(wider, [proof]));

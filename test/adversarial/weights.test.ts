@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type QuantizedModule, registerAdapter } from '../../src/adapter/index.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { proveSession } from '../../src/protocol/index.js';
+import { proveSession, type RankCheck } from '../../src/protocol/index.js';
 import { codeOf } from '../circuit/helpers.js';
 import { expectAccepted, expectRefused, type VerifierFiles } from '../support/bothVerifiers.js';
 import {
@@ -13,6 +13,7 @@ import {
   seeded,
 } from '../support/scenario.js';
 
+import { dishonestPairs } from './kit/pairProver.js';
 import { dishonestProof } from './kit/prover.js';
 import { filesOf, settingOf } from './kit/setting.js';
 
@@ -47,9 +48,14 @@ function served(scenario: Scenario, modules: readonly QuantizedModule[]): Scenar
 }
 
 /** ... and proven with them, by a prover that does not look at the commitment. */
-async function provenWith(scenario: Scenario, modules: readonly QuantizedModule[]): Promise<VerifierFiles> {
-  const setting = await settingOf(served(scenario, modules));
-  return filesOf(setting, [await dishonestProof(setting)]);
+async function provenWith(
+  scenario: Scenario,
+  modules: readonly QuantizedModule[],
+  rankCheck: RankCheck = 'groth16',
+): Promise<VerifierFiles> {
+  const setting = await settingOf(served(scenario, modules), { rankCheck });
+  const prove = rankCheck === 'kzg' ? dishonestPairs : dishonestProof;
+  return filesOf(setting, [await prove(setting)]);
 }
 
 function swapRows(matrix: Int16Array, width: number, i: number, j: number): void {
@@ -93,6 +99,13 @@ describe('deltas and proof made with other weights than the committed ones', () 
   it.each(Object.keys(edits))('%s', async (name) => {
     const files = await provenWith(registered, edited(registered, edits[name]!));
     await expectRefused(engine, files, 'OPENING_INVALID');
+  });
+
+  it('one entry off by one, with pairs on H', async () => {
+    for (const name of ['one entry of A off by one', 'one entry of B off by one']) {
+      const files = await provenWith(registered, edited(registered, edits[name]!), 'kzg');
+      await expectRefused(engine, files, 'OPENING_INVALID', name);
+    }
   });
 
   it("the library's prover does not hand out such a proof", async () => {

@@ -379,7 +379,12 @@ describe('the whole transcript', () => {
       proofs: [proof],
     });
     const groups = statement.groups.map(({ members, ...sizes }) => ({ ...sizes, positions: members }));
-    const drawn = drawChallenges(statement, statement.modules, groups, parseProof(file).proofs[0]!);
+    const drawn = drawChallenges(
+      { version: 1, ...statement },
+      statement.modules,
+      groups,
+      parseProof(file).proofs[0]!,
+    );
     const { u, v, t, rho, kappa, forms, z } = drawn;
     const inOrder = [u, v, t, rho, kappa, ...forms.flatMap(({ x, c, folds }) => [x, c, ...folds]), z];
     expect(challenges({ statement, proof }).map(([, value]) => value)).toEqual([

@@ -4,7 +4,7 @@ import { adapterId, applyExact, registerAdapter } from '../../src/adapter/index.
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
 import { openSessionRecord } from '../../src/inference/index.js';
-import { type ProveOptions, proveSession } from '../../src/protocol/index.js';
+import { type ProveOptions, proveSession, RANK_CHECKS, type RankCheck } from '../../src/protocol/index.js';
 import {
   bothVerdicts,
   developmentFiles,
@@ -31,8 +31,10 @@ import { Refusal } from './refusal.js';
 let engine: Engine;
 let parameters: ParameterStore;
 
-/** Three modules, two of them on one input; two calls; one group. */
+/** Three modules, two of them on one input; two calls; one group or block. */
 let base: Scenario;
+/** Its proofs. */
+let filesBy: Record<RankCheck, VerifierFiles>;
 let files: VerifierFiles;
 const BASE: ScenarioOptions = {
   shapes: [
@@ -48,13 +50,24 @@ beforeAll(async () => {
   engine = await loadEngine();
   parameters = await developmentParameters();
   base = await makeScenario(engine, parameters, BASE);
-  files = scenarioFiles(base, await proveSession({ ...base }));
+  filesBy = {
+    kzg: scenarioFiles(base, await proveSession({ ...base, rankCheck: 'kzg' })),
+    groth16: scenarioFiles(base, await proveSession({ ...base, rankCheck: 'groth16' })),
+  };
+  files = filesBy.kzg;
 });
 afterAll(() => engine.terminate());
 
-const proveAndAccept = async (options: ScenarioOptions, mode: NonNullable<ProveOptions['mode']>) => {
+const proveAndAccept = async (
+  options: ScenarioOptions,
+  mode: NonNullable<ProveOptions['mode']>,
+  rankChecks: readonly RankCheck[] = ['kzg'],
+) => {
   const scenario = await makeScenario(engine, parameters, options);
-  await expectAccepted(engine, scenarioFiles(scenario, await proveSession({ ...scenario, mode })));
+  for (const rankCheck of rankChecks) {
+    const proof = await proveSession({ ...scenario, mode, rankCheck });
+    await expectAccepted(engine, scenarioFiles(scenario, proof), rankCheck);
+  }
 };
 
 describe('the reference verifier', () => {
@@ -81,7 +94,8 @@ describe('both verifiers accept every honest proof', () => {
         inFeatures: upTo(40),
         outFeatures: upTo(40),
       }));
-      await proveAndAccept({ shapes, calls: [upTo(5), upTo(5)], seed }, 'aggregated');
+      const options = { shapes, calls: [upTo(5), upTo(5)], seed };
+      await proveAndAccept(options, 'aggregated', seed === 0 ? RANK_CHECKS : ['kzg']);
     }
   });
 
@@ -96,7 +110,22 @@ describe('both verifiers accept every honest proof', () => {
 
   it('with several groups', async () => {
     const shapes = [250, 4, 10].map((rank) => ({ rank, inFeatures: 5, outFeatures: 3 }));
-    await proveAndAccept({ shapes, calls: [2] }, 'aggregated');
+    await proveAndAccept({ shapes, calls: [2] }, 'aggregated', ['groth16']);
+  });
+
+  it('with a block that is full, and with one pair more', async () => {
+    const shapes = [256, 253, 1].map((rank) => ({ rank, inFeatures: 2, outFeatures: 2 }));
+    const scenario = await makeScenario(engine, parameters, { shapes, calls: [1] });
+    for (const [members, blocks] of [
+      [[0, 1], 1],
+      [[0, 1, 2], 2],
+    ] as const) {
+      const inputs = members.map((module) => [module]);
+      const session = holdSession(scenario.adapter, scenario.modules, inputs, [1], seeded(4));
+      const proof = await proveSession({ ...scenario, session, rankCheck: 'kzg' });
+      expect(parseProof(proof).proofs[0]!.blocks).toHaveLength(blocks);
+      await expectAccepted(engine, scenarioFiles({ ...scenario, session }, proof));
+    }
   });
 
   it('of single modules, over a wider domain', async () => {
@@ -136,7 +165,7 @@ describe('both verifiers accept every honest proof', () => {
     });
     session.calls[0] = { tokens: 2, inputs: [{ x, exponents }], outputs };
     const edge = { ...scenario, modules: [module], adapter: commitment, secret, session };
-    await expectAccepted(engine, scenarioFiles(edge, await proveSession({ ...edge })));
+    await expectAccepted(engine, scenarioFiles(edge, await proveSession({ ...edge, rankCheck: 'kzg' })));
   });
 
   it('of the bundled example', async () => {
@@ -184,11 +213,18 @@ function bitFlips(span: ProofSpan, random: () => number): { decoding: Uint8Array
   return broken ? { decoding, broken } : { decoding };
 }
 
-describe('both verifiers refuse, for the same reason', () => {
+describe.each([
+  ['kzg', 8],
+  ['groth16', 22],
+] as const)('both verifiers refuse, for the same reason, of a proof by %s', (rankCheck, count) => {
+  beforeAll(() => {
+    files = filesBy[rankCheck];
+  });
+
   it('a single changed bit in each element of the proof', async () => {
     const random = seeded(5);
     const elements = proofLayout(files.proof).filter(({ kind }) => !['count', 'id'].includes(kind));
-    expect(elements).toHaveLength(22);
+    expect(elements).toHaveLength(count);
     for (const span of elements) {
       const { decoding, broken } = bitFlips(span, random);
       await expectRefused(engine, { ...files, proof: decoding }, /^[A-Z0-9_]+_INVALID$/, span.name);
@@ -206,7 +242,8 @@ describe('both verifiers refuse, for the same reason', () => {
 
   it('each byte of counts and ids', async () => {
     for (const { kind, name, offset, length } of proofLayout(files.proof)) {
-      if (kind !== 'count' && kind !== 'id') continue;
+      // ids are read alike in every version
+      if (kind !== 'count' && (kind !== 'id' || rankCheck !== 'kzg')) continue;
       for (let i = 0; i < length; i++) {
         const proof = flipped(files.proof, offset + i, 1 << (i % 8));
         const id = { parameters: 'WRONG_PARAMETERS', adapter: 'WRONG_ADAPTER', session: 'WRONG_SESSION' }[
@@ -241,6 +278,12 @@ describe('both verifiers refuse, for the same reason', () => {
       else continue;
       await expectRefused(engine, { ...files, proof }, 'PROOF_MALFORMED', name);
     }
+  });
+});
+
+describe('both verifiers refuse, for the same reason,', () => {
+  beforeAll(() => {
+    files = filesBy.kzg;
   });
 
   it('another session, even where the proof claims it', async () => {
@@ -396,7 +439,7 @@ describe('both verifiers refuse, for the same reason', () => {
       const relabelled = { ...files, parameters: JSON.stringify(set) };
       await expectRefused(engine, relabelled, 'PARAMETERS_MALFORMED', 'development calls itself a ceremony');
     }
-    const other = { ...files, key: (pairs: number) => flipped(files.key(pairs), 100, 1) };
+    const other = { ...filesBy.groth16, key: (pairs: number) => flipped(files.key(pairs), 100, 1) };
     await expectRefused(engine, other, 'PARAMETERS_MISMATCH', 'a key that the set does not name');
   });
 

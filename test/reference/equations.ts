@@ -50,34 +50,29 @@ export function linearFormHolds(
   return point.equals(times(proof.final.value, lastBase));
 }
 
-/** What the sum argument needs beside the proof. */
+/** What the sum argument needs beside phi, Q, e, W and W'. */
 export interface SumStatement {
   readonly domainSize: number;
   readonly tauG2: G2Point;
-  /** Registered points with their scalars: (c_i(z) or v(z)) * weight. */
-  readonly rows: readonly G1Point[];
-  readonly rowScalars: readonly bigint[];
-  readonly kappa: bigint;
+  /** Points that are opened at z together with phi and Q, and their scalars. */
+  readonly points: readonly G1Point[];
+  readonly scalars: readonly bigint[];
+  /** S */
+  readonly total: bigint;
+  /** Version 2: sum nu^(g+1) qhat_g; else 0. */
+  readonly opened: bigint;
   readonly z: bigint;
 }
 
-/** The G1 points that (5) and (6) pair with G2; W and W' are paired with tau G2. */
+/** The G1 points that (5) or (5'), and (6), pair with G2; W and W' are paired with tau G2. */
 export function openingPoints(
-  { domainSize, rows, rowScalars, kappa, z }: Omit<SumStatement, 'tauG2'>,
+  { domainSize, points, scalars, total, opened, z }: Omit<SumStatement, 'tauG2'>,
   proof: ReferenceProof,
 ): { atZ: G1Point; atShifted: G1Point } {
-  const kappas = powers(kappa, proof.groups.length);
-  const sum = inner(
-    kappas,
-    proof.groups.map((group) => group.s.value),
-  );
   const e = proof.e.value;
-  const value = mod(sum * inverse(BigInt(domainSize)) + e);
+  const value = mod(total * inverse(BigInt(domainSize)) + e + opened);
   const vanishing = mod(power(z, BigInt(domainSize)) - 1n);
-  const lambda = combine(
-    [...rows, ...proof.groups.map((group) => group.r.value), proof.phi.value, proof.q.value],
-    [...rowScalars, ...kappas, 1n, -vanishing],
-  );
+  const lambda = combine([...points, proof.phi.value, proof.q.value], [...scalars, 1n, -vanishing]);
   const shifted = mod(rootOfUnity(domainSize) * z);
   return {
     atZ: lambda.add(combine([G1.BASE, proof.w.value], [-value, z])),
@@ -85,7 +80,7 @@ export function openingPoints(
   };
 }
 
-/** Equations (5) and (6): openings of Lambda at z and of phi at w z. */
+/** Equations (5) or (5'), and (6): openings of Lambda at z and of phi at w z. */
 export function openingsHold(statement: SumStatement, proof: ReferenceProof): boolean {
   const { tauG2 } = statement;
   const { atZ, atShifted } = openingPoints(statement, proof);

@@ -12,9 +12,9 @@ export interface ProvenModule {
   readonly columnOffset: number;
 }
 
-/** Modules that share a circuit. */
+/** Modules whose pairs are numbered together. */
 export interface Group {
-  /** K: pairs that the circuit holds. */
+  /** K: pairs that their circuit holds; 0 in version 2, which has no circuit. */
   readonly circuit: number;
   /** P: pairs of the modules. */
   readonly pairs: number;
@@ -43,4 +43,10 @@ export function groupsOf(modules: readonly ProvenModule[], circuitSizes: readonl
     pairs: sums[g]!,
     positions,
   }));
+}
+
+/** Version 2 has no groups: pairs are numbered through all modules. */
+export function wholeGroup(modules: readonly ProvenModule[]): Group {
+  const pairs = modules.reduce((sum, { rank }) => sum + rank, 0);
+  return { circuit: 0, pairs, positions: [...modules.keys()] };
 }

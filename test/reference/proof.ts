@@ -23,10 +23,20 @@ export interface ReferenceGroupProof {
   readonly final: Element<bigint>;
 }
 
+/** One block of pairs of a version 2 proof: [p_g], [q_g] and q_g(z). */
+export interface ReferenceBlockProof {
+  readonly p: Element<G1Point>;
+  readonly q: Element<G1Point>;
+  readonly qAtZ: Element<bigint>;
+}
+
 /** One proof of a file. */
 export interface ReferenceProof {
   readonly modules: readonly number[];
+  /** Of version 1; none in version 2. */
   readonly groups: readonly ReferenceGroupProof[];
+  /** Of version 2; none in version 1. */
+  readonly blocks: readonly ReferenceBlockProof[];
   readonly phi: Element<G1Point>;
   readonly q: Element<G1Point>;
   readonly e: Element<bigint>;
@@ -34,8 +44,12 @@ export interface ReferenceProof {
   readonly wShifted: Element<G1Point>;
 }
 
+/** How pairs are checked: by RankCheck and a linear form (1), or on H (2). */
+export type ProofVersion = 1 | 2;
+
 /** proof.zkl. */
 export interface ReferenceProofFile {
+  readonly version: ProofVersion;
   readonly parametersId: Uint8Array;
   readonly adapterId: Uint8Array;
   readonly sessionDigest: Uint8Array;
@@ -89,31 +103,44 @@ class Reader {
 export function parseProof(bytes: Uint8Array): ReferenceProofFile {
   const reader = new Reader(bytes);
   const magic = String.fromCharCode(...reader.take(14));
-  demand(magic === 'zklora-proof\0\x01', 'this is no proof file');
+  demand(magic === 'zklora-proof\0\x01' || magic === 'zklora-proof\0\x02', 'this is no proof file');
+  const version = magic.endsWith('\x01') ? 1 : 2;
   const [parametersId, adapterId, sessionDigest] = [reader.take(32), reader.take(32), reader.take(32)];
   const count = reader.count(2, 1, 65_535, 'number of proofs');
-  const proofs = Array.from({ length: count }, () => parseOne(reader));
+  const proofs = Array.from({ length: count }, () => parseOne(reader, version));
   reader.end();
-  return { parametersId, adapterId, sessionDigest, proofs };
+  return { version, parametersId, adapterId, sessionDigest, proofs };
 }
 
-function parseOne(reader: Reader): ReferenceProof {
+function parseOne(reader: Reader, version: ProofVersion): ReferenceProof {
   const moduleCount = reader.count(2, 1, 65_535, 'number of modules');
   const modules: number[] = [];
   for (let i = 0; i < moduleCount; i++) {
     modules.push(reader.count(2, (modules[i - 1] ?? -1) + 1, 65_534, 'module index'));
   }
-  const groupCount = reader.count(2, 1, Math.min(moduleCount, 4096), 'number of groups');
-  const groups = Array.from({ length: groupCount }, () => parseGroup(reader));
+  const groups: ReferenceGroupProof[] = [];
+  const blocks: ReferenceBlockProof[] = [];
+  if (version === 1) {
+    const count = reader.count(2, 1, Math.min(moduleCount, 4096), 'number of groups');
+    while (groups.length < count) groups.push(parseGroup(reader));
+  } else {
+    const count = reader.count(2, 1, 32_768, 'number of blocks');
+    while (blocks.length < count) blocks.push(parseBlock(reader));
+  }
   return {
     modules,
     groups,
+    blocks,
     phi: reader.g1('phi'),
     q: reader.g1('Q'),
     e: reader.scalar('e'),
     w: reader.g1('W'),
     wShifted: reader.g1("W'"),
   };
+}
+
+function parseBlock(reader: Reader): ReferenceBlockProof {
+  return { p: reader.g1('p'), q: reader.g1('q'), qAtZ: reader.scalar('q(z)') };
 }
 
 function parseGroup(reader: Reader): ReferenceGroupProof {

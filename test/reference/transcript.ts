@@ -3,7 +3,12 @@ import { mod } from './field.js';
 
 /** docs/protocol.md section 6, "Transcript". */
 export class Transcript {
-  #state = sha256(concatBytes(Uint8Array.of(0), ascii('zklora/proof/v1')));
+  #state: Uint8Array;
+
+  /** state = H(00 | label). */
+  constructor(label: string) {
+    this.#state = sha256(concatBytes(Uint8Array.of(0), ascii(label)));
+  }
 
   /** state = H(01 | state | u8 len(label) | label | u32 len(data) | data). */
   absorb(label: string, data: Uint8Array): void {

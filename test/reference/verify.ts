@@ -2,9 +2,10 @@ import { bytesToHex, sameBytes } from './bytes.js';
 import { drawChallenges, type StatementIds } from './challenges.js';
 import { falseEquations, type ProofContext } from './checkProof.js';
 import { parseCommitment, type ReferenceCommitment } from './commitment.js';
-import { groupsOf, type ProvenModule } from './groups.js';
+import { groupsOf, type ProvenModule, wholeGroup } from './groups.js';
+import { blockSizes } from './pairBlocks.js';
 import { checkDigest, parseParameters, type ReferenceParameters } from './params.js';
-import { parseProof, type ReferenceProof } from './proof.js';
+import { type ProofVersion, parseProof, type ReferenceProof } from './proof.js';
 import { demand, Refusal } from './refusal.js';
 import { type ReferenceCall, type ReferenceSession, readSession } from './session.js';
 import { parseVerificationKey } from './verificationKey.js';
@@ -78,8 +79,9 @@ export function openProofs(input: ReferenceInput): OpenedProof[] {
   );
   demand(session.tokens >= 1 && session.tokens <= 2 ** 31, 'the session has no token row, or too many');
   return file.proofs.map((proof) => {
-    const context = contextOf(input, parameters, commitment, session, proof);
+    const context = contextOf(input, file.version, parameters, commitment, session, proof);
     const ids = {
+      version: file.version,
       parametersId: parameters.id,
       adapterId: commitment.id,
       sessionDigest: session.digest,
@@ -92,6 +94,7 @@ export function openProofs(input: ReferenceInput): OpenedProof[] {
 
 function contextOf(
   input: ReferenceInput,
+  version: ProofVersion,
   parameters: ReferenceParameters,
   commitment: ReferenceCommitment,
   session: ReferenceSession,
@@ -101,17 +104,29 @@ function contextOf(
     const { rank, inFeatures, outFeatures, columnOffset } = commitment.modules[index]!;
     return { index, input: session.inputOf.get(index)!, rank, inFeatures, outFeatures, columnOffset };
   });
-  const groups = groupsOf(modules, [...parameters.vkeyDigests.keys()]);
+  const key = (pairs: number) => {
+    const file = input.vkeyFiles(pairs);
+    checkDigest(file, parameters.vkeyDigests.get(pairs)!, 'a verification key');
+    return parseVerificationKey(file, pairs);
+  };
+  const groups =
+    version === 1 ? groupsOf(modules, [...parameters.vkeyDigests.keys()]) : [wholeGroup(modules)];
+  const context = { version, tauG2: parameters.tauG2, key, commitment, session, modules, groups };
+  checkCounts(context, proof);
+  return context;
+}
+
+/** Groups and rounds, or blocks, follow from the ranks. */
+function checkCounts({ version, groups, commitment }: ProofContext, proof: ReferenceProof): void {
+  if (version === 2) {
+    const count = blockSizes(groups[0]!.pairs, commitment.domainSize).length;
+    demand(proof.blocks.length === count, 'another number of blocks');
+    return;
+  }
   demand(proof.groups.length === groups.length, 'another number of groups');
   proof.groups.forEach(({ rounds }, g) => {
     const length = 2 * groups[g]!.pairs + 2;
     const needed = 2 ** rounds.length >= length && 2 ** (rounds.length - 1) < length;
     demand(needed, 'another number of rounds');
   });
-  const key = (pairs: number) => {
-    const file = input.vkeyFiles(pairs);
-    checkDigest(file, parameters.vkeyDigests.get(pairs)!, 'a verification key');
-    return parseVerificationKey(file, pairs);
-  };
-  return { tauG2: parameters.tauG2, key, commitment, session, modules, groups };
 }

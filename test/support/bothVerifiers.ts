@@ -110,10 +110,10 @@ async function ownVerdict(
 
 /** What the reference verifier says where the library gives a reason or an error code. */
 const SAME_FINDING: Readonly<Record<string, RegExp>> = {
-  OPENING_INVALID: /^equation \(5\) or \(6\)$/,
+  OPENING_INVALID: /^equation \(5'?\) or \(6\)$/,
   LINEAR_FORM_INVALID: /^equation \(4\)$/,
   GROTH16_INVALID: /^equation \(2\)$/,
-  GROUP_STRUCTURE: /^another number of (groups|rounds)$/,
+  GROUP_STRUCTURE: /^another number of (groups|rounds|blocks)$/,
   INCOMPLETE: /^the proven modules are not those of the session$/,
   WRONG_PARAMETERS: /another parameter set$/,
   WRONG_ADAPTER: /another adapter$/,

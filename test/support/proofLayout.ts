@@ -1,6 +1,6 @@
 /** One element of a proof file. */
 export interface ProofSpan {
-  /** As docs/formats.md names it, with the group and round where there are several. */
+  /** As docs/formats.md names it, with the group or block, and the round, where there are several. */
   readonly name: string;
   readonly kind: 'count' | 'id' | 'scalar' | 'g1' | 'g2';
   readonly offset: number;
@@ -16,6 +16,7 @@ export function proofLayout(file: Uint8Array): ProofSpan[] {
     spans.push({ name, kind, offset: at, length });
     at += length;
   };
+  const version = view.getUint8(13);
   take('magic', 'count', 14);
   for (const name of ['parameters', 'adapter', 'session']) take(name, 'id', 32);
   const proofs = view.getUint16(at);
@@ -24,9 +25,14 @@ export function proofLayout(file: Uint8Array): ProofSpan[] {
     const modules = view.getUint16(at);
     take('modules', 'count', 2);
     for (let m = 0; m < modules; m++) take(`module ${m}`, 'count', 2);
-    const groups = view.getUint16(at);
-    take('groups', 'count', 2);
-    for (let g = 0; g < groups; g++) {
+    const parts = view.getUint16(at);
+    take(version === 1 ? 'groups' : 'blocks', 'count', 2);
+    for (let g = 0; g < parts; g++) {
+      if (version === 2) {
+        for (const name of ['p', 'q']) take(`${name} ${g}`, 'g1', 32);
+        take(`qz ${g}`, 'scalar', 32);
+        continue;
+      }
       for (const name of ['D', 'R', 'A']) take(`${name} ${g}`, 'g1', 32);
       take(`B ${g}`, 'g2', 64);
       take(`C ${g}`, 'g1', 32);

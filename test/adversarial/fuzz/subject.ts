@@ -1,6 +1,7 @@
 import type { Engine } from '../../../src/algebra/index.js';
 import {
   proveSession,
+  type RankCheck,
   type VerificationResult,
   type VerifyOptions,
   verifyProof,
@@ -12,7 +13,7 @@ export interface Subject extends Scenario {
   readonly proof: Uint8Array;
 }
 
-export async function makeSubject(engine: Engine): Promise<Subject> {
+export async function makeSubject(engine: Engine, rankCheck: RankCheck = 'kzg'): Promise<Subject> {
   const scenario = await makeScenario(engine, await developmentParameters(), {
     shapes: [
       { rank: 2, inFeatures: 6, outFeatures: 4 },
@@ -23,7 +24,7 @@ export async function makeSubject(engine: Engine): Promise<Subject> {
     inputs: [[0, 2], [1]],
     seed: 11,
   });
-  return { ...scenario, proof: await proveSession({ ...scenario }) };
+  return { ...scenario, proof: await proveSession({ ...scenario, rankCheck }) };
 }
 
 /** The verifier's verdict on the subject with some of its parts replaced. */

@@ -1,30 +1,39 @@
-import { inverse, mod, power, powers, rootOfUnity } from '../../reference/field.js';
+import { inverse, mod, power, powers, R, rootOfUnity } from '../../reference/field.js';
 
 /** Coefficients, lowest first, below R. */
 export type Polynomial = readonly bigint[];
 
-/** Values at the powers of the root of unity of the length, which is a power of two. */
+/** The first half of the powers of a root of unity, by the root. */
+const rootPowers = new Map<bigint, bigint[]>();
+
+/** Values at the powers of a root of unity whose order is the length, a power of two. */
 function transform(coefficients: Polynomial, root: bigint): bigint[] {
   const size = coefficients.length;
-  if (size === 1) return [...coefficients];
-  const square = mod(root * root);
-  const even = transform(
-    coefficients.filter((_, i) => i % 2 === 0),
-    square,
-  );
-  const odd = transform(
-    coefficients.filter((_, i) => i % 2 === 1),
-    square,
-  );
-  const result = new Array<bigint>(size);
-  let point = 1n;
-  for (let i = 0; i < size / 2; i++) {
-    const term = mod(point * odd[i]!);
-    result[i] = mod(even[i]! + term);
-    result[i + size / 2] = mod(even[i]! - term);
-    point = mod(point * root);
+  const known = rootPowers.get(root) ?? powers(root, Math.max(size / 2, 1));
+  rootPowers.set(root, known);
+  // decimation in time: places in the order of their reversed bits
+  const values = [...coefficients];
+  for (let i = 1, j = 0; i < size; i++) {
+    let bit = size >> 1;
+    for (; j & bit; bit >>= 1) j ^= bit;
+    j ^= bit;
+    if (i < j) [values[i], values[j]] = [values[j]!, values[i]!];
   }
-  return result;
+  for (let half = 1; half < size; half *= 2) {
+    const step = size / 2 / half;
+    for (let start = 0; start < size; start += 2 * half) {
+      for (let i = 0; i < half; i++) {
+        const even = values[start + i]!;
+        const odd = values[start + half + i]!;
+        const term = odd === 0n ? 0n : (odd * known[i * step]!) % R;
+        const sum = even + term;
+        const difference = even - term;
+        values[start + i] = sum >= R ? sum - R : sum;
+        values[start + half + i] = difference < 0n ? difference + R : difference;
+      }
+    }
+  }
+  return values;
 }
 
 /** Values on H of any polynomial. */
@@ -50,13 +59,18 @@ export function plus(a: Polynomial, b: Polynomial, factor = 1n): bigint[] {
   );
 }
 
-/** a * b */
-export function times(a: Polynomial, b: Polynomial): bigint[] {
-  let size = 1;
-  while (size < a.length + b.length) size *= 2;
-  const left = valuesOn(size, a);
-  const right = valuesOn(size, b);
-  return interpolate(left.map((value, i) => mod(value * right[i]!)));
+/** The sum of a * b over pairs of polynomials. */
+export function sumOfProducts(pairs: readonly (readonly [Polynomial, Polynomial])[]): bigint[] {
+  const longest = Math.max(1, ...pairs.map(([a, b]) => a.length + b.length));
+  const size = 2 ** Math.ceil(Math.log2(longest));
+  const sums = new Array<bigint>(size).fill(0n);
+  for (const [a, b] of pairs) {
+    const right = valuesOn(size, b);
+    valuesOn(size, a).forEach((value, i) => {
+      sums[i]! += value * right[i]!;
+    });
+  }
+  return interpolate(sums.map(mod));
 }
 
 /** factor * (X^N - 1) * a */

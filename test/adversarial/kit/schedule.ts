@@ -79,6 +79,6 @@ export class Schedule {
       return { x, c, folds };
     });
     const z = this.point(proof.sum);
-    return { u, v, t, rho, kappa, forms, z, batch: this.batch(proof.sum) };
+    return { u, v, t, rho, kappa, forms, z, nu: 0n, batch: this.batch(proof.sum) };
   }
 }

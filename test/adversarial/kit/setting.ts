@@ -4,7 +4,13 @@ import type { Engine } from '../../../src/algebra/index.js';
 import { bytesToHex, hexToBytes } from '../../../src/bytes.js';
 import { type ParameterStore, parameterSetId } from '../../../src/circuit/index.js';
 import type { ProverSrs } from '../../../src/kzg/index.js';
-import { encodeProofFile, type Proof, readSession, sessionModules } from '../../../src/protocol/index.js';
+import {
+  encodeProofFile,
+  type Proof,
+  type RankCheck,
+  readSession,
+  sessionModules,
+} from '../../../src/protocol/index.js';
 import { buildStatement, type Statement } from '../../../src/protocol/statement.js';
 import { developmentFiles, scenarioFiles, type VerifierFiles } from '../../support/bothVerifiers.js';
 import {
@@ -35,6 +41,8 @@ export interface SettingOptions {
   readonly modules?: readonly QuantizedModule[];
   /** Proven modules; all of the session by default. */
   readonly moduleIndices?: readonly number[];
+  /** `groth16` by default. */
+  readonly rankCheck?: RankCheck;
 }
 
 /** Statement and secrets of a scenario. */
@@ -44,7 +52,7 @@ export async function settingOf(scenario: Scenario, options: SettingOptions = {}
   options.falsify?.(session);
   const { digest, tokens } = await readSession(session, adapter.modules);
   const statement = buildStatement({
-    rankCheck: 'groth16',
+    rankCheck: options.rankCheck ?? 'groth16',
     parametersId: parameters.id,
     circuits: parameters.set.circuits.map(({ pairs }) => pairs),
     adapterId: adapterId(adapter),
@@ -85,7 +93,7 @@ export function filesOf(
 ): VerifierFiles {
   const { parameters, statement } = setting;
   const proof = encodeProofFile({
-    rankCheck: 'groth16',
+    rankCheck: statement.rankCheck,
     parametersId: parameters.id,
     adapterId: bytesToHex(statement.adapterId),
     sessionDigest: bytesToHex(statement.sessionDigest),
