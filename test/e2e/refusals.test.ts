@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { serializeSafetensors, type Tensor } from '../../src/adapter/index.js';
+import { parseAdapterCommitment, serializeSafetensors, type Tensor } from '../../src/adapter/index.js';
 import type { ErrorCode } from '../../src/errors.js';
 import {
   GPT2_ADAPTER,
@@ -154,6 +154,20 @@ describe('an adapter that is malformed', () => {
     const dir = await adapterWith(change);
     expect(await refusedRegistration(code, 2, registerArgs(dir))).toMatch(message);
   });
+});
+
+it('an adapter of a rank that no circuit of the parameter set holds is registered: its proofs need none', async () => {
+  const tensors = {
+    [`${MODULE}.lora_A.weight`]: matrix(256, 32),
+    [`${MODULE}.lora_B.weight`]: matrix(32, 256),
+  };
+  const dir = await adapterWith({ config: { r: 256 }, tensors });
+  const out = join(root, 'wide');
+  const { code, stderr } = await zklora(...registerArgs(dir), '--out', out, '--no-registration-proof');
+  expect(code, stderr).toBe(0);
+  const commitment = await readFile(join(out, 'adapter.zkl.json'), 'utf8');
+  expect(parseAdapterCommitment(commitment).modules).toMatchObject([{ rank: 256 }]);
+  await rm(out, { recursive: true });
 });
 
 describe('an adapter with a feature that is not supported, named as such', () => {

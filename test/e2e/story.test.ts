@@ -132,7 +132,7 @@ beforeAll(async () => {
   unreachable = refused('CONTRIBUTOR_UNREACHABLE', 3, evaluateArgs(contributor.address, 'unreachable'));
   unreachable.catch(() => undefined); // awaited below
   killed = (await evaluatingWithKilled()).ended;
-  await told(...proveArgs('proof.zkl'));
+  await told(...proveArgs('proof.zkl'), '--rank-check', 'groth16');
   await told(...proveArgs('proof-per-module.zkl'), '--per-module');
 }, 300_000);
 afterAll(() => remove());
@@ -189,13 +189,14 @@ describe('by hand, command by command', () => {
   });
 
   it.each([
-    ['session/proof.zkl', 1, 2500],
-    ['proof.zkl', 1, 2500],
-    ['proof-per-module.zkl', 16, 16 * 1500],
-  ])('verifies %s', async (name, proofs, limit) => {
+    ['session/proof.zkl', 'kzg', 1, 500],
+    ['proof.zkl', 'groth16', 1, 2500],
+    ['proof-per-module.zkl', 'kzg', 16, 16 * 400],
+  ])('verifies %s, by %s', async (name, rankCheck, proofs, limit) => {
     const ids = ['--adapter-id', registered.adapterId as string];
     const verdict = await told('verify', ...verifyArgs('--proof', at(name)), ...ids);
-    expect(verdict).toMatchObject({ valid: true, tokens: TOKENS, proofs, adapterId: registered.adapterId });
+    const { adapterId } = registered;
+    expect(verdict).toMatchObject({ valid: true, tokens: TOKENS, proofs, adapterId, rankCheck });
     expect(verdict.modules).toHaveLength(16);
     expect((await stat(at(name))).size).toBeLessThan(limit);
   });
@@ -203,7 +204,27 @@ describe('by hand, command by command', () => {
   it('says in words what was proven and that development parameters prove nothing', async () => {
     const { stdout } = await zklora('verify', ...verifyArgs());
     expect(stdout).toMatch(/^VALID {4}all 32 token rows of 16 /);
+    expect(stdout).toContain('pairs    shown inside the polynomial argument (kzg)\n');
     expect(stdout).toContain('warning  development parameters: anybody can forge such a proof');
+  });
+
+  it('shows of what kind a proof is, and refuses one by circuits where that is not wanted', async () => {
+    const each = Array.from({ length: 16 }, (_, i) => ({ modules: [i], blocks: 1 }));
+    expect(await zkloraJson('inspect', at('proof-per-module.zkl'))).toMatchObject({
+      kind: 'proof',
+      rankCheck: 'kzg',
+      proofs: each,
+    });
+    const path = at('proof.zkl');
+    const whole = { modules: each.flatMap(({ modules }) => modules), groups: expect.any(Number) };
+    expect(await zkloraJson('inspect', path)).toMatchObject({ rankCheck: 'groth16', proofs: [whole] });
+    expect((await zklora('inspect', path)).stdout).toMatch(/^ *rank check +groth16\n *proof 0 +16 modules$/m);
+    const { message } = await invalid(
+      'RANK_CHECK_REFUSED',
+      verifyArgs('--proof', path, '--rank-check', 'kzg'),
+    );
+    expect(message).toMatch(/^the proof checks its pairs by groth16, and kzg is demanded/);
+    await refused('USAGE', 2, [...proveArgs('none.zkl'), '--rank-check', 'snark']);
   });
 
   it('does not replace a proof unless told to', async () => {

@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Engine, loadEngine } from '../../src/algebra/index.js';
+import { type Engine, Fr, loadEngine } from '../../src/algebra/index.js';
 import type { ParameterStore } from '../../src/circuit/index.js';
-import { decodeProofFile, encodeProofFile, proveSession, verifyProof } from '../../src/protocol/index.js';
+import {
+  type BlockProof,
+  decodeProofFile,
+  encodeProofFile,
+  type Proof,
+  type ProofFile,
+  proveSession,
+  verifyProof,
+} from '../../src/protocol/index.js';
 import { developmentParameters, makeScenario, type Scenario, type Shape } from '../support/scenario.js';
+import { expectRefused } from './refused.js';
 
 let engine: Engine;
 let parameters: ParameterStore;
@@ -49,4 +58,92 @@ describe('pairs checked inside the sum argument', () => {
       expect(encodeProofFile(decodeProofFile(proof))).toEqual(proof);
     });
   }
+
+  it('takes ranks that no circuit of the set holds, which proofs by circuits refuse', async () => {
+    const scenario = await makeScenario(engine, parameters, {
+      shapes: [{ rank: 256, inFeatures: 2, outFeatures: 2 }],
+      calls: [1],
+    });
+    const proof = await proveSession({ ...scenario });
+    expect(await verify(scenario, proof)).toMatchObject({ valid: true, rankCheck: 'kzg' });
+    await expectRefused(
+      () => proveSession({ ...scenario, rankCheck: 'groth16' }),
+      'STATEMENT_INVALID',
+      /^a module of rank 256 exceeds the parameter set's largest circuit \(255 pairs\)/,
+    );
+  });
+
+  it('proves modules one by one, on a wider domain, each as it would alone', async () => {
+    const scenario = await makeScenario(engine, parameters, {
+      shapes: [
+        { rank: 2, inFeatures: 600, outFeatures: 1 },
+        { rank: 1, inFeatures: 3, outFeatures: 2 },
+      ],
+      calls: [1],
+    });
+    const proof = await proveSession({ ...scenario, mode: 'per-module' });
+    expect(await verify(scenario, proof)).toMatchObject({ valid: true, proofs: 2 });
+    const file = decodeProofFile(proof);
+    const [first, second] = file.proofs as [Proof, Proof];
+    // each has its own weights: neither stands in for the other
+    for (const proofs of [
+      [{ ...first, blocks: second.blocks }, second],
+      [first, { ...second, sum: first.sum }],
+    ]) {
+      const changed = encodeProofFile({ ...file, proofs });
+      expect(await verify(scenario, changed)).toMatchObject({ valid: false, reason: 'OPENING_INVALID' });
+    }
+  });
+});
+
+describe('a proof with two blocks', () => {
+  let scenario: Scenario;
+  let file: ProofFile;
+  let whole: Proof;
+  beforeAll(async () => {
+    scenario = await makeScenario(engine, parameters, {
+      shapes: [256, 254].map((rank) => ({ rank, inFeatures: 1, outFeatures: 1 })),
+      calls: [1],
+    });
+    file = decodeProofFile(await proveSession({ ...scenario }));
+    whole = file.proofs[0]!;
+  });
+  const verdict = async (change: Partial<Proof>) => {
+    const proof = encodeProofFile({ ...file, proofs: [{ ...whole, ...change }] });
+    const { valid, ...said } = await verify(scenario, proof);
+    return valid || (said as { reason: string }).reason;
+  };
+
+  it('needs both, in order, and no third', async () => {
+    const [first, second] = whole.blocks as [BlockProof, BlockProof];
+    expect(await verdict({})).toBe(true);
+    expect(await verdict({ blocks: [second, first] })).toBe('OPENING_INVALID');
+    for (const blocks of [[first], [first, second, second]]) {
+      expect(await verdict({ blocks })).toBe('GROUP_STRUCTURE');
+    }
+  });
+
+  it('holds with no element of either changed', async () => {
+    for (const g of [0, 1]) {
+      const block = whole.blocks[g]!;
+      for (const change of [
+        { p: block.q },
+        { q: block.p },
+        { qAtPoint: Fr.add(block.qAtPoint, 1n) },
+        { p: block.q, q: block.p },
+      ]) {
+        const blocks = whole.blocks.map((other, i) => (i === g ? { ...block, ...change } : other));
+        expect(await verdict({ blocks }), `block ${g}`).toBe('OPENING_INVALID');
+      }
+    }
+  });
+
+  it('tells the values of q at z apart: their sum alone is not what is opened', async () => {
+    const [first, second] = whole.blocks as [BlockProof, BlockProof];
+    const blocks = [
+      { ...first, qAtPoint: Fr.add(first.qAtPoint, 1n) },
+      { ...second, qAtPoint: Fr.sub(second.qAtPoint, 1n) },
+    ];
+    expect(await verdict({ blocks })).toBe('OPENING_INVALID');
+  });
 });

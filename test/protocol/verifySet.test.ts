@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
-import { proveSession, requireOneBase, type SetItem, verifySet } from '../../src/protocol/index.js';
+import {
+  proveSession,
+  type RankCheck,
+  requireOneBase,
+  type SetItem,
+  verifySet,
+} from '../../src/protocol/index.js';
 import { developmentParameters, makeScenario, type Scenario } from '../support/scenario.js';
 import { expectRefused } from './refused.js';
 
@@ -23,13 +29,14 @@ beforeAll(async () => {
 });
 afterAll(() => engine.terminate());
 
-const verify = (tested: readonly SetItem[]) =>
+const verify = (tested: readonly SetItem[], rankCheck?: RankCheck) =>
   verifySet({
     engine,
     parameters: scenario.parameters.set,
     verificationKeys: scenario.parameters.vkey,
     allowDevelopmentParameters: true,
     members: tested,
+    ...(rankCheck && { rankCheck }),
   });
 
 describe('a set of contributors', () => {
@@ -40,6 +47,20 @@ describe('a set of contributors', () => {
         { name: 'alice', verdict: { valid: true } },
         { name: 'bob', verdict: { valid: true } },
       ],
+    });
+  });
+
+  it('has members whose proofs are of either version, unless one is demanded', async () => {
+    const [alice, bob] = members as [SetItem, SetItem];
+    const byCircuit = { ...alice, proof: await proveSession({ ...scenario, rankCheck: 'groth16' }) };
+    const mixed = [byCircuit, bob];
+    expect(await verify(mixed)).toMatchObject({
+      valid: true,
+      members: [{ verdict: { rankCheck: 'groth16' } }, { verdict: { rankCheck: 'kzg' } }],
+    });
+    expect(await verify(mixed, 'kzg')).toMatchObject({
+      valid: false,
+      members: [{ verdict: { valid: false, reason: 'RANK_CHECK_REFUSED' } }, { verdict: { valid: true } }],
     });
   });
 
