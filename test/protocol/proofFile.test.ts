@@ -192,6 +192,24 @@ describe('a proof file of version 2', () => {
     }
   });
 
+  it('ends with its sum, and holds points and reduced scalars alone', async () => {
+    const filled = (element: number, byte: number) => {
+      const at = BLOCKS_AT + 2 + 32 * element;
+      return ofPairs.slice().fill(byte, at, at + 32);
+    };
+    for (const [input, says] of [
+      [ofPairs.slice(0, -1), /truncated/],
+      // a block less than it says it has
+      [concatBytes(ofPairs.slice(0, BLOCKS_AT + 2), ofPairs.slice(BLOCKS_AT + 2 + 96)), /truncated/],
+      [concatBytes(ofPairs, Uint8Array.of(0)), /^proof file has bytes after its end$/],
+      [filled(0, 0), /^proof file: point refused/],
+      [filled(1, 255), /^proof file: point refused/],
+      [filled(2, 255), /^proof file: scalar/],
+    ] as const) {
+      await expectRefused(() => decodeProofFile(input), 'PROOF_MALFORMED', says);
+    }
+  });
+
   it('is refused where the version is not its own', async () => {
     for (const [input, version] of [
       [ofPairs, 1],
