@@ -1,6 +1,6 @@
-import { PAGE_BYTES } from '../algebra/wasmModule.js';
 import { ZkLoraError } from '../errors.js';
 import { type ExactKernels, exactKernels, FEATURES, LIMB_BYTES, OUTPUTS, RANKS } from './exactKernels.js';
+import { joinRows, reserve, spreadRows } from './kernelMemory.js';
 import { quoted } from './quoted.js';
 import type { QuantizedModule } from './types.js';
 
@@ -23,6 +23,42 @@ interface Layout {
   readonly end: number;
 }
 
+/** Matrices of a module in the order in which the kernels read them: eight ranks, then the next eight. */
+export interface OrderedWeights {
+  readonly a: Int16Array;
+  readonly b: Int16Array;
+}
+
+/**
+ * Puts a module's matrices into the kernels' order; ranks, features and outputs are filled up with zeros.
+ *
+ * @throws ZkLoraError `ADAPTER_MALFORMED` for a weight of -32768
+ */
+export function orderWeights(module: QuantizedModule): OrderedWeights {
+  const { rank, inFeatures, outFeatures, a, bT, name } = module;
+  const groups = Math.ceil(rank / RANKS);
+  const aLength = Math.ceil(inFeatures / FEATURES) * FEATURES * RANKS;
+  const bLength = Math.ceil(outFeatures / OUTPUTS) * OUTPUTS * RANKS;
+  const ordered = { a: new Int16Array(groups * aLength), b: new Int16Array(groups * bLength) };
+  for (let j = 0; j < rank; j++) {
+    const row = j % RANKS;
+    const rows = ordered.a.subarray(((j - row) / RANKS) * aLength);
+    for (let i = 0; i < inFeatures; i++) {
+      const weight = a[j * inFeatures + i]!;
+      if (weight === OFF_GRID) throw offGrid(name);
+      rows[((i >> 3) * RANKS + row) * FEATURES + (i & 7)] = weight;
+    }
+    const columns = ordered.b.subarray(((j - row) / RANKS) * bLength);
+    const pair = row >> 1;
+    for (let i = 0; i < outFeatures; i++) {
+      const weight = bT[j * outFeatures + i]!;
+      if (weight === OFF_GRID) throw offGrid(name);
+      columns[((i >> 2) * (RANKS / 2) + pair) * 2 * OUTPUTS + 2 * (i & 3) + (row & 1)] = weight;
+    }
+  }
+  return ordered;
+}
+
 /** Products over the integers, made in a memory of its own that is used again. */
 export class ExactProduct {
   readonly #kernels: ExactKernels = exactKernels();
@@ -30,102 +66,52 @@ export class ExactProduct {
   /**
    * Writes X A^T B^T into `y`; sizes have been checked, and that outputs fit int64.
    *
-   * @throws ZkLoraError `ADAPTER_MALFORMED` for a weight of -32768
+   * @param weights the module's
    */
-  run(module: QuantizedModule, x: Int16Array, tokens: number, y: BigInt64Array): void {
+  run(
+    module: Pick<QuantizedModule, 'rank' | 'inFeatures' | 'outFeatures'>,
+    weights: OrderedWeights,
+    x: Int16Array,
+    tokens: number,
+    y: BigInt64Array,
+  ): void {
+    const { rank, inFeatures, outFeatures } = module;
     const layout = layoutOf(module, tokens);
-    this.#reserve(layout.end);
+    const { memory, functions } = this.#kernels;
+    reserve(memory, layout.end);
+    const features = layout.featureBlocks * FEATURES;
+    const outputs = layout.outputBlocks * OUTPUTS;
     for (let first = 0; first < tokens; first += layout.tokens) {
       const count = Math.min(layout.tokens, tokens - first);
-      this.#putActivations(layout, module, x, first, count);
-      for (let rank = 0; rank < module.rank; rank += RANKS) {
-        this.#putWeights(layout, module, rank);
-        const { functions } = this.#kernels;
+      const rows = this.#int16(layout.x, count * features);
+      if (features !== inFeatures) rows.fill(0);
+      spreadRows(rows, x.subarray(first * inFeatures, (first + count) * inFeatures), inFeatures, features);
+      for (let group = 0; group * RANKS < rank; group++) {
+        this.#put(layout.a, weights.a, group, features * RANKS);
+        this.#put(layout.b, weights.b, group, outputs * RANKS);
         functions.project(layout.x, layout.a, layout.featureBlocks, count, layout.z);
-        const combine = rank === 0 ? functions.combine : functions.combineMore;
+        const combine = group === 0 ? functions.combine : functions.combineMore;
         combine(layout.z, layout.b, layout.outputBlocks, count, layout.y);
       }
-      this.#takeOutputs(layout, module, y, first, count);
+      const sums = new BigInt64Array(memory.buffer, layout.y, count * outputs);
+      joinRows(y.subarray(first * outFeatures, (first + count) * outFeatures), sums, outFeatures, outputs);
     }
-  }
-
-  #reserve(bytes: number): void {
-    const { memory } = this.#kernels;
-    const missing = bytes - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
   }
 
   #int16(at: number, length: number): Int16Array {
     return new Int16Array(this.#kernels.memory.buffer, at, length);
   }
 
-  /** Rows padded with zeros to whole blocks. */
-  #putActivations(
-    { x: at, featureBlocks }: Layout,
-    { inFeatures }: QuantizedModule,
-    x: Int16Array,
-    first: number,
-    count: number,
-  ): void {
-    const width = featureBlocks * FEATURES;
-    const out = this.#int16(at, count * width);
-    const rows = x.subarray(first * inFeatures, (first + count) * inFeatures);
-    if (width === inFeatures) {
-      out.set(rows);
-      return;
-    }
-    for (let row = 0; row < count; row++) {
-      out.set(rows.subarray(row * inFeatures, (row + 1) * inFeatures), row * width);
-      out.fill(0, row * width + inFeatures, (row + 1) * width);
-    }
-  }
-
-  /** Eight ranks from `rank` on, those that the module lacks zero, in the kernels' order. */
-  #putWeights(layout: Layout, module: QuantizedModule, rank: number): void {
-    const { inFeatures, outFeatures, a, bT, name } = module;
-    const count = Math.min(RANKS, module.rank - rank);
-    const rows = this.#int16(layout.a, layout.featureBlocks * FEATURES * RANKS).fill(0);
-    for (let row = 0; row < count; row++) {
-      const from = (rank + row) * inFeatures;
-      for (let i = 0; i < inFeatures; i++) {
-        const weight = a[from + i]!;
-        if (weight === OFF_GRID) throw offGrid(name);
-        rows[((i >> 3) * RANKS + row) * FEATURES + (i & 7)] = weight;
-      }
-    }
-    const columns = this.#int16(layout.b, layout.outputBlocks * OUTPUTS * RANKS).fill(0);
-    for (let row = 0; row < count; row++) {
-      const from = (rank + row) * outFeatures;
-      const pair = row >> 1;
-      for (let i = 0; i < outFeatures; i++) {
-        const weight = bT[from + i]!;
-        if (weight === OFF_GRID) throw offGrid(name);
-        columns[((i >> 2) * (RANKS / 2) + pair) * 2 * OUTPUTS + 2 * (i & 3) + (row & 1)] = weight;
-      }
-    }
-  }
-
-  #takeOutputs(
-    { y: at, outputBlocks }: Layout,
-    { outFeatures }: QuantizedModule,
-    y: BigInt64Array,
-    first: number,
-    count: number,
-  ): void {
-    const width = outputBlocks * OUTPUTS;
-    const sums = new BigInt64Array(this.#kernels.memory.buffer, at, count * width);
-    if (width === outFeatures) {
-      y.set(sums, first * outFeatures);
-      return;
-    }
-    for (let row = 0; row < count; row++) {
-      y.set(sums.subarray(row * width, row * width + outFeatures), (first + row) * outFeatures);
-    }
+  #put(at: number, weights: Int16Array, group: number, length: number): void {
+    this.#int16(at, length).set(weights.subarray(group * length, (group + 1) * length));
   }
 }
 
 /** Everything begins at a multiple of 16 bytes. */
-function layoutOf({ inFeatures, outFeatures }: QuantizedModule, tokens: number): Layout {
+function layoutOf(
+  { inFeatures, outFeatures }: Pick<QuantizedModule, 'inFeatures' | 'outFeatures'>,
+  tokens: number,
+): Layout {
   const featureBlocks = Math.ceil(inFeatures / FEATURES);
   const outputBlocks = Math.ceil(outFeatures / OUTPUTS);
   const xBytes = 2 * featureBlocks * FEATURES;

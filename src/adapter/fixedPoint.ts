@@ -9,11 +9,14 @@ const ROUNDING = 1.5 * 2 ** 52;
 
 const EXPONENT_BIAS = 1023;
 
+/** One for all: they are needed for each row of activations. */
+const bits = new DataView(new ArrayBuffer(8));
+
 /** 2^exponent, exactly, for -1022 <= exponent <= 1023; made from its bits because `**` need not be exact. */
 export function powerOfTwo(exponent: number): number {
-  const view = new DataView(new ArrayBuffer(8));
-  view.setUint32(0, (exponent + EXPONENT_BIAS) << 20);
-  return view.getFloat64(0);
+  bits.setUint32(0, (exponent + EXPONENT_BIAS) << 20);
+  bits.setUint32(4, 0);
+  return bits.getFloat64(0);
 }
 
 /** Nearest integer, ties to even, for |value| < 2^51. */
@@ -34,18 +37,17 @@ export function maxMagnitude(values: Float32Array, from = 0, to = values.length)
 }
 
 /**
- * Smallest exponent e for which round(max / 2^e) <= 2^bits - 1; 0 for max = 0.
+ * Smallest exponent e for which round(max / 2^e) <= 2^magnitudeBits - 1; 0 for max = 0.
  *
  * Finest possible grid: with one less, the largest value would not fit.
  */
-export function exponentFor(max: number, bits: number): number {
+export function exponentFor(max: number, magnitudeBits: number): number {
   if (max === 0) return 0;
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, max); // a float32, even a subnormal one, is a normal float64
-  const log2 = ((view.getUint32(0) >>> 20) & 0x7ff) - EXPONENT_BIAS;
-  const exponent = log2 - (bits - 1);
-  // max / 2^exponent lies in [2^(bits-1), 2^bits); from 2^bits - 1/2 on it would round up to 2^bits.
-  return max * powerOfTwo(-exponent) < 2 ** bits - 0.5 ? exponent : exponent + 1;
+  bits.setFloat64(0, max); // a float32, even a subnormal one, is a normal float64
+  const log2 = ((bits.getUint32(0) >>> 20) & 0x7ff) - EXPONENT_BIAS;
+  const exponent = log2 - (magnitudeBits - 1);
+  // With n bits max / 2^exponent lies in [2^(n-1), 2^n); from 2^n - 1/2 on it would round up to 2^n.
+  return max * powerOfTwo(-exponent) < 2 ** magnitudeBits - 0.5 ? exponent : exponent + 1;
 }
 
 /**

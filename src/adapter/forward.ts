@@ -1,22 +1,61 @@
 import { ZkLoraError } from '../errors.js';
-import { ExactProduct } from './exactProduct.js';
+import { ExactProduct, type OrderedWeights, orderWeights } from './exactProduct.js';
 import { powerOfTwo } from './fixedPoint.js';
+import { scaleRows } from './fixedPointRows.js';
 import { MAX_EXPONENT, MAX_SCALING, MIN_EXPONENT, MIN_SCALING } from './limits.js';
 import { assertFitsInt64, assertModuleShape } from './overflow.js';
 import type { QuantizedModule } from './types.js';
 
-const TWO_32 = 2 ** 32;
-const TWO_63 = 2 ** 63;
-
 /** Made at the first product. */
 let products: ExactProduct | undefined;
 
+/** The product with one module's weights, which are checked and put in order once. They do not change any more. */
+export class ModuleProduct {
+  readonly #module: QuantizedModule;
+  readonly #weights: OrderedWeights;
+
+  /** @throws ZkLoraError `ADAPTER_OVERFLOW`, `ADAPTER_MALFORMED` */
+  constructor(module: QuantizedModule) {
+    assertModuleShape(module);
+    assertFitsInt64(module);
+    this.#module = module;
+    this.#weights = orderWeights(module);
+  }
+
+  /** Of the weights that it holds beside the module's own. */
+  get bytes(): number {
+    return this.#weights.a.byteLength + this.#weights.b.byteLength;
+  }
+
+  /**
+   * Y = X A^T B^T over the integers, row-major `[tokens, outFeatures]`: exact for any int16 X (docs/protocol.md,
+   * "Fixed point").
+   *
+   * @param x int16, row-major `[tokens, inFeatures]`.
+   * @param out takes the result, for callers who have a place for it
+   * @throws ZkLoraError `STATEMENT_INVALID` for a wrong length
+   */
+  apply(x: Int16Array, tokens: number, out?: BigInt64Array): BigInt64Array {
+    const { inFeatures, outFeatures } = this.#module;
+    if (!Number.isInteger(tokens) || tokens < 0 || x.length !== tokens * inFeatures) {
+      throw new ZkLoraError(
+        'STATEMENT_INVALID',
+        `${x.length} activations do not make ${tokens} rows of ${inFeatures}; send one row for each token`,
+      );
+    }
+    const y = out ?? new BigInt64Array(tokens * outFeatures);
+    if (y.length !== tokens * outFeatures) {
+      throw new ZkLoraError('INTERNAL', 'the place for the outputs has another size');
+    }
+    products ??= new ExactProduct();
+    products.run(this.#module, this.#weights, x, tokens, y);
+    return y;
+  }
+}
+
 /**
- * Y = X A^T B^T over the integers, row-major `[tokens, outFeatures]`: exact for any int16 X (docs/protocol.md,
- * "Fixed point").
+ * {@link ModuleProduct.apply} for who needs a module once.
  *
- * @param x int16, row-major `[tokens, inFeatures]`.
- * @param out takes the result, for callers who have a place for it
  * @throws ZkLoraError `STATEMENT_INVALID` for a wrong length, `ADAPTER_OVERFLOW`, `ADAPTER_MALFORMED`
  */
 export function applyExact(
@@ -25,22 +64,7 @@ export function applyExact(
   tokens: number,
   out?: BigInt64Array,
 ): BigInt64Array {
-  const { inFeatures, outFeatures } = module;
-  assertModuleShape(module);
-  assertFitsInt64(module);
-  if (!Number.isInteger(tokens) || tokens < 0 || x.length !== tokens * inFeatures) {
-    throw new ZkLoraError(
-      'STATEMENT_INVALID',
-      `${x.length} activations do not make ${tokens} rows of ${inFeatures}; send one row for each token`,
-    );
-  }
-  const y = out ?? new BigInt64Array(tokens * outFeatures);
-  if (y.length !== tokens * outFeatures) {
-    throw new ZkLoraError('INTERNAL', 'the place for the outputs has another size');
-  }
-  products ??= new ExactProduct();
-  products.run(module, x, tokens, y);
-  return y;
+  return new ModuleProduct(module).apply(x, tokens, out);
 }
 
 /**
@@ -50,6 +74,7 @@ export function applyExact(
  * rounded to float32: the same bits on every IEEE 754 machine.
  *
  * @param exponents e_x of each token, `[tokens]`.
+ * @param accept sees the largest magnitude in Y of each token, rounded to float64, and may refuse them by an error
  * @throws ZkLoraError `STATEMENT_INVALID` for a wrong length, an exponent or scaling out of range, or a delta
  * beyond float32.
  */
@@ -57,6 +82,7 @@ export function scaleDelta(
   y: BigInt64Array,
   exponents: Int16Array,
   module: Pick<QuantizedModule, 'outFeatures' | 'aExponent' | 'bExponent' | 'scaling'>,
+  accept?: (largest: Float64Array) => void,
 ): Float32Array {
   const { outFeatures, aExponent, bExponent, scaling } = module;
   if (y.length !== exponents.length * outFeatures) {
@@ -71,9 +97,7 @@ export function scaleDelta(
       'a module exponent or scaling is out of range; check the adapter',
     );
   }
-  const words = new Int32Array(y.buffer, y.byteOffset, 2 * y.length);
-  const delta = new Float32Array(y.length);
-  for (let token = 0; token < exponents.length; token++) {
+  const factorOf = (token: number): number => {
     const exponent = exponents[token]!;
     if (!isExponent(exponent)) {
       throw new ZkLoraError(
@@ -81,22 +105,19 @@ export function scaleDelta(
         `the exponent of token ${token} is out of range; quantise again`,
       );
     }
-    const factor = powerOfTwo(exponent + aExponent + bExponent) * scaling;
-    for (let i = token * outFeatures; i < (token + 1) * outFeatures; i++) {
-      delta[i] = (words[2 * i + 1]! * TWO_32 + (words[2 * i]! >>> 0)) * factor;
-    }
-    // 2^63, rounded as its delta is: where that is finite, all are
-    if (Number.isFinite(Math.fround(TWO_63 * factor))) continue;
-    for (let i = token * outFeatures; i < (token + 1) * outFeatures; i++) {
-      if (!Number.isFinite(delta[i]!)) {
-        throw new ZkLoraError(
-          'STATEMENT_INVALID',
-          `a delta of token ${token} is beyond float32; the adapter or its scaling does not fit this model`,
-        );
-      }
-    }
+    return powerOfTwo(exponent + aExponent + bExponent) * scaling;
+  };
+  const { values, largest } = scaleRows(y, outFeatures, factorOf);
+  accept?.(largest);
+  for (let token = 0; token < exponents.length; token++) {
+    // the largest one, rounded as its delta is: where that is finite, all are
+    if (Number.isFinite(Math.fround(largest[token]! * factorOf(token)))) continue;
+    throw new ZkLoraError(
+      'STATEMENT_INVALID',
+      `a delta of token ${token} is beyond float32; the adapter or its scaling does not fit this model`,
+    );
   }
-  return delta;
+  return values;
 }
 
 function isExponent(value: number): boolean {

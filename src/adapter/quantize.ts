@@ -1,6 +1,7 @@
 import { ZkLoraError } from '../errors.js';
 import type { ActivationRows } from '../protocol/session.js';
-import { exponentFor, type FixedPoint, maxMagnitude, quantizeInto } from './fixedPoint.js';
+import { exponentFor, type FixedPoint, maxMagnitude, powerOfTwo, quantizeInto } from './fixedPoint.js';
+import { roundRows } from './fixedPointRows.js';
 import { MAGNITUDE_BITS, MIN_MAGNITUDE_BITS } from './limits.js';
 import { assertModuleShape, fitsInt64 } from './overflow.js';
 import type { FloatModule } from './peft.js';
@@ -66,11 +67,8 @@ export function quantizeActivations(values: Float32Array, tokens: number, featur
       `${values.length} activations do not make ${tokens} rows of ${features}; pass the layer's whole input`,
     );
   }
-  const x = new Int16Array(values.length);
   const exponents = new Int16Array(tokens);
-  for (let token = 0; token < tokens; token++) {
-    const [from, to] = [token * features, (token + 1) * features];
-    const max = maxMagnitude(values, from, to);
+  const x = roundRows(values, features, (token, max) => {
     if (!Number.isFinite(max)) {
       throw new ZkLoraError(
         'STATEMENT_INVALID',
@@ -79,8 +77,8 @@ export function quantizeActivations(values: Float32Array, tokens: number, featur
     }
     const exponent = exponentFor(max, MAGNITUDE_BITS);
     exponents[token] = exponent;
-    quantizeInto(x, values, exponent, from, to);
-  }
+    return powerOfTwo(-exponent);
+  });
   return { x, exponents };
 }
 

@@ -190,6 +190,8 @@ export const v128 = {
     add: binary(...vector(0xae)),
     sub: binary(...vector(0xb1)),
     mul: binary(...vector(0xb5)),
+    /** The larger one of each lane, without sign. */
+    maxU: binary(...vector(0xb9)),
     /** Signed 16-bit products, added in pairs: lane i = a[2i] b[2i] + a[2i+1] b[2i+1]. */
     dot: binary(...vector(0xba)),
     shl: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...vector(0xab)],
@@ -207,10 +209,22 @@ export const v128 = {
     extendLowU: unary(...vector(0xc9)),
     extendHighU: unary(...vector(0xca)),
   },
+  f32x4: {
+    /** Two float64 lanes, rounded to float32, in the low half; zeros above. */
+    demoteZero: unary(...vector(0x5e)),
+  },
   f64x2: {
     add: binary(...vector(0xf0)),
     sub: binary(...vector(0xf1)),
     mul: binary(...vector(0xf2)),
+    /** The larger one of each lane, of numbers that are not NaN. */
+    max: binary(...vector(0xf7)),
+    /** Of the two low float32 lanes, exactly. */
+    promoteLow: unary(...vector(0x5f)),
+    /** Of the two low int32 lanes, exactly. */
+    convertLow: unary(...vector(0xfe)),
+    /** Of the two low 32-bit lanes without sign, exactly. */
+    convertLowU: unary(...vector(0xff)),
     /** Lane 0 or 1, as an f64. */
     extract: (a: Code, lane: number): Code => [...a, ...vector(33), lane],
   },

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from './clock.js';
 import { type ContributorState, requireCommitted } from './contributorState.js';
 import { DiskFloor } from './diskFloor.js';
 import { IDLE_CHECK_MS, MAX_SESSIONS_PER_USER } from './limits.js';
+import { ModuleProducts } from './moduleProducts.js';
 import { type ModuleOutput, OpenSession, type SessionTools } from './openSession.js';
 import type { ProofProgress } from './proofJobs.js';
 import type { ProofState, ProofStatus } from './proofStates.js';
@@ -90,6 +91,7 @@ export class ContributorSessions {
     this.disk = new DiskFloor(sessionsDir, state.minFreeBytes);
     this.tools = {
       modules,
+      products: new ModuleProducts(modules),
       room: new CallRoom(this.disk, () => this.places.lyingCalls()),
       reads: new SessionReads(this.clock),
       repeats: new UserQueue(),

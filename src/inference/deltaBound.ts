@@ -1,3 +1,4 @@
+import { magnitudeSums } from '../adapter/fixedPointRows.js';
 import type { AdapterCommitment } from '../adapter/types.js';
 import { ZkLoraError } from '../errors.js';
 import type { ActivationRows } from '../protocol/session.js';
@@ -17,33 +18,20 @@ const SLACK = 1 + 2 ** -40;
 /**
  * Refuses deltas that no adapter with int16 weights gives: |y| is at most rank * 32767^2 * sum |x| in each row.
  *
- * @param y `[tokens, outFeatures]`, without -2^63
+ * @param largest |y| of each token, rounded to float64
  * @throws ZkLoraError `SESSION_MALFORMED`
  */
 export function requirePossibleDelta(
-  y: BigInt64Array,
-  { x, exponents }: ActivationRows,
-  { name, rank, outFeatures }: { readonly name: string; readonly rank: number; readonly outFeatures: number },
+  largest: Float64Array,
+  { x }: ActivationRows,
+  { name, rank }: { readonly name: string; readonly rank: number },
 ): void {
-  const tokens = exponents.length;
-  const features = x.length / tokens;
-  const words = new Int32Array(y.buffer, y.byteOffset, 2 * y.length);
-  for (let token = 0; token < tokens; token += 1) {
-    let size = 0;
-    for (let i = token * features; i < (token + 1) * features; i += 1) size += Math.abs(x[i]!);
-    const bound = rank * MAX_WEIGHT ** 2 * size * SLACK;
-    // whatever its low word, a value with a smaller high word is within the bound
-    const high = Math.floor(bound / 2 ** 32) - 1;
-    for (let i = token * outFeatures; i < (token + 1) * outFeatures; i += 1) {
-      if (Math.abs(words[2 * i + 1]!) < high) continue;
-      const value = words[2 * i + 1]! * 2 ** 32 + (words[2 * i]! >>> 0);
-      if (Math.abs(value) <= bound) continue;
-      throw new ZkLoraError(
-        'SESSION_MALFORMED',
-        `the contributor's delta of module ${name} is larger than its rank and the activations allow`,
-      );
-    }
-  }
+  const sizes = magnitudeSums(x, x.length / largest.length);
+  if (largest.every((value, token) => value <= rank * MAX_WEIGHT ** 2 * sizes[token]! * SLACK)) return;
+  throw new ZkLoraError(
+    'SESSION_MALFORMED',
+    `the contributor's delta of module ${name} is larger than its rank and the activations allow`,
+  );
 }
 
 /**

@@ -24,6 +24,12 @@ export const MAX_CALL_FILE_BYTES = 2 ** 30;
  */
 export const MAX_PENDING_BYTES = 2 * MAX_CALL_FILE_BYTES;
 
+/**
+ * Weights that a contributor keeps a second time, in the order in which products read them: an adapter of this size takes as much
+ * memory again. Of what is beyond, the order is made anew at each stage.
+ */
+export const MAX_ORDERED_WEIGHT_BYTES = 256 * 2 ** 20;
+
 /** One tensor of a call file in its header: name, dtype, shape and offsets take at most 110 bytes. */
 export const CALL_TENSOR_OVERHEAD_BYTES = 128;
 

@@ -1,4 +1,3 @@
-import { applyExact } from '../adapter/forward.js';
 import type { QuantizedModule } from '../adapter/types.js';
 import type { ZkLoraError } from '../errors.js';
 import { nextTurn } from '../nextTurn.js';
@@ -10,6 +9,7 @@ import type { CallRoom, LyingCall } from './callRoom.js';
 import type { Clock } from './clock.js';
 import { LaterWork } from './laterWork.js';
 import type { Charge, LeakageGuard } from './leakage/guard.js';
+import type { ModuleProducts } from './moduleProducts.js';
 import { type CallWriter, reopenSessionRecord, type SessionWriter } from './record.js';
 import { refusal } from './refusal.js';
 import type { RoomClaim } from './roomClaim.js';
@@ -26,6 +26,7 @@ export interface ModuleOutput {
 /** What every open session of a contributor works with. */
 export interface SessionTools {
   readonly modules: readonly QuantizedModule[];
+  readonly products: ModuleProducts;
   /** Of the calls under way in all sessions. */
   readonly room: CallRoom;
   readonly reads: SessionReads;
@@ -383,7 +384,7 @@ export class OpenSession {
       for (const module of this.record.header.inputs[input]!) {
         // Other sessions get their turn between the products.
         if (outputs.length > 0) await nextTurn();
-        outputs.push({ module, values: applyExact(this.tools.modules[module]!, rows[i]!.x, tokens) });
+        outputs.push({ module, values: this.tools.products.of(module).apply(rows[i]!.x, tokens) });
       }
     }
     return outputs.sort((a, b) => a.module - b.module);

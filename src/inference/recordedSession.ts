@@ -308,9 +308,9 @@ class UserSession implements AdapterSession {
     const deltas = new Map<number, Float32Array>();
     for (const part of rows) {
       for (const module of this.model.inputs[part.input]!) {
-        const y = answers.get(module)!;
-        requirePossibleDelta(y, part.rows, this.commitment.modules[module]!);
-        deltas.set(module, scaleDelta(y, part.rows.exponents, this.commitment.modules[module]!));
+        const committed = this.commitment.modules[module]!;
+        const accept = (largest: Float64Array): void => requirePossibleDelta(largest, part.rows, committed);
+        deltas.set(module, scaleDelta(answers.get(module)!, part.rows.exponents, committed, accept));
       }
     }
     return { answers, deltas };

@@ -173,6 +173,8 @@ function singleOutput(plan: SplitPlan): string {
 
 /** The part of the plan that is needed to run, so that the decoded weights can be freed. */
 type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
+  /** Tensors of the targets' inputs that nobody reads once they were asked about. */
+  readonly asked: ReadonlySet<string>;
   readonly stages: readonly {
     inputs: readonly string[];
     outputs: readonly string[];
@@ -182,7 +184,14 @@ type RunPlan = Pick<SplitPlan, 'targets' | 'inputs' | 'stageInputs'> & {
 
 function withoutWeights(plan: SplitPlan): RunPlan {
   const stages = plan.stages.map(({ inputs, outputs, release }) => ({ inputs, outputs, release }));
+  const later = (stage: number): string[] => plan.stages.slice(stage + 1).flatMap(({ inputs }) => inputs);
+  const asked = plan.targets.filter(
+    ({ input, stage }) =>
+      ![...later(stage), ...plan.graph.inputs, ...plan.graph.outputs].includes(input) &&
+      plan.targets.every((other) => other.base !== input && (other.input !== input || other.stage === stage)),
+  );
   return {
+    asked: new Set(asked.map(({ input }) => input)),
     targets: plan.targets,
     inputs: plan.inputs,
     stageInputs: plan.stageInputs,
@@ -311,7 +320,8 @@ class SplitModel implements StageRunner {
     }
     const inputs = this.plan.stageInputs[pass.stage]!.map((input) => {
       const module = this.plan.inputs[input]![0]!;
-      const tensor = pass.values.get(this.plan.targets[module]!.input)!;
+      const source = this.plan.targets[module]!.input;
+      const tensor = pass.values.get(source)!;
       const { inFeatures, name } = this.modules[module]!;
       const tokens = tensor.size / inFeatures;
       if (tensor.dims.at(-1) !== inFeatures) {
@@ -321,7 +331,9 @@ class SplitModel implements StageRunner {
       if (tokens !== pass.tokens || tokens === 0) {
         throw new ZkLoraError('BASE_MODEL_MISMATCH', `module ${name} does not see one row for each token`);
       }
-      return { input, tokens, values: float32Of(tensor) };
+      if (!this.plan.asked.has(source)) return { input, tokens, values: float32Of(tensor) };
+      pass.values.delete(source);
+      return { input, tokens, values: lastFloat32Of(tensor) };
     });
     return { kind: 'ask', stage: pass.stage, inputs };
   }
