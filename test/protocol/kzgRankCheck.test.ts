@@ -8,8 +8,10 @@ import {
   type Proof,
   type ProofFile,
   proveSession,
+  proveUnchecked,
   verifyProof,
 } from '../../src/protocol/index.js';
+import { countOperations } from '../support/counting.js';
 import { developmentParameters, makeScenario, type Scenario, type Shape } from '../support/scenario.js';
 import { expectRefused } from './refused.js';
 
@@ -21,9 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => engine.terminate());
 
-const verify = (scenario: Scenario, proof: Uint8Array) =>
+const verify = (scenario: Scenario, proof: Uint8Array, on = engine) =>
   verifyProof({
-    engine,
+    engine: on,
     parameters: parameters.set,
     verificationKeys: () => {
       throw new Error('no circuit key is needed');
@@ -113,6 +115,25 @@ describe('a proof with two blocks', () => {
     const { valid, ...said } = await verify(scenario, proof);
     return valid || (said as { reason: string }).reason;
   };
+
+  it('costs two commitments and two lanes more for each block, and the verifier two points', async () => {
+    const proving = await countOperations(engine, (counting) =>
+      proveUnchecked({ ...scenario, engine: counting }),
+    );
+    // [phi], [Q], W; W', p and q of the full block. Those of the last, one pair and three places, are few terms
+    const sorted = proving.counts.msm.sort((a, b) => b - a);
+    expect(sorted).toEqual([518, 515, 515, 512, 512, 512]);
+    // lanes of the inputs, of v, and two for each block; two share a quad; there and back
+    expect([proving.counts.quadTransforms, proving.counts.singleTransforms]).toEqual([6, 4]);
+
+    const { counts, result } = await countOperations(engine, (counting) =>
+      verify(scenario, proving.result, counting),
+    );
+    expect(result.valid).toBe(true);
+    // rows; p and q of both; [phi] twice, [Q], G twice, W, W'
+    expect(counts.msm).toEqual([2 * 510 + 4 + 7]);
+    expect([counts.millerLoops, counts.finalExponentiations]).toEqual([2, 1]);
+  });
 
   it('needs both, in order, and no third', async () => {
     const [first, second] = whole.blocks as [BlockProof, BlockProof];

@@ -110,7 +110,8 @@ describe('operations', () => {
 
   it('of a verifier are one pass, one long multiplication and two pairings', async () => {
     const counts = await countVerification('kzg');
-    // rows; p and q, [phi] twice, [Q], G three times (once for the claim), W, W'. What goes with tau G2 are few terms
+    // begun before the session's outputs are folded: rows; p and q, [phi] twice, [Q], G twice, W, W'. What the claim adds
+    // to G, and what goes with tau G2, are few terms
     expect(counts.msm).toEqual([2 * PAIRS + 9]);
     // generator and tau G2
     expect([counts.millerLoops, counts.finalExponentiations]).toEqual([2, 1]);

@@ -184,23 +184,29 @@ describe('a statement', () => {
   });
 });
 
-it('the transcript opens with every part of the statement, in one order', () => {
+describe('the transcript opens with every part of the statement, in one order', () => {
   const sha = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts)).digest();
   const u32 = (...values: number[]) =>
     Buffer.concat(values.map((value) => Buffer.from(value.toString(16).padStart(8, '0'), 'hex')));
-  let state = sha(Buffer.of(0), Buffer.from('zklora/proof/v1'));
-  const frame = (kind: number, label: string) =>
-    Buffer.concat([Buffer.of(kind), state, Buffer.of(label.length), Buffer.from(label)]);
-  const absorb = (label: string, data: Buffer) => {
-    state = sha(frame(1, label), u32(data.length), data);
-  };
-  absorb('parameters', Buffer.alloc(32, 1));
-  absorb('adapter', Buffer.alloc(32, 5));
-  absorb('session', Buffer.alloc(32, 8));
-  absorb('sizes', u32(512, 11));
-  absorb('modules', u32(0, 0, 2, 4, 5, 0, 1, 1, 15, 7, 5, 0, 3, 0, 3, 4, 9, 0));
-  absorb('groups', u32(7, 1, 15, 1, 7, 1));
-  const wide = Buffer.concat([0, 1].map((half) => sha(frame(2, 'u'), Buffer.of(half))));
-  const expected = BigInt(`0x${wide.toString('hex')}`) % R;
-  expect(openTranscript(buildStatement(source())).challenge('u')).toBe(expected);
+
+  it.each<[string, Partial<StatementSource>, string, Buffer]>([
+    ['zklora/proof/v1', {}, 'groups', u32(7, 1, 15, 1, 7, 1)],
+    ['zklora/proof/v2', { rankCheck: 'kzg', circuits: [] }, 'pairs', u32(20)],
+  ])('of %s', (protocol, change, last, structure) => {
+    let state = sha(Buffer.of(0), Buffer.from(protocol));
+    const frame = (kind: number, label: string) =>
+      Buffer.concat([Buffer.of(kind), state, Buffer.of(label.length), Buffer.from(label)]);
+    const absorb = (label: string, data: Buffer) => {
+      state = sha(frame(1, label), u32(data.length), data);
+    };
+    absorb('parameters', Buffer.alloc(32, 1));
+    absorb('adapter', Buffer.alloc(32, 5));
+    absorb('session', Buffer.alloc(32, 8));
+    absorb('sizes', u32(512, 11));
+    absorb('modules', u32(0, 0, 2, 4, 5, 0, 1, 1, 15, 7, 5, 0, 3, 0, 3, 4, 9, 0));
+    absorb(last, structure);
+    const wide = Buffer.concat([0, 1].map((half) => sha(frame(2, 'u'), Buffer.of(half))));
+    const expected = BigInt(`0x${wide.toString('hex')}`) % R;
+    expect(openTranscript(buildStatement(source(change))).challenge('u')).toBe(expected);
+  });
 });

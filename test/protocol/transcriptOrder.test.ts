@@ -497,6 +497,43 @@ describe('the transcript of version 2', () => {
     expect(replayed).toMatchObject({ ...Object.fromEntries(before), kappa: 1n, groups: [] });
   });
 
+  it('is replayed by the reference from the bytes of the file', () => {
+    const { statement, proof } = ofPairs();
+    const hex = (id: Uint8Array) => Buffer.from(id).toString('hex');
+    const bytes = encodeProofFile({
+      rankCheck: 'kzg',
+      parametersId: hex(statement.parametersId),
+      adapterId: hex(statement.adapterId),
+      sessionDigest: hex(statement.sessionDigest),
+      proofs: [proof],
+    });
+    const groups = statement.groups.map(({ members, ...sizes }) => ({ ...sizes, positions: members }));
+    const read = parseProof(bytes).proofs[0]!;
+    const { kappa, forms, ...challenges } = drawChallenges(
+      { version: 2, ...statement },
+      statement.modules,
+      groups,
+      read,
+    );
+    expect([kappa, forms]).toEqual([1n, []]);
+    expect({ ...challenges, batch: expect.any(BigInt) }).toEqual(Object.fromEntries(before));
+  });
+
+  it('has not changed: vector', () => {
+    const vector = order.map((name) => `${name} ${before.get(name)!.toString(16)}`);
+    expect(vector).toMatchInlineSnapshot(`
+      [
+        "u f81969c9b529dca929fca97b113146299f0246c1c6d87a831aa4d2de2d57cba",
+        "v 2cae4a5cc8541a85cddd74d92507c557fef6f2e0fbac7a8bd26ffdef8563dff1",
+        "t 14876d9a73d2b30ae93d6af6076c2801cf8124a31f397c21a5e6c5fc21ecfb2f",
+        "rho 1f6b4e5fd8c026efa3c3aa4c9034cd694cd776cb915e8640981e9e20831aa97d",
+        "z 4d01f8d4b3ea59f96d1c12264c4e3e27e2553b4ef4fae330af097f19d4a3772",
+        "nu 2256fc194dbe4a9aff1d6ea65859efcfb230e44c7b4ab46bd82e0405d675c23",
+        "batch 17210371189653500969bc2ebe378aad5fe3545f8b89dd74e70d14647553d738",
+      ]
+    `);
+  });
+
   const edits: [item: string, first: string, edit: Edit][] = [
     ...items.filter(([item, first]) => first === 'u' && !/group|circuit/.test(item)),
     [
@@ -537,6 +574,44 @@ describe('the transcript of version 2', () => {
       ],
     ]),
     ['blocks exchanged', 'rho', ({ proof }) => void proof.blocks.reverse()],
+    ['one block less', 'rho', ({ proof }) => void proof.blocks.pop()],
+    [
+      'p and q exchanged',
+      'rho',
+      ({ proof }) => {
+        const block = proof.blocks[1]!;
+        [block.p, block.q] = [block.q, block.p];
+      },
+    ],
+    [
+      'the values of q exchanged',
+      'nu',
+      ({ proof }) => {
+        const [first, second] = proof.blocks;
+        [first!.qAtPoint, second!.qAtPoint] = [second!.qAtPoint, first!.qAtPoint];
+      },
+    ],
+    [
+      'phi and Q exchanged',
+      'z',
+      ({ proof: { sum } }) => {
+        [sum.runningSum, sum.quotient] = [sum.quotient, sum.runningSum];
+      },
+    ],
+    [
+      'e and the value of q exchanged',
+      'nu',
+      ({ proof: { sum, blocks } }) => {
+        [sum.shifted, blocks[0]!.qAtPoint] = [blocks[0]!.qAtPoint, sum.shifted];
+      },
+    ],
+    [
+      'W and Wshifted exchanged',
+      'batch',
+      ({ proof: { sum } }) => {
+        [sum.opening, sum.shiftedOpening] = [sum.shiftedOpening, sum.opening];
+      },
+    ],
     [
       'phi',
       'z',
