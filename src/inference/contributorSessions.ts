@@ -211,7 +211,7 @@ export class ContributorSessions {
         if (bytesToHex(request.digest) !== found.closing.digest) throw differs(callCount);
         return hexToBytes(found.closing.contributorSignature);
       }
-      if (!equalBytes(request.digest, found.open.digest())) throw differs(callCount);
+      if (!equalBytes(request.digest, await found.open.digest())) throw differs(callCount);
       const signature = sign(message, this.state.secretKey);
       try {
         await found.open.record.finish({

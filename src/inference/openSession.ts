@@ -194,8 +194,8 @@ export class OpenSession {
   }
 
   /** Session digest of the whole calls. */
-  digest(): Uint8Array {
-    this.hashing.end();
+  async digest(): Promise<Uint8Array> {
+    await this.hashing.end();
     return this.tree.digest();
   }
 
@@ -211,7 +211,7 @@ export class OpenSession {
       for (const module of this.record.header.inputs[input]!) {
         const y = outputs.find((one) => one.module === module)!.values;
         this.recording.later(() => writer.output(module, y));
-        this.hashing.later(() => rows.add(module, given[i]!, y));
+        this.hashing.laterInParts(() => rows.adding(module, given[i]!, y));
       }
     }
   }
@@ -219,7 +219,7 @@ export class OpenSession {
   /** Its record is on disk when the promise resolves. */
   private async recordCall({ requests }: PendingCall): Promise<void> {
     const { rows, writer } = this.parts!;
-    this.recording.end();
+    await this.recording.end();
     await writer.finish();
     this.hashing.later(() => this.tree.take(rows));
     this.lastRequests = requests;
@@ -256,7 +256,7 @@ export class OpenSession {
   private async claimFor(pending: PendingCall, place: RoomClaim): Promise<RoomClaim> {
     if (this.pending !== undefined) return place;
     // the rows of a call follow those of the one before it
-    this.hashing.end();
+    await this.hashing.end();
     const { tokens } = pending;
     const parts = { rows: this.tree.begin(tokens), writer: this.record.begin(tokens) };
     const status = this.isBegun ? 'UNAVAILABLE' : 'RESOURCE_EXHAUSTED';

@@ -27,6 +27,9 @@ const DIGEST = 'zklora/session/v1';
 /** Bytes of rows that are hashed at a time: a fraction of a millisecond's work. */
 const TURN_BYTES = 2 ** 18;
 
+/** Salts that are made at a time: a fraction of a millisecond's work, too. */
+const TURN_SALTS = 2 ** 8;
+
 /** One token row of one module. */
 export interface SessionRow {
   /** Number of the token row, counted through all calls. */
@@ -105,10 +108,13 @@ class SessionRows {
     return this.#salts.of(leaf);
   }
 
-  /** Salts of so many leaves from one on, 32 bytes each. */
-  salts(first: number, count: number): Uint8Array {
+  /** Salts of so many leaves from one on, 32 bytes each, in pieces. */
+  *salts(first: number, count: number): Generator<void, Uint8Array> {
     const salts = new Uint8Array(count * SALT_BYTES);
-    for (let i = 0; i < count; i++) salts.set(this.#salts.of(first + i), i * SALT_BYTES);
+    for (let i = 0; i < count; i++) {
+      salts.set(this.#salts.of(first + i), i * SALT_BYTES);
+      if ((i + 1) % TURN_SALTS === 0) yield;
+    }
     return salts;
   }
 }
@@ -151,13 +157,14 @@ export class CallRows {
     }
     const { call, row } = this.place;
     this.#hashes ??= new Uint8Array(tokens * members.length * HASH_BYTES);
-    this.#salts ??= this.#session.salts(row * members.length, tokens * members.length);
+    this.#salts ??= yield* this.#session.salts(row * members.length, tokens * members.length);
+    const salts = this.#salts;
     const [rowsX, rowsY] = [toBytes(x), toBytes(y)];
     const [xBytes, yBytes] = [2 * n, 8 * k];
     const prefix = new RowPrefix(call, module, xBytes, yBytes);
     for (let token = 0; token < tokens; token++) {
       const leaf = token * members.length + member;
-      const salt = this.#salts.subarray(leaf * SALT_BYTES, (leaf + 1) * SALT_BYTES);
+      const salt = salts.subarray(leaf * SALT_BYTES, (leaf + 1) * SALT_BYTES);
       const hash = sha256OfParts(
         prefix.of(salt, row + token, exponents[token]!),
         rowsX.subarray(xBytes * token, xBytes * (token + 1)),

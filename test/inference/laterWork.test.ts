@@ -14,13 +14,13 @@ describe('work for later', () => {
     expect([...lengths]).toEqual([0, 1, 2]);
   });
 
-  it('is done at once when it is waited for', () => {
+  it('is done when it is waited for', async () => {
     const work = new LaterWork();
     const done: number[] = [];
     for (const i of [1, 2]) work.later(() => done.push(i));
-    work.end();
+    await work.end();
     expect(done).toEqual([1, 2]);
-    work.end();
+    await work.end();
     expect(done).toEqual([1, 2]);
   });
 
@@ -35,9 +35,9 @@ describe('work for later', () => {
     work.later(() => done.push(2));
     // one turn of the timer, which must not throw
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(() => work.end()).toThrow('broken');
+    await expect(work.end()).rejects.toThrow('broken');
     isBroken = false;
-    work.end();
+    await work.end();
     expect(done).toEqual([1, 2]);
   });
 
@@ -46,10 +46,60 @@ describe('work for later', () => {
     const done: number[] = [];
     for (const i of [1, 2]) work.later(() => done.push(i));
     work.clear();
-    work.end();
+    await work.end();
     expect(done).toEqual([]);
     work.later(() => done.push(3));
     while (done.length === 0) await nextTurn();
     expect(done).toEqual([3]);
+  });
+
+  it('lets other work have its turn between the parts of a piece, waited for or not', async () => {
+    const work = new LaterWork();
+    const done: number[] = [];
+    const long = function* (): Generator<void> {
+      for (let part = 0; part < 4; part += 1) {
+        const until = performance.now() + 5;
+        while (performance.now() < until);
+        done.push(part);
+        yield;
+      }
+    };
+    for (const isAwaited of [true, false]) {
+      done.length = 0;
+      work.laterInParts(long);
+      work.later(() => done.push(4));
+      const end = isAwaited ? work.end() : undefined;
+      const lengths = new Set<number>();
+      for (; done.length < 5; await nextTurn()) lengths.add(done.length);
+      expect(done).toEqual([0, 1, 2, 3, 4]);
+      expect([...lengths].filter((length) => length > 0 && length < 4).length).toBeGreaterThan(1);
+      await end;
+    }
+  });
+
+  it('begins a piece again whose later part failed, and one that was forgotten half done not at all', async () => {
+    const work = new LaterWork();
+    const done: string[] = [];
+    let isBroken = true;
+    work.laterInParts(function* () {
+      done.push('begun');
+      yield;
+      if (isBroken) throw new Error('broken');
+      done.push('ended');
+    });
+    await expect(work.end()).rejects.toThrow('broken');
+    isBroken = false;
+    await work.end();
+    expect(done).toEqual(['begun', 'begun', 'ended']);
+
+    work.laterInParts(function* () {
+      done.push('forgotten');
+      work.clear();
+      yield;
+      done.push('never');
+    });
+    work.later(() => done.push('nor this'));
+    await work.end();
+    expect(done.slice(3)).toEqual(['forgotten']);
   });
 });
