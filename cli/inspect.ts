@@ -236,7 +236,10 @@ function inspectProof(bytes: Uint8Array): Inspection {
       ['session', sessionDigest],
       ['parameters', parametersId],
       ['rank check', rankCheck],
-      ...proofs.map(({ modules }, i): [string, string] => [`proof ${i}`, counted(modules.length, 'module')]),
+      ...file.proofs.map(({ modules, groups, blocks }, i): [string, string] => [
+        `proof ${i}`,
+        `${counted(modules.length, 'module')}, ${rankCheck === 'kzg' ? counted(blocks.length, 'block') : counted(groups.length, 'circuit')}`,
+      ]),
     ],
     {
       kind: 'proof',

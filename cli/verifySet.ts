@@ -105,7 +105,7 @@ export async function verifyContributors(
       };
       const text = verdict.valid
         ? `VALID    ${verdict.tokens} token rows, ${verdict.modules.length} of ${item.adapter.modules.length} modules, ` +
-          `${formatBytes(item.proof.length)} of proof, ${facts.signed ? 'signed' : 'NOT SIGNED'}; ${describeRegistration(registration)}`
+          `${formatBytes(item.proof.length)} of proof by ${verdict.rankCheck}, ${facts.signed ? 'signed' : 'NOT SIGNED'}; ${describeRegistration(registration)}`
         : refusal(verdict);
       return { name, ...verdict, ...facts, text };
     });

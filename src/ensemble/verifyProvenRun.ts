@@ -22,7 +22,10 @@ export type ProvenRunReason =
 
 export interface ProvenRunToVerify
   extends RunToVerify,
-    Pick<VerifyOptions, 'engine' | 'parameters' | 'verificationKeys' | 'allowDevelopmentParameters'> {
+    Pick<
+      VerifyOptions,
+      'engine' | 'parameters' | 'verificationKeys' | 'allowDevelopmentParameters' | 'rankCheck'
+    > {
   /** By expert. */
   readonly proofs: ReadonlyMap<number, Uint8Array>;
   /** What each adapter's lineage is judged by, by expert; without it no lineage is judged. */
@@ -78,7 +81,7 @@ async function verifySession(
   expert: number,
   digest: string,
 ): Promise<ProvenSession | { readonly reason: ProvenRunReason; readonly message: string }> {
-  const { dir, adapters, proofs, lineages, engine, parameters, verificationKeys } = options;
+  const { dir, adapters, proofs, lineages, engine, parameters, verificationKeys, rankCheck } = options;
   const adapter = adapters.get(expert)!;
   const proof = proofs.get(expert);
   if (proof === undefined) return { reason: 'PROOF_MISSING', message: 'its session has no proof' };
@@ -87,7 +90,14 @@ async function verifySession(
   const registration = await verifyRegistration(common);
   if (!registration.valid) return registration;
   const session = await openSessionRecord(sessionFolder(dir, expert));
-  const proofOptions = { ...common, verificationKeys, session, proof, registration };
+  const proofOptions = {
+    ...common,
+    verificationKeys,
+    session,
+    proof,
+    registration,
+    ...(rankCheck && { rankCheck }),
+  };
   const question = lineages?.get(expert);
   const bound = question && (await verifyWithLineage(proofOptions, question));
   if (bound?.valid === false) return bound;

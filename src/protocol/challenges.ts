@@ -48,7 +48,7 @@ export function drawForm(
   return transcript.challenge('rho');
 }
 
-/** Step 2 without circuits: commitments to the pairs of all blocks; draws rho, their coefficients. */
+/** Step 2 of version 2: commitments to the pairs of all blocks; draws rho, their coefficients. */
 export function drawPairs(transcript: Transcript, blocks: readonly Pick<BlockProof, 'p' | 'q'>[]): bigint {
   for (const { p, q } of blocks) {
     transcript.absorbPoint('p', p);
@@ -85,7 +85,7 @@ export function absorbFinal(transcript: Transcript, final: bigint): void {
   transcript.absorbScalar('final', final);
 }
 
-/** Step 5: running sum and quotient; draws the evaluation point z outside H. */
+/** Step 5, or 3 in version 2: running sum and quotient; draws the evaluation point z outside H. */
 export function drawPoint(
   transcript: Transcript,
   domainSize: number,
@@ -98,8 +98,8 @@ export function drawPoint(
 }
 
 /**
- * Step 6a: what the polynomials are at z and w z. Draws nu, the weights of those opened beside Lambda, where there are
- * any.
+ * Step 6, or 4 in version 2: what the polynomials are at z and w z. Draws nu, the weights of those opened beside
+ * Lambda, where there are any.
  *
  * @param opened values at z of the polynomials opened beside Lambda
  */
@@ -109,7 +109,7 @@ export function drawOpening(transcript: Transcript, shifted: bigint, opened: rea
   return opened.length === 0 ? 0n : transcript.challenge('nu');
 }
 
-/** Step 6b: openings; draws the weights of the final equations. */
+/** Step 6, or 5 in version 2: openings; draws the weights of the final equations. */
 export function drawBatch(
   transcript: Transcript,
   proof: Pick<SumProof, 'opening' | 'shiftedOpening'>,

@@ -13,11 +13,14 @@ import {
  */
 export const BLINDER_PLACES = 3;
 
-/** Pairs of each block of a proof. */
-export function blockSizes(pairs: number, domainSize: number): number[] {
+/** Number of the first pair of each block of a proof, and how many pairs the block has. */
+export function blocksOf(pairs: number, domainSize: number): { first: number; size: number }[] {
   const capacity = domainSize - BLINDER_PLACES;
   const count = Math.ceil(pairs / capacity);
-  return Array.from({ length: count }, (_, g) => Math.min(capacity, pairs - g * capacity));
+  return Array.from({ length: count }, (_, g) => {
+    const first = g * capacity;
+    return { first, size: Math.min(capacity, pairs - first) };
+  });
 }
 
 /** Public weights of one block on H, `[N]` each. */
@@ -36,18 +39,16 @@ export interface BlockWeights {
 export function blockWeights(engine: Engine, domainSize: number, pairs: number, rho: bigint): BlockWeights[] {
   const blinderOfP = domainSize - BLINDER_PLACES;
   const power = (exponent: number) => Fr.pow(rho, BigInt(exponent));
-  let before = 0;
-  return blockSizes(pairs, domainSize).map((size, g) => {
-    const powers = (first: number, length: number) => powersVector(engine, rho, length, power(first));
+  return blocksOf(pairs, domainSize).map(({ first, size }, g) => {
+    const powers = (from: number, length: number) => powersVector(engine, rho, length, power(from));
     const zeros = 2 * pairs + g * domainSize + 1;
     const r = zeroVector(domainSize);
-    placeVector(r, powers(before + 1, size), 0);
+    placeVector(r, powers(first + 1, size), 0);
     placeVector(r, powers(zeros + size, domainSize - size), size);
     placeVector(r, zeroVector(1), blinderOfP);
     const s = zeroVector(domainSize);
-    placeVector(s, powers(pairs + before + 1, size), 0);
+    placeVector(s, powers(pairs + first + 1, size), 0);
     placeVector(s, powers(zeros + blinderOfP, 1), blinderOfP);
-    before += size;
     return { r, s };
   });
 }

@@ -1,4 +1,4 @@
-import { MAX_TOTAL_RANK } from '../adapter/limits.js';
+import { MAX_TOTAL_RANK, MIN_DOMAIN_SIZE } from '../adapter/limits.js';
 import {
   encodeG1Compressed,
   encodeG2Compressed,
@@ -23,8 +23,8 @@ export const MAX_PROOF_MODULES = 65535;
 /** Groups of one proof: more than any adapter of 65,535 modules of rank 256 needs at 4095 pairs a circuit. */
 const MAX_GROUPS = 4096;
 
-/** Blocks of one proof: those of the largest sum of ranks in the smallest domain, 512. */
-const MAX_BLOCKS = Math.ceil(MAX_TOTAL_RANK / (512 - BLINDER_PLACES));
+/** Blocks of one proof: those of the largest sum of ranks in the smallest domain. */
+const MAX_BLOCKS = Math.ceil(MAX_TOTAL_RANK / (MIN_DOMAIN_SIZE - BLINDER_PLACES));
 
 /** Rounds that fold 2P+2 values, for 1 and for 2^19 pairs or so. */
 const MIN_ROUNDS = 2;
@@ -82,7 +82,7 @@ export interface Proof {
   readonly groups: readonly GroupProof[];
   /** The pairs on H; none where they are checked by `groth16`. */
   readonly blocks: readonly BlockProof[];
-  /** The sum over H that ties the groups to the committed rows. */
+  /** The sum over H that ties the pairs to the committed rows. */
   readonly sum: SumProof;
 }
 

@@ -17,6 +17,8 @@ import { verifyProof } from './verify.js';
 
 export type { ProveStage } from './proveStatement.js';
 
+const DEFAULT_RANK_CHECK = 'kzg';
+
 /** Arguments of {@link proveSession}. */
 export interface ProveOptions {
   readonly engine: Engine;
@@ -64,6 +66,7 @@ export async function proveSession(options: ProveOptions): Promise<Uint8Array> {
     session,
     proof,
     allowDevelopmentParameters: true,
+    rankCheck: options.rankCheck ?? DEFAULT_RANK_CHECK,
   });
   if (!verdict.valid) {
     throw new ZkLoraError(
@@ -88,7 +91,7 @@ export async function proveUnchecked(options: ProveOptions): Promise<Uint8Array>
   checkHeader(session.header, adapter.modules);
   const all = sessionModules(session.header);
   const subsets = options.mode === 'per-module' ? all.map((module) => [module]) : [all];
-  const rankCheck = options.rankCheck ?? 'kzg';
+  const rankCheck = options.rankCheck ?? DEFAULT_RANK_CHECK;
   const startMasks = async (subset: readonly number[]) => {
     const ranks = subset.map((index) => adapter.modules[index]!.rank);
     return rankCheck === 'kzg' ? [] : commitFormMasks(engine, parameters, ranks);

@@ -54,7 +54,8 @@ export interface RankSpace {
   readonly q: readonly bigint[];
 }
 
-function innerProduct({ p, q }: RankSpace): bigint {
+/** What the products of some pairs come to. */
+export function innerProduct({ p, q }: RankSpace): bigint {
   return p.reduce((sum, value, l) => Fr.add(sum, Fr.mul(value, q[l]!)), 0n);
 }
 

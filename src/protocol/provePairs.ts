@@ -15,9 +15,12 @@ import {
 } from '../algebra/index.js';
 import { commitEnds } from '../kzg/commit.js';
 import type { ProverSrs } from '../kzg/srs.js';
-import { BLINDER_PLACES, type BlockWeights, blockSizes } from './pairBlocks.js';
-import type { RankSpace } from './proveGroup.js';
-import type { LaneSource } from './sumProve.js';
+import { drawPairs } from './challenges.js';
+import { BLINDER_PLACES, type BlockWeights, blocksOf, blockWeights } from './pairBlocks.js';
+import type { Proof } from './proof.js';
+import { innerProduct, type ProverContext, type RankSpace } from './proveGroup.js';
+import type { ReducedStatement, ReportStage } from './proveStatement.js';
+import { type LaneSource, proveSum } from './sumProve.js';
 
 /** p and q of one block with their commitments; secret but for the points, fresh for every attempt. */
 export interface CommittedBlock {
@@ -42,15 +45,12 @@ export async function commitPairs(
     placeVector(onDomain, last, domainSize - BLINDER_PLACES);
     return { onDomain, point: await commitEnds(engine, srs, first, last) };
   };
-  let before = 0;
   return Promise.all(
-    blockSizes(allP.length, domainSize).map(async (size) => {
-      const part = (values: readonly bigint[]) => values.slice(before, before + size);
-      const [partP, partQ] = [part(allP), part(allQ)];
-      before += size;
+    blocksOf(allP.length, domainSize).map(async ({ first, size }) => {
+      const part = (values: readonly bigint[]) => values.slice(first, first + size);
       const [p, q] = await Promise.all([
-        commit(partP, [randomScalar(), 0n, 0n]),
-        commit(partQ, [0n, randomScalar(), randomScalar()]),
+        commit(part(allP), [randomScalar(), 0n, 0n]),
+        commit(part(allQ), [0n, randomScalar(), randomScalar()]),
       ]);
       return { points: { p: p.point, q: q.point }, p: p.onDomain, q: q.onDomain };
     }),
@@ -88,10 +88,26 @@ export function withPairs(
   };
 }
 
-/** What the products of all pairs come to. */
-export function claimOf(space: readonly RankSpace[]): bigint {
-  return space.reduce(
-    (sum, { p, q }) => p.reduce((part, value, j) => Fr.add(part, Fr.mul(value, q[j]!)), sum),
-    0n,
+/** Shows the pairs' products inside the sum argument; docs/protocol.md, "The KZG rank check". */
+export async function provePairs(
+  { engine, srs, statement }: ProverContext,
+  { transcript, space, checked, prepareLanes }: ReducedStatement,
+  report: ReportStage,
+): Promise<Omit<Proof, 'modules'>> {
+  report('pairs');
+  const [blocks, lanesFor] = await Promise.all([commitPairs(engine, srs, space), prepareLanes(), checked]);
+  const rho = drawPairs(
+    transcript,
+    blocks.map(({ points }) => points),
   );
+  report('polynomials');
+  const weights = blockWeights(engine, statement.domainSize, statement.groups[0]!.pairs, rho);
+  const lanes = withPairs(engine, lanesFor(rho, 1n), blocks, weights);
+  const { sum, opened } = await proveSum(engine, srs, transcript, lanes, [0n, 0n], claimOf(space));
+  return { groups: [], blocks: blocks.map(({ points }, g) => ({ ...points, qAtPoint: opened[g]! })), sum };
+}
+
+/** What the products of all pairs come to. */
+function claimOf(space: readonly RankSpace[]): bigint {
+  return space.reduce((sum, pairs) => Fr.add(sum, innerProduct(pairs)), 0n);
 }

@@ -3,17 +3,16 @@ import type { AdapterCommitment } from '../adapter/types.js';
 import { type FieldVector, powersVector, prepareTransforms } from '../algebra/index.js';
 import { hexToBytes } from '../bytes.js';
 import { nextTurn } from '../nextTurn.js';
-import { drawPairs, startTranscript } from './challenges.js';
+import { startTranscript } from './challenges.js';
 import { foldInputsAt, foldSession } from './foldSession.js';
 import { inferenceLanes } from './inferenceLanes.js';
 import type { FormMask } from './linearFormProve.js';
-import { blockWeights } from './pairBlocks.js';
 import type { Proof } from './proof.js';
 import { proveCircuits } from './proveCircuits.js';
 import { assertDeltas, type ProverContext, type RankSpace, rankSpace } from './proveGroup.js';
-import { claimOf, commitPairs, withPairs } from './provePairs.js';
+import { provePairs } from './provePairs.js';
 import type { CallSource } from './session.js';
-import { type LaneSource, proveSum } from './sumProve.js';
+import type { LaneSource } from './sumProve.js';
 import type { Transcript } from './transcript.js';
 
 /** Stages of proving, for progress displays. */
@@ -65,7 +64,7 @@ export type ReportStage = (stage: ProveStage) => void;
  */
 const MAX_TOKENS_AT_POINT = 32;
 
-/** Proves one statement; docs/protocol.md, steps 1 to 6. */
+/** Proves one statement; docs/protocol.md, "Transcript". */
 export async function proveStatement(
   context: ProverContext,
   witness: StatementWitness,
@@ -97,12 +96,15 @@ async function reduceStatement(context: ProverContext, witness: StatementWitness
   const space = rankSpace(context, folded.inputs, vPowers, t);
   const inputsAt = (basis: FieldVector) => foldInputsAt(engine, session, { statement, u, basis });
   const short = passes !== 'once' && statement.tokens <= MAX_TOKENS_AT_POINT;
+  // the workers multiply for the first commitments while this thread looks at the deltas
+  const checked = folded.outputs().then((outputs) => assertDeltas(space, outputs, t));
+  // whoever waits for it learns of it; a caller that fails before must not end the process
+  checked.catch(() => undefined);
   return {
     transcript,
     space,
     formMasks,
-    // the workers multiply for the first commitments while this thread looks at the deltas
-    checked: folded.outputs().then((outputs) => assertDeltas(space, outputs, t)),
+    checked,
     prepareLanes: async () => {
       const blinders = await deriveBlinders(context, witness);
       prepareTransforms(engine, statement.domainSize);
@@ -119,25 +121,6 @@ async function reduceStatement(context: ProverContext, witness: StatementWitness
         );
     },
   };
-}
-
-/** Shows the pairs' products inside the sum argument; docs/protocol.md, "The KZG rank check". */
-async function provePairs(
-  { engine, srs, statement }: ProverContext,
-  { transcript, space, checked, prepareLanes }: ReducedStatement,
-  report: ReportStage,
-): Promise<Omit<Proof, 'modules'>> {
-  report('pairs');
-  const [blocks, lanesFor] = await Promise.all([commitPairs(engine, srs, space), prepareLanes(), checked]);
-  const rho = drawPairs(
-    transcript,
-    blocks.map(({ points }) => points),
-  );
-  report('polynomials');
-  const weights = blockWeights(engine, statement.domainSize, statement.groups[0]!.pairs, rho);
-  const lanes = withPairs(engine, lanesFor(rho, 1n), blocks, weights);
-  const { sum, opened } = await proveSum(engine, srs, transcript, lanes, [0n, 0n], claimOf(space));
-  return { groups: [], blocks: blocks.map(({ points }, g) => ({ ...points, qAtPoint: opened[g]! })), sum };
 }
 
 /** Blinders of the statement's rows, by adapter index; other work gets its turn after each module. */

@@ -13,9 +13,9 @@ import { type ParameterSet, parameterSetId } from '../circuit/parameters.js';
 import type { VerificationKey } from '../circuit/verificationKey.js';
 import { ZkLoraError } from '../errors.js';
 import { BegunProduct, falseEquation } from './checkEquations.js';
-import { type FoldedAtPoint, foldSessionAtPoint } from './foldSession.js';
+import { foldSessionAtPoint } from './foldSession.js';
 import { foldingRounds } from './linearForm.js';
-import { blockSizes } from './pairBlocks.js';
+import { blocksOf } from './pairBlocks.js';
 import { decodeProofFile, outlineProofFile, type Proof, type ProofOutline } from './proof.js';
 import type { ValidRegistration } from './registration/verify.js';
 import { decodeRows, type ModuleRows } from './rows.js';
@@ -149,7 +149,8 @@ export async function readProof(
   products: Products = 'none',
 ): Promise<ReadProof | Extract<VerificationResult, { valid: false }>> {
   try {
-    return await readOrRefuse(options, cache, products);
+    // it is read twice, and others have their turn between
+    return await readOrRefuse({ ...options, proof: options.proof.slice() }, cache, products);
   } catch (error) {
     if (error instanceof Refusal) return { valid: false, reason: error.reason, message: error.message };
     throw error;
@@ -176,6 +177,12 @@ async function readOrRefuse(
   }
   if (outline.parametersId !== parametersId) {
     throw new Refusal('WRONG_PARAMETERS', 'the proof was made under other parameters');
+  }
+  if (!parameters.domains.some(({ size }) => size === adapter.domainSize)) {
+    throw new Refusal(
+      'WRONG_PARAMETERS',
+      `the parameter set has no domain of ${adapter.domainSize} points, which the adapter is committed in`,
+    );
   }
   const { rankCheck = outline.rankCheck } = options;
   if (outline.rankCheck !== rankCheck) {
@@ -284,10 +291,11 @@ function checkStructure(
 ): void {
   const fits =
     rankCheck === 'kzg'
-      ? blocks === blockSizes(groups[0]!.pairs, domainSize).length
+      ? blocks === blocksOf(groups[0]!.pairs, domainSize).length
       : groups.length === rounds.length && groups.every(({ pairs }, g) => rounds[g] === foldingRounds(pairs));
   if (!fits) {
-    throw new Refusal('GROUP_STRUCTURE', 'the proof does not have the groups that its modules demand');
+    const parts = rankCheck === 'kzg' ? 'blocks' : 'groups';
+    throw new Refusal('GROUP_STRUCTURE', `the proof does not have the ${parts} that its modules demand`);
   }
 }
 
@@ -307,13 +315,9 @@ async function equationsOf(
   const { engine } = options;
   const challenges = statements.map((statement, i) => replayChallenges(statement, proofs[i]!));
   await loadKeys(options, statements, cache.keys);
-  let folded: readonly FoldedAtPoint[] = [];
-  /** What the session says that the products of these modules' pairs come to. */
-  const claimOf = (i: number, members: readonly number[]): bigint =>
-    members.reduce((sum, position) => {
-      const power = Fr.pow(challenges[i]!.t, BigInt(position));
-      return Fr.add(sum, Fr.mul(power, folded[i]!.outputs[position]!));
-    }, 0n);
+  const outputs = statements.map((): { folded: readonly bigint[] } => ({ folded: [] }));
+  const claimOf = (i: number, members: readonly number[]) =>
+    laterClaim(outputs[i]!, challenges[i]!.t, members);
   const groups = statements.map((statement, i) =>
     statement.rankCheck === 'kzg'
       ? []
@@ -322,7 +326,7 @@ async function equationsOf(
             engine,
             cache.keys.get(circuit)!,
             pairs,
-            () => claimOf(i, members),
+            claimOf(i, members),
             proofs[i]!.groups[g]!,
             challenges[i]!.groups[g]!,
           ),
@@ -340,13 +344,13 @@ async function equationsOf(
     return { statement, u, v, basis: lagrangeAt(engine, statement.domainSize, z) };
   });
   let equations: Equation[][] | undefined;
-  folded = await foldSessionAtPoint(engine, session, foldings, (inputs) => {
+  const folded = await foldSessionAtPoint(engine, session, foldings, (inputs) => {
     const tauG2 = decodeG2(hexToBytes(options.parameters.tauG2));
     equations = statements.map((statement, i) => {
       const { basis } = foldings[i]!;
       const rows = loadRows(options, id, statement, cache.rows);
       const { inputsAtPoint } = inputs[i]!;
-      const claim = () => claimOf(i, statement.groups[0]!.members);
+      const claim = claimOf(i, statement.groups[0]!.members);
       return [
         ...openingEquations(
           engine,
@@ -366,6 +370,9 @@ async function equationsOf(
     // what the claims are added to stays open: gamma is the generator
     begun?.product.startPairings([g2Generator(engine)]);
   });
+  folded.forEach((own, i) => {
+    outputs[i]!.folded = own.outputs;
+  });
   // a proof without equations would hold
   if (!equations) throw new ZkLoraError('INTERNAL', 'the session was folded without a last call');
   return equations.map((own, i) => ({
@@ -373,6 +380,22 @@ async function equationsOf(
     batch: challenges[i]!.batch,
     ...(begun && { begun }),
   }));
+}
+
+/**
+ * What the session says that the products of these modules' pairs come to, once its outputs are folded. Made here, so
+ * that equations which wait for others in a batch keep nothing else of a session alive.
+ */
+function laterClaim(
+  outputs: { readonly folded: readonly bigint[] },
+  t: bigint,
+  members: readonly number[],
+): () => bigint {
+  return () =>
+    members.reduce(
+      (sum, position) => Fr.add(sum, Fr.mul(Fr.pow(t, BigInt(position)), outputs.folded[position]!)),
+      0n,
+    );
 }
 
 /** Loads the verification keys of all circuits in use that are not loaded yet. */

@@ -72,7 +72,12 @@ export async function verifyBatch(options: VerifyBatchOptions): Promise<BatchRes
   }
   const cache = new VerifierCache();
   const read: (ReadProof | BatchVerdict)[] = [];
-  for (const item of items) read.push(await readItem({ ...options, ...item }, cache));
+  const { items: _, ...own } = options;
+  for (const { adapter, session, proof, registration } of items) {
+    // nothing else of an item: what the verifier demands must not be replaced by it
+    const item = { adapter, session, proof, ...(registration && { registration }) };
+    read.push(await readItem({ ...own, ...item }, cache));
+  }
 
   const open = read.filter((entry) => 'checks' in entry);
   const weights = open.flatMap(({ checks }) => checks.map(() => randomScalar()));

@@ -42,7 +42,7 @@ interface GroupChallenges extends LinearFormChallenges {
 /** All challenges of one proof. */
 export interface ProofChallenges extends SessionChallenges {
   readonly rho: bigint;
-  /** One where there is a single group and nothing to tell apart. */
+  /** One in version 2, which has no groups to tell apart. */
   readonly kappa: bigint;
   readonly groups: readonly GroupChallenges[];
   readonly z: bigint;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, Fr, loadEngine, vectorToScalars } from '../../src/algebra/index.js';
-import { blockSizes, blockWeights } from '../../src/protocol/pairBlocks.js';
+import { blocksOf, blockWeights } from '../../src/protocol/pairBlocks.js';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -16,7 +16,9 @@ describe('blocks', () => {
     [1018, [509, 509]],
     [1019, [509, 509, 1]],
   ])('of %i pairs in a domain of 512 leave three places free', (pairs, sizes) => {
-    expect(blockSizes(pairs, 512)).toEqual(sizes);
+    const blocks = blocksOf(pairs, 512);
+    expect(blocks.map(({ size }) => size)).toEqual(sizes);
+    expect(blocks.map(({ first }) => first)).toEqual(sizes.map((_, g) => 509 * g));
   });
 });
 

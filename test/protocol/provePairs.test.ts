@@ -13,8 +13,8 @@ import {
 import { commitPolynomial, type ProverSrs } from '../../src/kzg/index.js';
 import { srsFromSecret } from '../../src/kzg/srs.js';
 import { blockWeights } from '../../src/protocol/pairBlocks.js';
-import type { RankSpace } from '../../src/protocol/proveGroup.js';
-import { claimOf, commitPairs, withPairs } from '../../src/protocol/provePairs.js';
+import { innerProduct, type RankSpace } from '../../src/protocol/proveGroup.js';
+import { commitPairs, withPairs } from '../../src/protocol/provePairs.js';
 import type { LaneSource } from '../../src/protocol/sumProve.js';
 
 const N = 16;
@@ -38,6 +38,9 @@ const pairsOf = (space: readonly RankSpace[]) => ({
   p: space.flatMap(({ p }) => p),
   q: space.flatMap(({ q }) => q),
 });
+
+const claimOf = (space: readonly RankSpace[]) =>
+  space.reduce((sum, pairs) => Fr.add(sum, innerProduct(pairs)), 0n);
 
 describe('pairs on H', () => {
   // a module may lie over the end of a block

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterCommitment } from '../../src/adapter/types.js';
 import { type Engine, loadEngine } from '../../src/algebra/index.js';
-import type { ParameterSet } from '../../src/circuit/parameters.js';
+import { type ParameterSet, parameterSetId } from '../../src/circuit/parameters.js';
 import {
   decodeProofFile,
   encodeProofFile,
@@ -115,6 +115,22 @@ describe('a verdict', () => {
     await expectVerdict({ adapter }, 'WRONG_ADAPTER', 'the proof is for another adapter');
   });
 
+  it('on an adapter in a domain that the parameters do not have', async () => {
+    const parameters = scenario.parameters.set;
+    const domains = parameters.domains.filter(({ size }) => size !== scenario.adapter.domainSize);
+    const other = { ...parameters, domains };
+    const parametersId = parameterSetId(other);
+    await expectVerdict(
+      {
+        parameters: other,
+        adapter: { ...scenario.adapter, parametersId },
+        proof: edited({ parametersId }),
+      },
+      'WRONG_PARAMETERS',
+      'the parameter set has no domain of 512 points, which the adapter is committed in',
+    );
+  });
+
   it('on the registration of another adapter or under other parameters', async () => {
     const message = 'the verdict on a registration proof is about another adapter';
     for (const change of [{ adapterId: '00'.repeat(32) }, { parametersId: '00'.repeat(32) }]) {
@@ -168,7 +184,11 @@ describe('a verdict', () => {
     }
     const [pairs] = file.proofs as [Proof];
     const twice = { ...pairs, blocks: [pairs.blocks[0]!, pairs.blocks[0]!] };
-    await expectVerdict({ proof: edited({ proofs: [twice] }) }, 'GROUP_STRUCTURE', message);
+    await expectVerdict(
+      { proof: edited({ proofs: [twice] }) },
+      'GROUP_STRUCTURE',
+      'the proof does not have the blocks that its modules demand',
+    );
   });
 
   it('on a proof of the kind that is not demanded', async () => {

@@ -186,6 +186,15 @@ describe('a batch', () => {
     expect(kinds).toEqual(['kzg', 'kzg', 'kzg', 'groth16']);
     const demanding = await verifyBatch(options({ items: [items[0]!, byCircuit], rankCheck: 'kzg' }));
     expect(demanding.verdicts).toMatchObject([{ valid: true }, { reason: 'RANK_CHECK_REFUSED' }]);
+    // an item has no say in what is demanded
+    const insisting = Object.assign({}, byCircuit, {
+      rankCheck: undefined,
+      allowDevelopmentParameters: true,
+    });
+    const { verdicts: strict } = await verifyBatch(options({ items: [insisting], rankCheck: 'kzg' }));
+    expect(strict).toMatchObject([{ reason: 'RANK_CHECK_REFUSED' }]);
+    const without = await verifyBatch(options({ items: [insisting], allowDevelopmentParameters: false }));
+    expect(without.verdicts).toMatchObject([{ reason: 'PARAMETERS_DEVELOPMENT' }]);
   });
 
   it('with keys of another size is no verdict but an error', async () => {
