@@ -218,7 +218,9 @@ describe('by hand, command by command', () => {
     const path = at('proof.zkl');
     const whole = { modules: each.flatMap(({ modules }) => modules), groups: expect.any(Number) };
     expect(await zkloraJson('inspect', path)).toMatchObject({ rankCheck: 'groth16', proofs: [whole] });
-    expect((await zklora('inspect', path)).stdout).toMatch(/^ *rank check +groth16\n *proof 0 +16 modules, 1 circuit$/m);
+    expect((await zklora('inspect', path)).stdout).toMatch(
+      /^ *rank check +groth16\n *proof 0 +16 modules, 1 circuit$/m,
+    );
     const { message } = await invalid(
       'RANK_CHECK_REFUSED',
       verifyArgs('--proof', path, '--rank-check', 'kzg'),
