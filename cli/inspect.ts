@@ -224,10 +224,9 @@ async function isEdited(record: SessionRecord, shapes: Parameters<typeof checkCl
 function inspectProof(bytes: Uint8Array): Inspection {
   const file = decodeProofFile(bytes);
   const { rankCheck, parametersId, adapterId: adapter, sessionDigest } = file;
-  const proofs = file.proofs.map(({ modules, groups, blocks }) => ({
-    modules,
-    ...(rankCheck === 'kzg' ? { blocks: blocks.length } : { groups: groups.length }),
-  }));
+  const proofs = file.proofs.map(({ modules, groups, blocks }) =>
+    rankCheck === 'kzg' ? { modules, blocks: blocks.length } : { modules, groups: groups.length },
+  );
   return list(
     "proof (claims below are the sender's; zklora verify checks them)",
     [
@@ -236,10 +235,10 @@ function inspectProof(bytes: Uint8Array): Inspection {
       ['session', sessionDigest],
       ['parameters', parametersId],
       ['rank check', rankCheck],
-      ...file.proofs.map(({ modules, groups, blocks }, i): [string, string] => [
-        `proof ${i}`,
-        `${counted(modules.length, 'module')}, ${rankCheck === 'kzg' ? counted(blocks.length, 'block') : counted(groups.length, 'circuit')}`,
-      ]),
+      ...proofs.map(({ modules, blocks, groups }, i): [string, string] => {
+        const parts = blocks === undefined ? counted(groups, 'circuit') : counted(blocks, 'block');
+        return [`proof ${i}`, `${counted(modules.length, 'module')}, ${parts}`];
+      }),
     ],
     {
       kind: 'proof',

@@ -103,9 +103,9 @@ export function openingEquations(
   const vAtZ = dotVectors(engine, powersVector(engine, v, widest), subVector(basis, 0, widest));
   const lanes = lanesAtPoint(statement, inputsAtPoint);
   const known: WeightedPoints[] = [];
-  let groupWeight = 1n;
-  for (const { pairs, members } of statement.groups) {
-    const powers = weightPowers(engine, rho, pairs, groupWeight);
+  const groupWeights = statement.groups.map((_, g) => Fr.pow(kappa, BigInt(g)));
+  for (const [g, { pairs, members }] of statement.groups.entries()) {
+    const powers = weightPowers(engine, rho, pairs, groupWeights[g]!);
     let pair = 0;
     for (const position of members) {
       const { rank } = statement.modules[position]!;
@@ -117,7 +117,6 @@ export function openingEquations(
       );
       pair += rank;
     }
-    groupWeight = Fr.mul(groupWeight, kappa);
   }
   const falseSum = 'the deltas were not computed with the committed weights';
   const sum = (total: bigint | (() => bigint), more: WeightedPoints, opened?: bigint): Equation[] =>
@@ -126,14 +125,12 @@ export function openingEquations(
     const { points, opened } = blocksAtPoint(engine, statement, proof, challenges, basis);
     return sum(claim, points, opened);
   }
-  let total = 0n;
-  const maskWeights = proof.groups.map(({ formValue }, g) => {
-    const weight = Fr.pow(kappa, BigInt(g));
-    total = Fr.add(total, Fr.mul(weight, formValue));
-    return weight;
-  });
+  const total = proof.groups.reduce(
+    (formValues, { formValue }, g) => Fr.add(formValues, Fr.mul(groupWeights[g]!, formValue)),
+    0n,
+  );
   const masks = joinPoints(proof.groups.map(({ mask }) => mask));
-  return sum(total, { scalars: vectorFromScalars(engine, maskWeights), bases: masks });
+  return sum(total, { scalars: vectorFromScalars(engine, groupWeights), bases: masks });
 }
 
 /** (q(z) - r(z)) [p] - s(z) [q] of all blocks, and every q opened at z. docs/protocol.md, "The KZG rank check". */

@@ -534,8 +534,10 @@ describe('the transcript of version 2', () => {
     `);
   });
 
+  const OF_THE_SUM = ['phi', 'Q', 'W', 'Wshifted', 'W and Wshifted exchanged'];
   const edits: [item: string, first: string, edit: Edit][] = [
     ...items.filter(([item, first]) => first === 'u' && !/group|circuit/.test(item)),
+    ...items.filter(([item]) => OF_THE_SUM.includes(item)),
     [
       'pairs',
       'u',
@@ -606,45 +608,10 @@ describe('the transcript of version 2', () => {
       },
     ],
     [
-      'W and Wshifted exchanged',
-      'batch',
-      ({ proof: { sum } }) => {
-        [sum.opening, sum.shiftedOpening] = [sum.shiftedOpening, sum.opening];
-      },
-    ],
-    [
-      'phi',
-      'z',
-      ({ proof }) => {
-        proof.sum.runningSum = g1('other');
-      },
-    ],
-    [
-      'Q',
-      'z',
-      ({ proof }) => {
-        proof.sum.quotient = g1('other');
-      },
-    ],
-    [
       'e',
       'nu',
       ({ proof }) => {
         proof.sum.shifted += 1n;
-      },
-    ],
-    [
-      'W',
-      'batch',
-      ({ proof }) => {
-        proof.sum.opening = g1('other');
-      },
-    ],
-    [
-      'Wshifted',
-      'batch',
-      ({ proof }) => {
-        proof.sum.shiftedOpening = g1('other');
       },
     ],
   ];
